@@ -1,0 +1,70 @@
+// swift-tools-version: 6.2
+// The only list of sources. Two builds of the same code:
+//   swift build / swift test            ordinary Swift: tests, sanitizers, the command
+//   EDGEOPT_EMBEDDED=1 swift build ...  Embedded Swift: the libedgeopt.so that ships (no Swift runtime inside)
+import PackageDescription
+
+let embedded = Context.environment["EDGEOPT_EMBEDDED"] == "1"
+
+let buildKind: [SwiftSetting] =
+    embedded
+    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo"])]
+    : [.treatWarning("EmbeddedRestrictions", as: .error)]
+
+// `Lifetimes`: types of our own that hand out Span. `strictMemorySafety`: every unsafe use says `unsafe`.
+let fenced: [SwiftSetting] =
+    [.enableExperimentalFeature("Lifetimes"), .strictMemorySafety(), .treatWarning("StrictMemorySafety", as: .error)]
+    + buildKind
+// Kernels is the room where raw pointers live.
+let unfenced: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")] + buildKind
+
+// swift-testing expands to code that Embedded Swift could not have.
+let tests: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
+
+// The version script exports eo_* and nothing else; -z defs turns a missing symbol into a link error.
+var linker: [LinkerSetting] = [
+    .unsafeFlags([
+        "-Xlinker", "--version-script=\(Context.packageDirectory)/edgeopt.map",
+        "-Xlinker", "-z", "-Xlinker", "defs",
+    ])
+]
+if embedded {
+    // lld tags every export with its version; gc drops what no eo_* function reaches. String comparison needs the
+    // toolchain's Unicode tables, whose place only the caller of this file knows (see CMakeLists.txt).
+    linker.append(.unsafeFlags(["-use-ld=lld", "-Xlinker", "--gc-sections", "-lm"]))
+}
+
+var targets: [Target] = [
+    .systemLibrary(name: "CEdgeOpt", path: "include"),
+    .target(name: "CPlatform"),
+    .target(name: "CKernels"),
+    .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced),
+    .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced),
+    .target(name: "Operators", dependencies: ["Kernels", "Model"], swiftSettings: fenced),
+    .target(name: "Runtime", dependencies: ["Operators", "Kernels", "Model"], swiftSettings: fenced),
+    .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced),
+    .target(
+        name: "EdgeOpt", dependencies: ["CEdgeOpt", "Quantization", "Runtime", "Model"], swiftSettings: fenced,
+        linkerSettings: linker),
+]
+var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]
+var dependencies: [Package.Dependency] = []
+
+if !embedded {
+    dependencies = [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")]
+    products.append(.executable(name: "edgeopt-cli", targets: ["edgeopt-cli"]))
+    targets += [
+        .executableTarget(
+            name: "edgeopt-cli",
+            dependencies: ["CEdgeOpt", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
+        .testTarget(name: "OperatorsTests", dependencies: ["Operators"], swiftSettings: tests),
+        .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
+        .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
+    ]
+}
+
+let package = Package(
+    name: "edgeopt", products: products, dependencies: dependencies, targets: targets,
+    swiftLanguageModes: [.v6], cLanguageStandard: .c11)

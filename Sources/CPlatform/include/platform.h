@@ -1,0 +1,48 @@
+// Everything the library asks of the operating system and the C library. Each `#if` for a platform is in platform.c.
+#ifndef EDGEOPT_PLATFORM_H
+#define EDGEOPT_PLATFORM_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#pragma GCC visibility push(hidden)
+
+// Memory. Aligned blocks are released by platform_free.
+void *_Nullable platform_aligned_alloc(size_t alignment, size_t size);
+void platform_free(void *_Nullable block);
+
+// Files. Each returns 0 or an errno value; platform_strerror puts its text into the caller's buffer.
+int platform_map_file(const char *_Nonnull path, void *_Nullable *_Nonnull base, size_t *_Nonnull size);
+void platform_unmap(void *_Nonnull base, size_t size);
+// Writes all parts, one after the other, to a temporary name beside `path`, then renames: all or nothing.
+struct platform_part {
+    const void *_Nullable base;
+    size_t size;
+};
+int platform_write_file(const char *_Nonnull path, const struct platform_part *_Nonnull parts, size_t count);
+void platform_strerror(int error, char *_Nonnull text, size_t size);
+
+// Threads.
+typedef struct platform_thread platform_thread;
+platform_thread *_Nullable platform_thread_start(void (*_Nonnull body)(void *_Nullable), void *_Nullable context);
+void platform_thread_join(platform_thread *_Nonnull thread); // also frees
+int platform_cpu_count(void);
+void platform_pause(void); // one spin of a waiting loop
+
+typedef struct platform_mutex platform_mutex; // a mutex with one condition
+platform_mutex *_Nullable platform_mutex_create(void);
+void platform_mutex_destroy(platform_mutex *_Nonnull mutex);
+void platform_mutex_lock(platform_mutex *_Nonnull mutex);
+void platform_mutex_unlock(platform_mutex *_Nonnull mutex);
+void platform_mutex_wait(platform_mutex *_Nonnull mutex); // until the condition is signalled; spurious wakes happen
+void platform_mutex_broadcast(platform_mutex *_Nonnull mutex);
+
+// Monotonic time in nanoseconds.
+uint64_t platform_nanoseconds(void);
+
+#pragma GCC visibility pop
+#endif

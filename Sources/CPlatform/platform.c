@@ -1,0 +1,174 @@
+#define _GNU_SOURCE
+#include "platform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void *platform_aligned_alloc(size_t alignment, size_t size) {
+    void *block = NULL;
+    return posix_memalign(&block, alignment, size ? size : 1) == 0 ? block : NULL;
+}
+
+void platform_free(void *block) { free(block); }
+
+int platform_map_file(const char *path, void **base, size_t *size) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return errno;
+    struct stat status;
+    int error = fstat(file, &status) == 0 ? 0 : errno;
+    if (error == 0 && !S_ISREG(status.st_mode)) error = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    *base = NULL;
+    *size = 0;
+    if (error == 0 && status.st_size > 0) {
+        void *view = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+        if (view == MAP_FAILED) {
+            error = errno;
+        } else {
+            *base = view;
+            *size = (size_t)status.st_size;
+        }
+    }
+    close(file);
+    return error;
+}
+
+void platform_unmap(void *base, size_t size) { munmap(base, size); }
+
+static int write_all(int file, const char *bytes, size_t size) {
+    while (size > 0) {
+        ssize_t written = write(file, bytes, size);
+        if (written < 0) {
+            if (errno == EINTR) continue;
+            return errno;
+        }
+        bytes += written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+int platform_write_file(const char *path, const struct platform_part *parts, size_t count) {
+    size_t length = strlen(path);
+    char *temporary = malloc(length + 8);
+    if (!temporary) return ENOMEM;
+    memcpy(temporary, path, length);
+    memcpy(temporary + length, ".XXXXXX", 8);
+    int file = mkostemp(temporary, O_CLOEXEC);
+    if (file < 0) {
+        int error = errno;
+        free(temporary);
+        return error;
+    }
+    int error = 0;
+    for (size_t i = 0; i < count && error == 0; i++) error = write_all(file, parts[i].base, parts[i].size);
+    mode_t mask = umask(0);
+    umask(mask);
+    if (error == 0 && fchmod(file, 0666 & ~mask) != 0) error = errno;
+    if (error == 0 && fsync(file) != 0) error = errno;
+    if (close(file) != 0 && error == 0) error = errno;
+    if (error == 0 && rename(temporary, path) != 0) error = errno;
+    if (error != 0) unlink(temporary);
+    free(temporary);
+    return error;
+}
+
+void platform_strerror(int error, char *text, size_t size) {
+    const char *message = strerror_r(error, text, size);
+    if (message != text && size > 0) snprintf(text, size, "%s", message);
+}
+
+struct platform_thread {
+    pthread_t handle;
+    void (*body)(void *);
+    void *context;
+};
+
+static void *thread_main(void *argument) {
+    platform_thread *thread = argument;
+    thread->body(thread->context);
+    return NULL;
+}
+
+platform_thread *platform_thread_start(void (*body)(void *), void *context) {
+    platform_thread *thread = malloc(sizeof *thread);
+    if (!thread) return NULL;
+    thread->body = body;
+    thread->context = context;
+    if (pthread_create(&thread->handle, NULL, thread_main, thread) != 0) {
+        free(thread);
+        return NULL;
+    }
+    return thread;
+}
+
+void platform_thread_join(platform_thread *thread) {
+    pthread_join(thread->handle, NULL);
+    free(thread);
+}
+
+int platform_cpu_count(void) {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (int)count : 1;
+}
+
+void platform_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+struct platform_mutex {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+};
+
+platform_mutex *platform_mutex_create(void) {
+    platform_mutex *mutex = malloc(sizeof *mutex);
+    if (!mutex) return NULL;
+    pthread_mutex_init(&mutex->mutex, NULL);
+    pthread_cond_init(&mutex->condition, NULL);
+    return mutex;
+}
+
+void platform_mutex_destroy(platform_mutex *mutex) {
+    pthread_cond_destroy(&mutex->condition);
+    pthread_mutex_destroy(&mutex->mutex);
+    free(mutex);
+}
+
+void platform_mutex_lock(platform_mutex *mutex) { pthread_mutex_lock(&mutex->mutex); }
+void platform_mutex_unlock(platform_mutex *mutex) { pthread_mutex_unlock(&mutex->mutex); }
+void platform_mutex_wait(platform_mutex *mutex) { pthread_cond_wait(&mutex->condition, &mutex->mutex); }
+void platform_mutex_broadcast(platform_mutex *mutex) { pthread_cond_broadcast(&mutex->condition); }
+
+uint64_t platform_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+// What the Embedded Swift standard library expects from its host. getrandom is in every kernel the library runs on,
+// while arc4random_buf would need glibc 2.36.
+__attribute__((weak)) void arc4random_buf(void *bytes, size_t size) {
+    char *cursor = bytes;
+    while (size > 0) {
+        long got = syscall(SYS_getrandom, cursor, size, 0);
+        if (got < 0 && errno != EINTR) { // no entropy source: a fixed seed only costs hash flooding resistance
+            memset(cursor, 0x5a, size);
+            return;
+        }
+        if (got > 0) {
+            cursor += got;
+            size -= (size_t)got;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+import CEdgeOpt
+import CPlatform
+
+/// A block of memory and how it is released. Weights stay in the block they came in: a mapped file, memory of the
+/// caller, or a block of our own.
+@safe package final class Storage: @unchecked Sendable {
+    private enum Origin { case mapped, borrowed, allocated }
+    @unsafe fileprivate let base: UnsafeMutableRawPointer?
+    package let count: Int
+    private let origin: Origin
+
+    @unsafe private init(base: UnsafeMutableRawPointer?, count: Int, origin: Origin) {
+        unsafe self.base = base
+        self.count = count
+        self.origin = origin
+    }
+
+    deinit {
+        guard let base = unsafe base else { return }
+        switch origin {
+        case .mapped: unsafe platform_unmap(base, count)
+        case .allocated: unsafe platform_free(base)
+        case .borrowed: break
+        }
+    }
+
+    /// Maps a file for reading.
+    package static func map(path: String) throws(Failure) -> Storage {
+        var base: UnsafeMutableRawPointer?
+        var size = 0
+        let error = unsafe path.withCString { unsafe platform_map_file($0, &base, &size) }
+        guard error == 0 else {
+            throw Failure(EO_FILE_ERROR, "\(path): cannot be read: \(systemMessage(error))")
+        }
+        return unsafe Storage(base: base, count: size, origin: .mapped)
+    }
+
+    /// Memory of somebody else, who keeps it alive and unchanged.
+    @unsafe package static func borrow(_ base: UnsafeRawPointer?, count: Int) -> Storage {
+        unsafe Storage(base: UnsafeMutableRawPointer(mutating: base), count: count, origin: .borrowed)
+    }
+
+    /// Zeroed memory of our own, 64-byte aligned.
+    package static func allocate(_ count: Int) throws(Failure) -> Storage {
+        guard count >= 0, let base = unsafe platform_aligned_alloc(64, count) else { throw .outOfMemory(count) }
+        unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: count)
+        return unsafe Storage(base: base, count: count, origin: .allocated)
+    }
+
+    /// Only for the one who allocated it, and only until it is shared.
+    package func withMutableBytes<R>(_ body: (inout MutableRawSpan) throws(Failure) -> R) throws(Failure) -> R {
+        var span = unsafe MutableRawSpan(_unsafeStart: base ?? UnsafeMutableRawPointer(bitPattern: 64)!, byteCount: count)
+        return try body(&span)
+    }
+}
+
+/// A read-only run of bytes inside a `Storage`, which it keeps alive.
+package struct Bytes: @unchecked Sendable {
+    package let storage: Storage
+    package let offset: Int
+    package let count: Int
+
+    package init(_ storage: Storage) {
+        self.storage = storage
+        offset = 0
+        count = storage.count
+    }
+
+    private init(storage: Storage, offset: Int, count: Int) {
+        self.storage = storage
+        self.offset = offset
+        self.count = count
+    }
+
+    /// A copy of an array's elements.
+    package init<T: BitwiseCopyable>(copying elements: [T]) throws(Failure) {
+        let storage = try Storage.allocate(elements.count * MemoryLayout<T>.stride)
+        unsafe elements.withUnsafeBytes { source in
+            guard let from = source.baseAddress, let to = unsafe storage.base else { return }
+            unsafe to.copyMemory(from: from, byteCount: source.count)
+        }
+        self.init(storage)
+    }
+
+    /// Part of these bytes, or nil if it is not inside them.
+    package func slice(offset: Int, count: Int) -> Bytes? {
+        guard offset >= 0, count >= 0, offset <= self.count, count <= self.count - offset else { return nil }
+        return Bytes(storage: storage, offset: self.offset + offset, count: count)
+    }
+
+    /// The bytes themselves.
+    package var span: RawSpan {
+        @_lifetime(borrow self) get {
+            let span = unsafe RawSpan(_unsafeStart: baseAddress, byteCount: count)
+            return unsafe _overrideLifetime(span, borrowing: self)
+        }
+    }
+
+    /// The elements as numbers, copied; a tail too short for a whole element is left out. Any alignment.
+    package func array<T: BitwiseCopyable>(of type: T.Type) -> [T] {
+        let stride = MemoryLayout<T>.stride
+        var elements: [T] = []
+        elements.reserveCapacity(count / stride)
+        for index in 0..<(count / stride) {
+            elements.append(unsafe baseAddress.loadUnaligned(fromByteOffset: index * stride, as: T.self))
+        }
+        return elements
+    }
+
+    /// For the rooms that may hold pointers: valid while `storage` lives. Never nil, so that an empty run has one too.
+    @unsafe package var baseAddress: UnsafeRawPointer {
+        unsafe UnsafeRawPointer(storage.base ?? UnsafeMutableRawPointer(bitPattern: 64)!) + offset
+    }
+}
+
+extension Bytes: Equatable {
+    /// Same contents.
+    package static func == (left: Bytes, right: Bytes) -> Bool {
+        guard left.count == right.count else { return false }
+        return unsafe memcmp(left.baseAddress, right.baseAddress, left.count) == 0
+    }
+}
+
+/// The operating system's text for an errno value.
+package func systemMessage(_ error: Int32) -> String {
+    var text = [CChar](repeating: 0, count: 256)
+    unsafe platform_strerror(error, &text, text.count)
+    return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}

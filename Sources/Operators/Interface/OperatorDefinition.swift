@@ -1,0 +1,99 @@
+import Model
+
+/// What the library knows about one operator. Each operator's file makes one; `OperatorRegistry` lists them.
+package struct OperatorDefinition: Sendable {
+    package let code: BuiltinOperator
+    /// Set for custom operators: the name the file uses.
+    package let custom: String?
+    /// Newest version of the schema's operator that is understood.
+    package let maxVersion: Int
+    /// Shapes of all outputs; nil if they depend on values that are not constant.
+    package let shapes: @Sendable (borrowing ShapeInference) throws(Failure) -> [[Int]]?
+    /// Checks types, precomputes what can be, and returns what `invoke` will run.
+    package let prepare: @Sendable (Preparation) throws(Failure) -> Kernel
+    package let quantization: QuantizationRule
+    /// Output 0 may share the memory of input 0 when nobody else reads that input afterwards: element i of the output
+    /// depends on element i of the inputs alone, and both have the same size.
+    package let inPlace: Bool
+    /// Output 0 is input 0 under another shape: no work at all.
+    package let isView: Bool
+
+    package init(
+        _ code: BuiltinOperator, custom: String? = nil, maxVersion: Int, quantization: QuantizationRule = .floatOnly,
+        inPlace: Bool = false, isView: Bool = false,
+        shapes: @escaping @Sendable (borrowing ShapeInference) throws(Failure) -> [[Int]]?,
+        prepare: @escaping @Sendable (Preparation) throws(Failure) -> Kernel
+    ) {
+        self.code = code
+        self.custom = custom
+        self.maxVersion = maxVersion
+        self.quantization = quantization
+        self.inPlace = inPlace
+        self.isView = isView
+        self.shapes = shapes
+        self.prepare = prepare
+    }
+}
+
+/// What runs at `invoke`: everything that can be decided beforehand is captured. Allocates nothing.
+package typealias Kernel = (borrowing Invocation) throws(Failure) -> Void
+
+/// How an operator takes part in integer quantization (TFLite 8-bit quantization specification).
+package struct QuantizationRule: Sendable {
+    package enum Output: Sendable {
+        /// Output ranges come from calibration.
+        case calibrated
+        /// Every output has scale and zero point of input 0; with several activation inputs, all have the same.
+        case sameAsInput
+        /// Fixed by the operator.
+        case fixed(int8: (scale: Float, zeroPoint: Int), int16: Float)
+        /// Not a quantized tensor (indices, shapes, booleans).
+        case unquantized
+    }
+    package struct Weights: Sendable {
+        package let input: Int
+        /// Dimension of the per-channel scales.
+        package let channelDimension: Int
+        package let bias: Int?
+    }
+    /// Inputs that are activations: given positions, or all from `activationsFrom` on.
+    package var activations: [Int]
+    package var allInputs = false
+    package var weights: Weights?
+    package var output: Output
+    package var int8 = true
+    package var int16x8 = true
+    /// Integer weights with float activations (dynamic range).
+    package var dynamicRange = false
+
+    package init(
+        activations: [Int], allInputs: Bool = false, weights: Weights? = nil, output: Output, int8: Bool = true,
+        int16x8: Bool = true, dynamicRange: Bool = false
+    ) {
+        self.activations = activations
+        self.allInputs = allInputs
+        self.weights = weights
+        self.output = output
+        self.int8 = int8
+        self.int16x8 = int16x8
+        self.dynamicRange = dynamicRange
+    }
+
+    /// The operator stays float.
+    package static var floatOnly: QuantizationRule {
+        QuantizationRule(activations: [], output: .unquantized, int8: false, int16x8: false)
+    }
+    /// Moves values: input 0 and all outputs share one scale.
+    package static var sameScale: QuantizationRule { QuantizationRule(activations: [0], output: .sameAsInput) }
+    /// Computes from input 0 with an output range of its own.
+    package static var unary: QuantizationRule { QuantizationRule(activations: [0], output: .calibrated) }
+    package static var binary: QuantizationRule { QuantizationRule(activations: [0, 1], output: .calibrated) }
+}
+
+/// How integer operators compute.
+package enum Arithmetic: Sendable {
+    /// int32 (16x8: int64) accumulation, requantization in IEEE float32, ties to even: the same bits on every machine.
+    case fast
+    /// The bits of LiteRT's reference kernels.
+    case reference
+}

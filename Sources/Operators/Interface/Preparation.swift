@@ -1,0 +1,69 @@
+import Kernels
+import Model
+
+/// What an operator gets when it is compiled: its tensors with their final shapes, and what it may ask for.
+package final class Preparation {
+    package let name: String
+    package let version: Int
+    package let options: Options
+    package let customOptions: Bytes?
+    package let inputs: [TensorInfo?]
+    package let outputs: [TensorInfo]
+    package let arithmetic: Arithmetic
+    package let threadCount: Int
+    /// Packed weights, shared by all interpreters of the model.
+    package let weights: PackedWeightCache
+    /// Sizes of the scratch blocks asked for.
+    package private(set) var scratchSizes: [Int] = []
+    /// Which micro-kernel was chosen, for reports.
+    package var kernelName = ""
+
+    package init(
+        name: String, version: Int, options: Options, customOptions: Bytes? = nil, inputs: [TensorInfo?],
+        outputs: [TensorInfo], arithmetic: Arithmetic = .fast, threadCount: Int = 1, weights: PackedWeightCache
+    ) {
+        self.name = name
+        self.version = version
+        self.options = options
+        self.customOptions = customOptions
+        self.inputs = inputs
+        self.outputs = outputs
+        self.arithmetic = arithmetic
+        self.threadCount = threadCount
+        self.weights = weights
+    }
+
+    package func hasInput(_ index: Int) -> Bool { index < inputs.count && inputs[index] != nil }
+
+    /// Input `index`, which the operator must have.
+    package func input(_ index: Int) throws(Failure) -> TensorInfo {
+        guard index < inputs.count, let input = inputs[index] else {
+            throw .invalidModel("\(name): input \(index) is missing")
+        }
+        return input
+    }
+
+    package func output(_ index: Int = 0) throws(Failure) -> TensorInfo {
+        guard index < outputs.count else { throw .invalidModel("\(name): output \(index) is missing") }
+        return outputs[index]
+    }
+
+    /// Asks for working memory that only this operator uses, 64-byte aligned. Its contents do not outlive an invoke.
+    package func scratch(bytes: Int) -> Scratch {
+        scratchSizes.append(bytes)
+        return Scratch(index: scratchSizes.count - 1)
+    }
+
+    /// A failure that begins with the operator's name.
+    package func invalid(_ message: String) -> Failure { .invalidModel("\(name): \(message)") }
+    package func unsupported(_ message: String) -> Failure { .unsupported("\(name): \(message)") }
+    /// For the end of a switch over types.
+    package func unsupportedTypes() -> Failure {
+        let types = inputs.map { $0?.type.name ?? "none" }.joined(separator: ", ")
+        let results = outputs.map { $0.type.name }.joined(separator: ", ")
+        return unsupported("version \(version) with types (\(types)) -> (\(results)) is not supported")
+    }
+}
+
+/// A block of working memory asked for in `prepare`.
+package struct Scratch: Sendable { let index: Int }

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// EdgeOpt: read .tflite models, make them smaller, write them, and run them without copying.
+//
+// Conventions
+//   Prefix   Functions and types begin with eo_, constants with EO_. Nothing else is exported.
+//   Sizes    size_t counts bytes. int32_t counts and indexes things (inputs, tensors, operators, dimensions), from 0.
+//   Strings  UTF-8, NUL-terminated. A returned `const char *` is borrowed from the handle it was asked of.
+//   Options  Every options struct begins with struct_size; fill it with the EO_..._INIT macro. NULL means the defaults.
+//            Fields are only ever added at the end, so a program built against an older header keeps working.
+//   Errors   Every function that can fail returns eo_status. When it is not EO_OK, nothing was changed, outputs are
+//            NULL or untouched, and eo_last_error() has a sentence naming the file, tensor or operator.
+//   Owning   "Caller owns": release it with the function named. "Borrowed until X": valid until X, never freed.
+//   Threads  "Any thread": may be called on the same handle from several threads at once. "One thread at a time":
+//            calls on one handle must not overlap; different handles are independent.
+//   ABI      Same EO_VERSION_MAJOR = same ABI (while it is 0: same major and minor).
+//
+// A complete program: classify one image.
+//
+//     #include <edgeopt.h>
+//     #include <stdio.h>
+//
+//     int main(int argc, char **argv) {
+//         float image[32 * 32 * 3] = {0}, scores[10];
+//         eo_model *model;
+//         eo_interpreter *interpreter;
+//         if (eo_model_open(argv[1], &model) != EO_OK ||
+//             eo_interpreter_create(model, NULL, &interpreter) != EO_OK ||
+//             eo_interpreter_bind_input(interpreter, 0, image, sizeof image) != EO_OK ||
+//             eo_interpreter_bind_output(interpreter, 0, scores, sizeof scores) != EO_OK ||
+//             eo_interpreter_invoke(interpreter) != EO_OK)
+//             return fprintf(stderr, "%s\n", eo_last_error()), 1;
+//         printf("score of class 0: %f\n", scores[0]);
+//         eo_interpreter_destroy(interpreter);
+//         eo_model_destroy(model);
+//     }
+#ifndef EDGEOPT_H
+#define EDGEOPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define EO_API __attribute__((visibility("default")))
+#else
+#define EO_API
+#endif
+
+#define EO_VERSION_MAJOR 0
+#define EO_VERSION_MINOR 1
+#define EO_VERSION_PATCH 0
+
+// ---------------------------------------------------------------------------------------------------------- status
+
+// The one table of statuses: name, number, message. Numbers are grouped: 0x1_ argument, 0x2_ file, 0x3_ model,
+// 0x4_ resource, 0x5_ execution, 0x6_ delegate.
+#define EO_STATUS_MAP(X)                                                                                               \
+    X(EO_OK, 0x00, "success")                                                                                          \
+    X(EO_INVALID_ARGUMENT, 0x10, "an argument is invalid")                                                             \
+    X(EO_OUT_OF_RANGE, 0x11, "an index or a name is not there")                                                        \
+    X(EO_WRONG_SIZE, 0x12, "a buffer or shape has the wrong size")                                                     \
+    X(EO_WRONG_STATE, 0x13, "the handle is not in a state for this call")                                              \
+    X(EO_FILE_ERROR, 0x20, "a file could not be read or written")                                                      \
+    X(EO_INVALID_MODEL, 0x30, "the bytes are not a valid .tflite model")                                               \
+    X(EO_UNSUPPORTED, 0x31, "the model needs something this library does not have")                                    \
+    X(EO_OUT_OF_MEMORY, 0x40, "memory could not be allocated")                                                         \
+    X(EO_THREAD_ERROR, 0x41, "a thread could not be started")                                                          \
+    X(EO_CANCELLED, 0x50, "the call was cancelled")                                                                    \
+    X(EO_EXECUTION_ERROR, 0x51, "an operator met values it cannot compute with")                                       \
+    X(EO_NO_CALIBRATION, 0x52, "the scheme needs calibration samples and got none")                                    \
+    X(EO_DELEGATE_ERROR, 0x60, "a delegate failed")
+
+#define EO_STATUS_ENTRY(name, number, message) name = number,
+typedef enum eo_status { EO_STATUS_MAP(EO_STATUS_ENTRY) } eo_status;
+
+// The name of a status, "EO_OK", or "EO_UNKNOWN". Static. Any thread.
+EO_API const char *eo_status_name(eo_status status);
+// What a status means, in a few words. Static. Any thread.
+EO_API const char *eo_status_message(eo_status status);
+// The sentence of the last call that failed on this thread, "" if none did. Borrowed until the next failing call on
+// this thread. Any thread.
+EO_API const char *eo_last_error(void);
+
+// "0.1.0". Static. Any thread.
+EO_API const char *eo_version(void);
+// The instruction set the kernels use, "scalar", "avx2", "avx512", ... The environment variable EDGEOPT_ISA caps it.
+// Static. Any thread.
+EO_API const char *eo_isa(void);
+// Releases memory that a function of this header said the caller owns. NULL is allowed. Any thread.
+EO_API void eo_free(void *memory);
+
+// ----------------------------------------------------------------------------------------------------------- types
+
+// Element types; the numbers are those of the .tflite schema.
+typedef enum eo_type {
+    EO_FLOAT32 = 0,
+    EO_FLOAT16 = 1,
+    EO_INT32 = 2,
+    EO_UINT8 = 3,
+    EO_INT64 = 4,
+    EO_STRING = 5,
+    EO_BOOL = 6,
+    EO_INT16 = 7,
+    EO_COMPLEX64 = 8,
+    EO_INT8 = 9,
+    EO_FLOAT64 = 10,
+    EO_COMPLEX128 = 11,
+    EO_UINT64 = 12,
+    EO_RESOURCE = 13,
+    EO_VARIANT = 14,
+    EO_UINT32 = 15,
+    EO_UINT16 = 16,
+    EO_INT4 = 17, // two per byte, element 0 in the low nibble
+    EO_BFLOAT16 = 18,
+    EO_INT2 = 19,
+    EO_UINT4 = 20,
+    EO_FLOAT8_E4M3FN = 21,
+    EO_FLOAT8_E5M2 = 22
+} eo_type;
+
+// The name of a type as .tflite tools print it, "FLOAT32". Static. Any thread.
+EO_API const char *eo_type_name(eo_type type);
+
+typedef struct eo_model eo_model;             // immutable; shared by threads
+typedef struct eo_interpreter eo_interpreter; // one compiled graph and its memory; one thread at a time
+typedef struct eo_quantizer eo_quantizer;     // a quantization under way; one thread at a time
+
+// A tensor. All pointers are borrowed from the handle it was asked of.
+typedef struct eo_tensor {
+    int32_t index; // in its subgraph
+    const char *name;
+    eo_type type;
+    int32_t rank;
+    const int32_t *shape;           // rank numbers
+    const int32_t *shape_signature; // rank numbers, -1 where the size may change; NULL if the model has none
+    bool is_variable;
+    bool is_sparse;                 // the data is in the sparse encoding of the model format
+    int32_t quantization_count;     // 0: not quantized; 1: per tensor; else per channel
+    const float *scales;            // quantization_count numbers; real = scale * (stored - zero_point)
+    const int64_t *zero_points;     // quantization_count numbers
+    int32_t quantized_dimension;    // which dimension the channels are
+    int32_t block_size;             // blockwise quantization: elements per scale along the last dimension; else 0
+    size_t size;                    // bytes of the data; 0 if not known yet
+    void *data;                     // constants of a model (never write to them), or live memory of an interpreter;
+                                    // NULL if there is none at this time
+} eo_tensor;
+
+// An operator of a model. All pointers are borrowed from the model.
+typedef struct eo_operator {
+    const char *name; // "CONV_2D"; of a custom operator its own name
+    bool is_custom;
+    int32_t builtin_code; // of the schema
+    int32_t version;
+    int32_t input_count;
+    const int32_t *inputs; // tensor indices; -1 marks an optional input left out
+    int32_t output_count;
+    const int32_t *outputs;
+} eo_operator;
+
+// A named entry point of a model. All pointers are borrowed from the model.
+typedef struct eo_signature {
+    const char *key;
+    int32_t subgraph;
+    int32_t input_count;
+    const char *const *input_names;
+    const int32_t *inputs; // tensor indices
+    int32_t output_count;
+    const char *const *output_names;
+    const int32_t *outputs;
+} eo_signature;
+
+// ----------------------------------------------------------------------------------------------------------- model
+
+// Maps a .tflite file into memory and checks all of it. Weights are used in place: the file must not be changed while
+// the model lives. Caller owns *model: eo_model_destroy. Any thread.
+// EO_FILE_ERROR, EO_INVALID_MODEL, EO_OUT_OF_MEMORY.
+EO_API eo_status eo_model_open(const char *path, eo_model **model);
+
+typedef enum eo_memory {
+    EO_MEMORY_COPY = 0,  // the library copies the bytes
+    EO_MEMORY_BORROW = 1 // the caller keeps the bytes unchanged and alive until the model is destroyed
+} eo_memory;
+
+// The same from `size` bytes in memory. For zero copy of every weight `data` should be 16-byte aligned.
+EO_API eo_status eo_model_from_memory(const void *data, size_t size, eo_memory memory, eo_model **model);
+
+// Releases a model. Interpreters and quantizers made from it keep what they need, so the order does not matter. With
+// EO_MEMORY_BORROW the bytes must outlive those too. NULL is allowed. Any thread.
+EO_API void eo_model_destroy(eo_model *model);
+
+// Writes the model to `path`: to a temporary name first, then renamed. Any thread. EO_FILE_ERROR.
+EO_API eo_status eo_model_save(const eo_model *model, const char *path);
+// The bytes eo_model_save would write. Caller owns *data: eo_free. Any thread. EO_OUT_OF_MEMORY.
+EO_API eo_status eo_model_serialize(const eo_model *model, void **data, size_t *size);
+
+// Looking at a model. Counts are 0 and names NULL for an index that is not there. Any thread.
+EO_API const char *eo_model_description(const eo_model *model);
+EO_API int32_t eo_model_subgraph_count(const eo_model *model);
+EO_API const char *eo_model_subgraph_name(const eo_model *model, int32_t subgraph);
+EO_API int32_t eo_model_tensor_count(const eo_model *model, int32_t subgraph);
+EO_API int32_t eo_model_operator_count(const eo_model *model, int32_t subgraph);
+EO_API int32_t eo_model_input_count(const eo_model *model, int32_t subgraph);
+EO_API int32_t eo_model_output_count(const eo_model *model, int32_t subgraph);
+EO_API int32_t eo_model_signature_count(const eo_model *model);
+EO_API int32_t eo_model_metadata_count(const eo_model *model);
+// EO_OUT_OF_RANGE. The tensor index of an input or output goes to *tensor. Any thread.
+EO_API eo_status eo_model_input(const eo_model *model, int32_t subgraph, int32_t input, int32_t *tensor);
+EO_API eo_status eo_model_output(const eo_model *model, int32_t subgraph, int32_t output, int32_t *tensor);
+// EO_OUT_OF_RANGE. What they fill is borrowed until the model is destroyed. Any thread.
+EO_API eo_status eo_model_tensor(const eo_model *model, int32_t subgraph, int32_t tensor, eo_tensor *result);
+EO_API eo_status eo_model_operator(const eo_model *model, int32_t subgraph, int32_t index, eo_operator *result);
+EO_API eo_status eo_model_signature(const eo_model *model, int32_t index, eo_signature *result);
+EO_API eo_status eo_model_metadata(const eo_model *model, int32_t index, const char **name, const void **data,
+                                   size_t *size);
+// The options of an operator as text, "padding=SAME stride_w=2 stride_h=2 ...". Caller owns *text: eo_free. Any thread.
+EO_API eo_status eo_model_operator_options(const eo_model *model, int32_t subgraph, int32_t index, char **text);
+
+// Editing: each makes a new model that shares the weights of the old one. Caller owns *edited: eo_model_destroy.
+// Any thread. EO_OUT_OF_RANGE, EO_INVALID_ARGUMENT (two signatures with one key, say).
+EO_API eo_status eo_model_set_description(const eo_model *model, const char *description, eo_model **edited);
+EO_API eo_status eo_model_rename_tensor(const eo_model *model, int32_t subgraph, int32_t tensor, const char *name,
+                                        eo_model **edited);
+// Adds the signature, or replaces the one with the same key.
+EO_API eo_status eo_model_set_signature(const eo_model *model, const eo_signature *signature, eo_model **edited);
+EO_API eo_status eo_model_remove_signature(const eo_model *model, const char *key, eo_model **edited);
+// Adds a metadata entry, or replaces the one with the same name; size 0 removes it. The bytes are copied.
+EO_API eo_status eo_model_set_metadata(const eo_model *model, const char *name, const void *data, size_t size,
+                                       eo_model **edited);
+
+// ----------------------------------------------------------------------------------------------------- interpreter
+
+typedef enum eo_arithmetic {
+    EO_ARITHMETIC_FAST = 0,     // integer results are the same bits on every machine and for every thread count
+    EO_ARITHMETIC_REFERENCE = 1 // integer results are the bits of LiteRT's reference kernels; slow
+} eo_arithmetic;
+
+typedef enum eo_log_level { EO_LOG_INFO = 0, EO_LOG_WARNING = 1, EO_LOG_ERROR = 2 } eo_log_level;
+// Gets every message; the library prints nothing itself. `text` is borrowed until it returns. It may be called from
+// whichever thread calls the library.
+typedef void (*eo_log)(void *user, eo_log_level level, const char *text);
+
+typedef struct eo_delegate eo_delegate; // see "delegates"
+
+typedef struct eo_interpreter_options {
+    size_t struct_size;
+    int32_t num_threads;       // 1: no thread is ever created; 0: one per core. Default 1
+    eo_arithmetic arithmetic;
+    const char *signature;     // run this signature; NULL: the main subgraph
+    const char *const *keep;   // names of intermediate tensors that stay readable after invoke
+    int32_t keep_count;
+    bool keep_all;             // all of them
+    bool profile;              // time every operator
+    const eo_delegate *const *delegates; // tried in this order; each must live as long as the interpreter
+    int32_t delegate_count;
+    eo_log log;
+    void *log_user;
+} eo_interpreter_options;
+#define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
+    {sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0}
+
+// Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
+// all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.
+// EO_UNSUPPORTED names every operator that cannot be run, all at once. EO_OUT_OF_RANGE (signature, keep).
+EO_API eo_status eo_interpreter_create(const eo_model *model, const eo_interpreter_options *options,
+                                       eo_interpreter **interpreter);
+// Releases an interpreter and its memory. NULL is allowed. One thread at a time.
+EO_API void eo_interpreter_destroy(eo_interpreter *interpreter);
+
+// All calls below, except eo_interpreter_cancel: one thread at a time.
+
+// Inputs and outputs, in the model's order (with a signature: in the signature's order). A count is never negative;
+// a name that is not there gives -1.
+EO_API int32_t eo_interpreter_input_count(const eo_interpreter *interpreter);
+EO_API int32_t eo_interpreter_output_count(const eo_interpreter *interpreter);
+EO_API int32_t eo_interpreter_input_index(const eo_interpreter *interpreter, const char *name);
+EO_API int32_t eo_interpreter_output_index(const eo_interpreter *interpreter, const char *name);
+// The name an input or output is addressed by: the signature's, else the tensor's. NULL if not there. Borrowed until
+// the interpreter is destroyed.
+EO_API const char *eo_interpreter_input_name(const eo_interpreter *interpreter, int32_t input);
+EO_API const char *eo_interpreter_output_name(const eo_interpreter *interpreter, int32_t output);
+// Fills *tensor; tensor->data is where to write the input, or read the output: the bound memory, or a place in the
+// arena. Borrowed until the next resize, bind, or destroy. The data of an output whose shape depends on values is
+// known only after invoke (until then size is 0 and data NULL). EO_OUT_OF_RANGE.
+EO_API eo_status eo_interpreter_input(eo_interpreter *interpreter, int32_t input, eo_tensor *tensor);
+EO_API eo_status eo_interpreter_output(eo_interpreter *interpreter, int32_t output, eo_tensor *tensor);
+// Any tensor of the subgraph that runs. data is NULL for intermediate tensors that are not kept.
+EO_API int32_t eo_interpreter_tensor_count(const eo_interpreter *interpreter);
+EO_API eo_status eo_interpreter_tensor(eo_interpreter *interpreter, int32_t index, eo_tensor *tensor);
+
+// Gives input `input` another shape and compiles again. Bindings whose size no longer fits are dropped. On failure the
+// interpreter stays as it was. EO_WRONG_SIZE (a dimension the model fixes, a negative one), EO_UNSUPPORTED.
+EO_API eo_status eo_interpreter_resize_input(eo_interpreter *interpreter, int32_t input, const int32_t *shape,
+                                             int32_t rank);
+// The same for all inputs at once: shapes follow one another in `shapes`, ranks[i] numbers each.
+EO_API eo_status eo_interpreter_resize_inputs(eo_interpreter *interpreter, const int32_t *shapes, const int32_t *ranks,
+                                              int32_t count);
+
+// Binds the caller's memory as input or output: no copy is made at invoke. NULL unbinds. The memory must stay alive
+// until it is unbound, rebound, or the interpreter is destroyed. `size` must be exactly the tensor's. 64-byte aligned
+// memory is always used in place; otherwise eo_interpreter_input_binding says what happens. Rebinding costs nothing.
+// EO_WRONG_SIZE, EO_OUT_OF_RANGE.
+EO_API eo_status eo_interpreter_bind_input(eo_interpreter *interpreter, int32_t input, const void *data, size_t size);
+EO_API eo_status eo_interpreter_bind_output(eo_interpreter *interpreter, int32_t output, void *data, size_t size);
+
+typedef enum eo_binding {
+    EO_BINDING_ARENA = 0,  // the library's own memory
+    EO_BINDING_DIRECT = 1, // the caller's memory is the tensor
+    EO_BINDING_COPIED = 2  // the caller's memory is not aligned to its element type (or is bound to two tensors at
+                           // once): each invoke copies it
+} eo_binding;
+EO_API eo_binding eo_interpreter_input_binding(const eo_interpreter *interpreter, int32_t input);
+EO_API eo_binding eo_interpreter_output_binding(const eo_interpreter *interpreter, int32_t output);
+
+// Runs the graph once. Allocates nothing when all shapes are known at compile time. EO_CANCELLED, EO_EXECUTION_ERROR,
+// EO_DELEGATE_ERROR never (a failing delegate is replaced by the CPU; see eo_interpreter_operator).
+EO_API eo_status eo_interpreter_invoke(eo_interpreter *interpreter);
+// Makes a running invoke return EO_CANCELLED soon; without one, the next invoke does. Any thread.
+EO_API void eo_interpreter_cancel(eo_interpreter *interpreter);
+// Sets variable tensors (states of recurrent networks) back to their initial values.
+EO_API eo_status eo_interpreter_reset_variables(eo_interpreter *interpreter);
+// Number of threads from the next invoke on; as in the options. EO_THREAD_ERROR.
+EO_API eo_status eo_interpreter_set_num_threads(eo_interpreter *interpreter, int32_t num_threads);
+// Bytes of the one block that holds all intermediate tensors. Known before the first invoke.
+EO_API size_t eo_interpreter_arena_size(const eo_interpreter *interpreter);
+
+// What was decided for an operator of the model, and what it cost. Pointers are borrowed until the next resize or
+// destroy.
+typedef struct eo_operator_report {
+    int32_t index;        // in the subgraph
+    const char *name;     // "CONV_2D"
+    const char *runner;   // "CPU", a delegate's name, "folded" (computed at compile), "fused" or "view" (costs nothing)
+    const char *kernel;   // which kernel runs it, "f32_igemm_6x32__avx512", or ""
+    const char *reason;   // why it is not run by the delegates, one sentence per delegate; or what it was fused into
+    int32_t partition;    // number of the delegate's partition; -1 on the CPU
+    size_t output_offset; // place of output 0 in the arena; SIZE_MAX if it is not there
+    uint64_t calls;       // with options.profile: how often it ran,
+    uint64_t nanoseconds; // and the time of all calls; of a partition: on its first operator
+} eo_operator_report;
+EO_API int32_t eo_interpreter_operator_count(const eo_interpreter *interpreter);
+EO_API eo_status eo_interpreter_operator(eo_interpreter *interpreter, int32_t index, eo_operator_report *report);
+// Switches the timing of operators on or off, and sets all times to 0.
+EO_API void eo_interpreter_set_profile(eo_interpreter *interpreter, bool profile);
+
+// ------------------------------------------------------------------------------------------------------- delegates
+
+#define EO_DELEGATE_ABI 1
+
+// Memory a delegate reads or writes. Host memory now; the other kinds are for delegates with memory of their own.
+typedef enum eo_buffer_kind { EO_BUFFER_HOST = 0, EO_BUFFER_DELEGATE = 1 } eo_buffer_kind;
+typedef struct eo_buffer {
+    eo_buffer_kind kind;
+    void *data;    // EO_BUFFER_HOST: the bytes
+    size_t size;
+    void *handle;  // EO_BUFFER_DELEGATE: what the delegate's own allocate_buffer returned
+} eo_buffer;
+
+// The maximal connected part of a graph that a delegate takes. Borrowed until the delegate's call returns.
+typedef struct eo_partition {
+    size_t struct_size;
+    const eo_model *model;       // look up tensors and operators here
+    int32_t subgraph;
+    int32_t operator_count;
+    const int32_t *operators;    // indices in the subgraph, in execution order
+    int32_t input_count;
+    const eo_tensor *inputs;     // with their present shapes; constants have data
+    int32_t output_count;
+    const eo_tensor *outputs;
+    int32_t num_threads;
+} eo_partition;
+
+// A delegate: somebody else who runs parts of a graph. The library never calls one delegate from two threads at once
+// for the same interpreter. Every call may fail; then the CPU runs the partition, and the report says so.
+struct eo_delegate {
+    size_t struct_size;
+    uint32_t abi; // EO_DELEGATE_ABI
+    const char *name;
+    void *user;   // given to every call
+
+    // May this operator be run by the delegate? If not, a short reason goes into `reason` (`reason_size` bytes).
+    // Shapes in `inputs` and `outputs` are those compiled for.
+    bool (*supports)(void *user, const eo_model *model, int32_t subgraph, int32_t operator_index,
+                     const eo_tensor *inputs, int32_t input_count, const eo_tensor *outputs, int32_t output_count,
+                     char *reason, size_t reason_size);
+    // Makes a partition ready; *kernel is the delegate's own object for it. On failure a sentence goes into `reason`.
+    eo_status (*prepare)(void *user, const eo_partition *partition, void **kernel, char *reason, size_t reason_size);
+    // Runs it. inputs and outputs are in the partition's order. With `wait` set, it may return before it is done.
+    eo_status (*invoke)(void *user, void *kernel, const eo_buffer *inputs, const eo_buffer *outputs);
+    // Releases what prepare made.
+    void (*release)(void *user, void *kernel);
+
+    // The rest is optional (NULL).
+    // Shapes have changed; partition is as in prepare. Without it: release and prepare.
+    eo_status (*resize)(void *user, void *kernel, const eo_partition *partition, char *reason, size_t reason_size);
+    // Blocks until the last invoke of this kernel is done and says how it went.
+    eo_status (*wait)(void *user, void *kernel);
+    // Memory of the delegate's own for a tensor that only it touches; and its release.
+    eo_status (*allocate_buffer)(void *user, const eo_tensor *tensor, eo_buffer *buffer);
+    void (*release_buffer)(void *user, eo_buffer *buffer);
+};
+
+// ---------------------------------------------------------------------------------------------------- quantization
+
+typedef enum eo_scheme {
+    EO_SCHEME_FLOAT16 = 0,       // weights as float16; no samples needed
+    EO_SCHEME_DYNAMIC_RANGE = 1, // weights as int8, activations float; no samples needed
+    EO_SCHEME_INT8 = 2,          // weights and activations int8; needs samples
+    EO_SCHEME_INT16X8 = 3        // int16 activations, int8 weights; needs samples
+} eo_scheme;
+
+typedef enum eo_calibration {
+    EO_CALIBRATION_MIN_MAX = 0,       // the range of all samples
+    EO_CALIBRATION_MOVING_AVERAGE = 1 // the moving average of the samples' ranges
+} eo_calibration;
+
+typedef struct eo_quantizer_options {
+    size_t struct_size;
+    eo_scheme scheme;
+    bool per_tensor_weights;      // one scale for a weight tensor; default: one for each output channel
+    eo_type input_type;           // EO_FLOAT32 (default), or with the integer schemes EO_INT8, EO_UINT8 (INT8) or
+    eo_type output_type;          // EO_INT16 (INT16X8)
+    eo_calibration calibration;
+    float moving_average;         // share of the old range kept; default 0.9
+    int32_t min_weight_elements;  // dynamic range and float16: smaller weights stay float32. Default 1024
+    int32_t num_threads;          // for the calibration runs; as for interpreters. Default 1
+    eo_log log;
+    void *log_user;
+} eo_quantizer_options;
+#define EO_QUANTIZER_OPTIONS_INIT                                                                                      \
+    {sizeof(eo_quantizer_options), EO_SCHEME_INT8, false, EO_FLOAT32, EO_FLOAT32, EO_CALIBRATION_MIN_MAX, 0.9f, 1024, \
+     1, 0, 0}
+
+// Begins the quantization of a float32 model. Caller owns *quantizer: eo_quantizer_destroy. Any thread.
+// EO_INVALID_MODEL (already quantized), EO_UNSUPPORTED, EO_INVALID_ARGUMENT.
+EO_API eo_status eo_quantizer_create(const eo_model *model, const eo_quantizer_options *options,
+                                     eo_quantizer **quantizer);
+EO_API void eo_quantizer_destroy(eo_quantizer *quantizer);
+// The tensors a sample consists of: the main subgraph's inputs. One thread at a time.
+EO_API int32_t eo_quantizer_input_count(const eo_quantizer *quantizer);
+EO_API eo_status eo_quantizer_input(eo_quantizer *quantizer, int32_t input, eo_tensor *tensor);
+// Runs one sample through the float model and notes the ranges it sees. data[i] has sizes[i] bytes of input i, borrowed
+// until the call returns. Memory does not grow with the number of samples. One thread at a time.
+// EO_WRONG_SIZE, EO_EXECUTION_ERROR (a value is NaN or infinite; the sentence names the tensor).
+EO_API eo_status eo_quantizer_calibrate(eo_quantizer *quantizer, const void *const *data, const size_t *sizes,
+                                        int32_t count);
+// Makes the quantized model. The quantizer can calibrate further and make another. Caller owns *model:
+// eo_model_destroy. One thread at a time. EO_NO_CALIBRATION, EO_UNSUPPORTED.
+EO_API eo_status eo_quantizer_finish(eo_quantizer *quantizer, eo_model **model);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
