@@ -53,7 +53,7 @@ extension Model {
         let present = code(graph, op)
         guard present.builtin == .transposeConv else { return }
         let inputs = subgraphs[graph].operators[op].inputs
-        let hasActivation = subgraphs[graph].operators[op].activation(.transposeConv) ?? 0 != 0
+        let hasActivation = subgraphs[graph].operators[op].activation(.transposeConv) != FusedActivation.none
         let needed = hasActivation ? 4 : inputs.count > 3 && inputs[3] >= 0 ? 3 : 1
         guard present.version < needed else { return }
         subgraphs[graph].operators[op].opcode = operatorCode(.transposeConv, version: needed)
@@ -64,7 +64,7 @@ extension Model {
 private struct Affine {
     let index: Int
     let output: Int
-    let activation: Int
+    let activation: FusedActivation
     /// nil: all ones.
     let scale: [Double]?
     let offset: [Double]
@@ -77,7 +77,8 @@ private struct Affine {
         let subgraph = model.subgraphs[graph]
         let first = subgraph.operators[linear]
         let code = model.code(graph, linear).builtin
-        guard let form = LinearOperator(code), first.activation(code) == 0, first.inputs.count > form.weights,
+        guard let form = LinearOperator(code), first.activation(code) == FusedActivation.none,
+            first.inputs.count > form.weights,
             first.outputs.count == 1, first.outputs[0] >= 0
         else { return nil }
         let uses = Uses(subgraph)
@@ -110,7 +111,9 @@ private struct Affine {
     private static func bias(
         _ model: Model, _ graph: Int, _ op: Operator, _ form: LinearOperator, _ channels: Int
     ) -> [Float]? {
-        guard op.inputs.count > form.bias, op.inputs[form.bias] >= 0 else { return [Float](repeating: 0, count: channels) }
+        guard op.inputs.count > form.bias, op.inputs[form.bias] >= 0 else {
+            return [Float](repeating: 0, count: channels)
+        }
         guard let bias = model.floats(graph, op.inputs[form.bias]), bias.count == channels else { return nil }
         return bias
     }
@@ -151,9 +154,13 @@ private struct Affine {
 
     /// The finite constants of a tensor shaped [..., 1, channels] or with one element, spread over the channels.
     private static func perChannel(_ model: Model, _ graph: Int, _ tensor: Int, _ channels: Int) -> [Double]? {
-        guard tensor >= 0, let values = model.floats(graph, tensor), values.allSatisfy({ $0.isFinite }) else { return nil }
+        guard tensor >= 0, let values = model.floats(graph, tensor), values.allSatisfy({ $0.isFinite }) else {
+            return nil
+        }
         if values.count == 1 { return [Double](repeating: Double(values[0]), count: channels) }
-        guard values.count == channels, model.subgraphs[graph].tensors[tensor].shape.last == channels else { return nil }
+        guard values.count == channels, model.subgraphs[graph].tensors[tensor].shape.last == channels else {
+            return nil
+        }
         return values.map { Double($0) }
     }
 }

@@ -27,7 +27,8 @@ extension Model {
     ) -> [TensorInfo]? {
         let tensors = subgraphs[graph].tensors
         guard !op.inputs.isEmpty, op.outputs.allSatisfy({ $0 >= 0 && tensors[$0].type == .float32 }),
-            op.inputs.allSatisfy({ $0 < 0 || constant(graph, $0) != nil }), !subgraphs[graph].outputs.contains(where: op.outputs.contains),
+            op.inputs.allSatisfy({ $0 < 0 || constant(graph, $0) != nil }),
+            !subgraphs[graph].outputs.contains(where: op.outputs.contains),
             let definition = OperatorRegistry.definition(operatorCodes[op.opcode])
         else { return nil }
         let inputs: [TensorInfo?] = op.inputs.map { $0 < 0 ? nil : info(graph, $0) }

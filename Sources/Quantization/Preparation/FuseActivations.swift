@@ -21,10 +21,10 @@ extension Model {
         let uses = Uses(subgraph)
         guard let producer = uses.producer(of: second.inputs[0]), uses.onlyConsumer(of: second.inputs[0]) == op,
             subgraph.operators[producer].outputs.count == 1,
-            subgraph.operators[producer].activation(code(graph, producer).builtin) == 0,
+            subgraph.operators[producer].activation(code(graph, producer).builtin) == FusedActivation.none,
             subgraph.tensors[second.inputs[0]].type == .float32
         else { return false }
-        subgraphs[graph].operators[producer].setActivation(activation.rawValue, code(graph, producer).builtin)
+        subgraphs[graph].operators[producer].setActivation(activation, code(graph, producer).builtin)
         subgraphs[graph].operators[producer].outputs = second.outputs
         raiseTransposeConvolution(graph, producer)
         subgraphs[graph].operators.remove(at: op)

@@ -35,10 +35,7 @@ struct LinearOperator {
     }
 }
 
-/// Activation functions an operator can apply to its result; raw values are the schema's.
-enum FusedActivation: Int {
-    case none = 0, relu, reluN1To1, relu6
-
+extension FusedActivation {
     /// The activation that this operator is.
     init?(_ code: BuiltinOperator) {
         switch code {
@@ -49,33 +46,37 @@ enum FusedActivation: Int {
         }
     }
 
-    /// Where an operator keeps its fused activation: option table and field. nil: it has none.
+    /// Where an operator keeps its fused activation; nil: it has none.
     static func place(in code: BuiltinOperator) -> (table: OptionTable, field: Int)? {
         switch code {
-        case .conv2D: (OptionTable(rawValue: 1), 3)
-        case .depthwiseConv2D: (OptionTable(rawValue: 2), 4)
-        case .averagePool2D, .maxPool2D: (OptionTable(rawValue: 5), 5)
-        case .fullyConnected: (OptionTable(rawValue: 8), 0)
-        case .add: (OptionTable(rawValue: 11), 0)
-        case .mul: (OptionTable(rawValue: 21), 0)
-        case .sub: (OptionTable(rawValue: 28), 0)
-        case .div: (OptionTable(rawValue: 29), 0)
-        case .transposeConv: (OptionTable(rawValue: 49), 3)
+        case .conv2D: (.conv2D, 3)
+        case .depthwiseConv2D: (.depthwiseConv2D, 4)
+        case .averagePool2D, .maxPool2D: (.pool2D, 5)
+        case .fullyConnected: (.fullyConnected, 0)
+        case .add: (.add, 0)
+        case .mul: (.mul, 0)
+        case .sub: (.sub, 0)
+        case .div: (.div, 0)
+        case .transposeConv: (.transposeConv, 3)
         default: nil
         }
     }
 }
 
 extension Operator {
-    /// The fused activation as the schema numbers it; nil if this operator cannot have one.
-    func activation(_ code: BuiltinOperator) -> Int? {
-        guard let place = FusedActivation.place(in: code) else { return nil }
-        return options.table == place.table ? options.int(place.field) : 0
+    /// The fused activation; nil if this operator cannot have one.
+    func activation(_ code: BuiltinOperator) -> FusedActivation? {
+        FusedActivation.place(in: code).map { options.table == $0.table ? options.activation($0.field) : .none }
     }
 
-    mutating func setActivation(_ activation: Int, _ code: BuiltinOperator) {
+    mutating func setActivation(_ activation: FusedActivation, _ code: BuiltinOperator) {
         guard let place = FusedActivation.place(in: code) else { return }
-        if options.table != place.table { options = Options(place.table) }
-        options[field: place.field] = .int(Int64(activation))
+        set(place.field, of: place.table, to: .int(Int64(activation.rawValue)))
+    }
+
+    /// Sets an option; an operator without options gets the table first.
+    mutating func set(_ field: Int, of table: OptionTable, to value: OptionValue) {
+        if options.table != table { options = Options(table) }
+        options[field] = value
     }
 }
