@@ -5,5 +5,6 @@
 #include "isa.h"
 #include "gemm.h"
 #include "convolution.h"
+#include "depthwise.h"
 
 #endif
