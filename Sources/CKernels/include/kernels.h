@@ -4,5 +4,6 @@
 
 #include "isa.h"
 #include "gemm.h"
+#include "elementwise.h"
 
 #endif
