@@ -37,9 +37,9 @@ extension Validator {
     private func checkRecursion(_ callees: [[(subgraph: Int, caller: Int)]]) throws(Failure) {
         var callers = [[Int]](repeating: [], count: callees.count)
         for (index, calls) in callees.enumerated() { for call in calls { callers[call.subgraph].append(index) } }
-        var open = callees.map(\.count)
+        var open = callees.map { $0.count }
         var depth = [Int](repeating: 1, count: callees.count)
-        var operators = model.subgraphs.map(\.operators.count)
+        var operators = model.subgraphs.map { $0.operators.count }
         var ready = open.indices.filter { open[$0] == 0 }
         var settled = 0
         while settled < ready.count {
