@@ -53,11 +53,12 @@ struct LinearLayer<Geometry: Windows> {
 
     /// What `invoke` will run.
     func kernel() throws(Failure) -> Kernel {
-        switch (input.type, filter.type, output.type) {
+        if let kernel = try fastKernel() { return kernel }
+        return switch (input.type, filter.type, output.type) {
         case (.float32, .float32, .float32): try floatKernel()
         case (.float32, .int8, .float32), (.float32, .uint8, .float32), (.float32, .int4, .float32),
             (.float32, .int2, .float32):
-            try hybridKernel()
+            if let blockSize { try blockwiseKernel(blockSize) } else { try hybridKernel() }
         case (.int8, .int8, .int8), (.int8, .int4, .int8), (.int8, .int2, .int8):
             try integerKernel(Int8.self, Int8.self, Int8.self, sums: Int32.self)
         case (.uint8, .uint8, .uint8): try integerKernel(UInt8.self, UInt8.self, UInt8.self, sums: Int32.self)
