@@ -4,5 +4,7 @@
 
 #include "isa.h"
 #include "gemm.h"
+#include "convolution.h"
+#include "depthwise.h"
 
 #endif
