@@ -56,7 +56,8 @@ import CPlatform
 
     /// Only for the one who allocated it, and only until it is shared.
     package func withMutableBytes<R>(_ body: (inout MutableRawSpan) throws(Failure) -> R) throws(Failure) -> R {
-        var span = unsafe MutableRawSpan(_unsafeStart: base ?? UnsafeMutableRawPointer(bitPattern: 64)!, byteCount: count)
+        var span = unsafe MutableRawSpan(
+            _unsafeStart: base ?? UnsafeMutableRawPointer(bitPattern: 64)!, byteCount: count)
         return try body(&span)
     }
 }

@@ -23,14 +23,14 @@ package struct Options: Equatable, Sendable {
     /// The field's number, or the schema's default where it is absent.
     package func int(_ field: Int) -> Int {
         if case .int(let value) = self[field] { return Int(value) }
-        return Int(table.defaultInt(field))
+        return Int(table.defaultValue(field))
     }
 
     package func bool(_ field: Int) -> Bool { int(field) != 0 }
 
     package func float(_ field: Int) -> Float {
         if case .float(let value) = self[field] { return value }
-        return table.defaultFloat(field)
+        return Float(table.defaultValue(field))
     }
 
     /// A vector of integers; empty where it is absent.
@@ -48,6 +48,30 @@ package struct Options: Equatable, Sendable {
         if case .string(let value) = self[field] { return value }
         return nil
     }
+
+    /// A vector of raw bytes (FlexBuffers attributes); nil where it is absent.
+    package func bytes(_ field: Int) -> Bytes? {
+        if case .bytes(let value) = self[field] { return value }
+        return nil
+    }
+
+    package func padding(_ field: Int) -> Padding { Padding(rawValue: int(field)) ?? .same }
+
+    package func activation(_ field: Int) -> FusedActivation { FusedActivation(rawValue: int(field)) ?? .none }
+
+    package func tensorType(_ field: Int) -> TensorType {
+        UInt8(exactly: int(field)).flatMap { TensorType(rawValue: $0) } ?? .float32
+    }
+}
+
+/// Raw values are the schema's.
+package enum FusedActivation: Int, Sendable {
+    case none = 0, relu, reluN1To1, relu6, tanh, signBit
+}
+
+/// Raw values are the schema's.
+package enum Padding: Int, Sendable {
+    case same = 0, valid
 }
 
 package enum OptionValue: Equatable, Sendable {
@@ -59,15 +83,6 @@ package enum OptionValue: Equatable, Sendable {
     case ints([Int64])
     case floats([Float])
     case string(String)
-}
-
-/// A member of the schema's unions BuiltinOptions (1...126) or BuiltinOptions2 (256 + 1...23).
-package struct OptionTable: RawRepresentable, Hashable, Sendable {
-    package let rawValue: UInt16
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
-
-    package static let none = Self(rawValue: 0)
-
-    func defaultInt(_ field: Int) -> Int64 { 0 }
-    func defaultFloat(_ field: Int) -> Float { 0 }
+    /// A vector of raw bytes.
+    case bytes(Bytes)
 }

@@ -12,6 +12,24 @@ package enum OperatorRegistry {
     private static func builtin(_ code: BuiltinOperator) -> OperatorDefinition? {
         switch code {
         case .abs: Abs.definition
+        case .reshape: Reshape.definition
+        case .squeeze: Squeeze.definition
+        case .expandDims: ExpandDims.definition
+        case .transpose: Transpose.definition
+        case .pad: Pad.definition
+        case .padv2: Pad.version2
+        case .mirrorPad: MirrorPad.definition
+        case .concatenation: Concatenation.definition
+        case .split: Split.definition
+        case .splitV: Split.sized
+        case .pack: Pack.definition
+        case .unpack: Unpack.definition
+        case .slice: Slice.definition
+        case .stridedSlice: StridedSlice.definition
+        case .quantize: Quantize.definition
+        case .dequantize: Dequantize.definition
+        case .resizeBilinear: ResizeBilinear.definition
+        case .resizeNearestNeighbor: ResizeNearestNeighbor.definition
         default: nil
         }
     }

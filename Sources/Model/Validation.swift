@@ -1,0 +1,3 @@
+extension Model {
+    package func validate() throws(Failure) {}
+}
