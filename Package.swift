@@ -41,7 +41,8 @@ var targets: [Target] = [
     .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced),
     .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced),
     .target(name: "Operators", dependencies: ["Kernels", "Model", "CPlatform"], swiftSettings: fenced),
-    .target(name: "Runtime", dependencies: ["Operators", "Kernels", "Model"], swiftSettings: fenced),
+    .target(
+        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(
         name: "EdgeOpt", dependencies: ["CEdgeOpt", "Quantization", "Runtime", "Model"], swiftSettings: fenced,
