@@ -64,6 +64,40 @@ package enum OperatorRegistry {
         case .dequantize: Dequantize.definition
         case .resizeBilinear: ResizeBilinear.definition
         case .resizeNearestNeighbor: ResizeNearestNeighbor.definition
+        case .add: Addition.add
+        case .sub: Addition.subtract
+        case .mul: Multiply.definition
+        case .div: Divide.definition
+        case .floorDiv: FloorDivision.divide
+        case .floorMod: FloorDivision.remainder
+        case .minimum: Extremes.minimum
+        case .maximum: Extremes.maximum
+        case .squaredDifference: SquaredDifference.definition
+        case .prelu: Prelu.definition
+        case .pow: Power.definition
+        case .atan2: Atan2.definition
+        case .relu: Relu.relu
+        case .relu6: Relu.relu6
+        case .reluN1To1: Relu.reluN1To1
+        case .relu0To1: Relu.relu0To1
+        case .leakyRelu: LeakyRelu.definition
+        case .hardSwish: HardSwish.definition
+        case .logistic: Logistic.definition
+        case .tanh: Tanh.definition
+        case .exp: Exp.definition
+        case .log: Log.definition
+        case .elu: Elu.definition
+        case .gelu: Gelu.definition
+        case .sqrt: Sqrt.definition
+        case .rsqrt: Rsqrt.definition
+        case .square: Square.definition
+        case .neg: Neg.definition
+        case .sign: Sign.definition
+        case .floor: Rounding.floor
+        case .ceil: Rounding.ceil
+        case .round: Rounding.round
+        case .sin: Trigonometric.sin
+        case .cos: Trigonometric.cos
         default: nil
         }
     }
