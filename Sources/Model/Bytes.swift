@@ -90,6 +90,13 @@ package struct Bytes: @unchecked Sendable {
         self.init(storage)
     }
 
+    /// The same bytes in memory of our own, 64-byte aligned.
+    package func copied() throws(Failure) -> Bytes {
+        let storage = try Storage.allocate(count)
+        if let to = unsafe storage.base { unsafe to.copyMemory(from: baseAddress, byteCount: count) }
+        return Bytes(storage)
+    }
+
     /// Part of these bytes, or nil if it is not inside them.
     package func slice(offset: Int, count: Int) -> Bytes? {
         guard offset >= 0, count >= 0, offset <= self.count, count <= self.count - offset else { return nil }

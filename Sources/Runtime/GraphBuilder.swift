@@ -65,7 +65,7 @@ struct GraphBuilder {
         guard unsafe UInt(bitPattern: exact.baseAddress) % UInt(min(alignment, 8)) != 0 else { return exact }
         return Bytes(
             try loaded.weights.packed(exact, form: "aligned") { () throws(Failure) in
-                try Bytes(copying: exact.array(of: UInt8.self)).storage
+                try exact.copied().storage
             })
     }
 
