@@ -48,7 +48,7 @@ public func eo_model_serialize(
         let count = try unsafe argument(size, "size")
         unsafe place.pointee = nil
         unsafe count.pointee = 0
-        let bytes = try handle.model.serialize()
+        let bytes = try handle.model.serialized()
         unsafe place.pointee = try owned(bytes.baseAddress, bytes.count)
         unsafe count.pointee = bytes.count
     }
