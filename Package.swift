@@ -40,7 +40,7 @@ var targets: [Target] = [
     .target(name: "CKernels"),
     .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced),
     .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced),
-    .target(name: "Operators", dependencies: ["Kernels", "Model"], swiftSettings: fenced),
+    .target(name: "Operators", dependencies: ["Kernels", "Model", "CPlatform"], swiftSettings: fenced),
     .target(
         name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced),

@@ -1,6 +1,6 @@
 // The element kernels, compiled once for each instruction set: the including file defines K(name) as the name with the
-// instruction set's suffix, and TABLE as the table to fill. Vectors have 16 lanes everywhere; the compiler splits them.
-#include "elementwise.h"
+// instruction set's suffix, TABLE as the table to fill and ISA as its level. Vectors have 16 lanes everywhere; the compiler splits them.
+#include "../include/elementwise.h"
 #include <math.h>
 
 // Vectors are passed between inlined functions only.
@@ -28,6 +28,7 @@ typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
     }                                                                                                                  \
     INLINE void store_##name(type *p, vector v, size_t n) { __builtin_memcpy(p, &v, n * sizeof *p); }
 LOAD_STORE(f32, float, f32x16)
+LOAD_STORE(s32, int32_t, s32x16)
 LOAD_STORE(s16, int16_t, s16x16)
 LOAD_STORE(s8, int8_t, s8x16)
 LOAD_STORE(u8, uint8_t, u8x16)
@@ -261,8 +262,8 @@ PLAIN_BINARY(s32_max, int32_t, a > b ? a : b)
 // --- Conversions.
 
 #define QUANTIZE(t, type, vector)                                                                                      \
-    INLINE void t##_quantize_step(size_t n, const float *x, type *y, struct eo_quantize_params p) {                    \
-        f32x16 v = load_f32(x, n) * p.scale;                                                                           \
+    INLINE void t##_quantize_step(size_t n, f32x16 v, type *y, struct eo_quantize_params p) {                          \
+        v = v * p.scale;                                                                                               \
         v = v > p.low ? v : p.low; /* NaN too */                                                                       \
         v = v < p.high ? v : p.high;                                                                                   \
         store_##t(y, __builtin_convertvector(TO_S32(round_even(v)) + p.zero, vector), n);                              \
@@ -271,8 +272,17 @@ PLAIN_BINARY(s32_max, int32_t, a > b ? a : b)
         const float *x = x_;                                                                                           \
         type *y = y_;                                                                                                  \
         const struct eo_quantize_params p = *(const struct eo_quantize_params *)params;                                \
-        for (; n >= LANES; n -= LANES, x += LANES, y += LANES) t##_quantize_step(LANES, x, y, p);                      \
-        if (n > 0) t##_quantize_step(n, x, y, p);                                                                      \
+        for (; n >= LANES; n -= LANES, x += LANES, y += LANES)                                                         \
+            t##_quantize_step(LANES, load_f32(x, LANES), y, p);                                                        \
+        if (n > 0) t##_quantize_step(n, load_f32(x, n), y, p);                                                         \
+    }                                                                                                                  \
+    static void K(s32_to_##t)(size_t n, const void *x_, void *y_, const void *params) {                                \
+        const int32_t *x = x_;                                                                                         \
+        type *y = y_;                                                                                                  \
+        const struct eo_quantize_params p = *(const struct eo_quantize_params *)params;                                \
+        for (; n >= LANES; n -= LANES, x += LANES, y += LANES)                                                         \
+            t##_quantize_step(LANES, TO_F32(load_s32(x, LANES) - p.offset), y, p);                                     \
+        if (n > 0) t##_quantize_step(n, TO_F32(load_s32(x, n) - p.offset), y, p);                                      \
     }                                                                                                                  \
     static void K(t##_to_f32)(size_t n, const void *x_, void *y_, const void *params) {                                \
         const type *x = x_;                                                                                            \
@@ -392,6 +402,7 @@ INTEGER_SUMS(u8, uint8_t)
 INTEGER_SUMS(s16, int16_t)
 
 const struct eo_elementwise TABLE = {
+    .isa = ISA,
 #define ROW(name) .name = {K(name##_vv), K(name##_vs), K(name##_sv)},
     EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
 #undef ROW
