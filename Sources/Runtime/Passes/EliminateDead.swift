@@ -1,4 +1,5 @@
 import Model
+import Operators
 
 extension Compiler {
     /// Drops nodes whose results nobody reads. Of the first `ready` nodes, returns how many are left.
