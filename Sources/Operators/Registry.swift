@@ -76,6 +76,27 @@ package enum OperatorRegistry {
         case .prelu: Prelu.definition
         case .pow: Power.definition
         case .atan2: Atan2.definition
+        case .softmax: Softmax.definition
+        case .logSoftmax: LogSoftmax.definition
+        case .l2Normalization: L2Normalization.definition
+        case .mean: Sums.mean
+        case .sum: Sums.sum
+        case .reduceMax: ReduceExtreme.maximum
+        case .reduceMin: ReduceExtreme.minimum
+        case .reduceProd: ReduceProduct.definition
+        case .reduceAny: ReduceLogical.any
+        case .reduceAll: ReduceLogical.all
+        case .cumsum: CumulativeSum.definition
+        case .addN: AddN.definition
+        case .equal: Comparison.equal.definition
+        case .notEqual: Comparison.notEqual.definition
+        case .less: Comparison.less.definition
+        case .lessEqual: Comparison.lessEqual.definition
+        case .greater: Comparison.greater.definition
+        case .greaterEqual: Comparison.greaterEqual.definition
+        case .logicalAnd: Logical.and
+        case .logicalOr: Logical.or
+        case .logicalNot: Logical.not
         case .relu: Relu.relu
         case .relu6: Relu.relu6
         case .reluN1To1: Relu.reluN1To1
