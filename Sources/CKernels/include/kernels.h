@@ -1,6 +1,11 @@
+// All kernel families. One line for each.
 #ifndef EDGEOPT_KERNELS_H
 #define EDGEOPT_KERNELS_H
-#pragma GCC visibility push(hidden)
-int eo_kernels_placeholder(void);
-#pragma GCC visibility pop
+
+#include "isa.h"
+#include "gemm.h"
+#include "convolution.h"
+#include "depthwise.h"
+#include "elementwise.h"
+
 #endif

@@ -1,0 +1,107 @@
+// Kernels over runs of elements: arithmetic, activations, conversions, reductions, softmax rows.
+//
+// Every kernel is written once (simd/elementwise.h) over 16-lane vectors and compiled for each instruction set. No
+// fused multiply-add is used and sums have a fixed order, so all instruction sets give the same bits, in float too.
+//
+// Runs may have any length and alignment; nothing outside them is read or written. The output may be one of the inputs
+// (the very same run), but must not overlap it otherwise.
+#ifndef EDGEOPT_ELEMENTWISE_H
+#define EDGEOPT_ELEMENTWISE_H
+
+#include "isa.h"
+
+#pragma GCC visibility push(hidden)
+
+// y[i] = f(x[i]). `params` is what the row below says, or unused.
+typedef void eo_unary_kernel(size_t n, const void *_Nonnull x, void *_Nonnull y, const void *_Nullable params);
+// y[i] = f(a[i], b[i]).
+typedef void eo_binary_kernel(size_t n, const void *_Nonnull a, const void *_Nonnull b, void *_Nonnull y,
+                              const void *_Nonnull params);
+// A binary kernel and its forms where one operand is a single element.
+struct eo_binary {
+    eo_binary_kernel *_Nonnull vv, *_Nonnull vs, *_Nonnull sv;
+};
+
+// Parameters of float kernels. Binary ones clamp to [low, high]; LeakyReLU takes its slope in `low`.
+struct eo_f32_params {
+    float low, high;
+};
+
+// y = clamp(round((a - zero_a) * scale_a + (b - zero_b) * scale_b) + zero_y): addition, and with a negative scale
+// subtraction. Multiplication takes (a - zero_a) * (b - zero_b) * scale_a. `low` and `high` bound the rounded value
+// before zero_y is added.
+struct eo_quantized_binary_params {
+    int32_t zero_a, zero_b, zero_y;
+    float scale_a, scale_b, low, high;
+};
+
+// Quantize: y = clamp(round(x * scale)) + zero, bounds as above. Dequantize: y = (x - zero) * scale. Requantize (from
+// s32): y = clamp(round((x - offset) * scale)) + zero.
+struct eo_quantize_params {
+    int32_t offset, zero;
+    float scale, low, high;
+};
+
+// Rows of the table. Binary float kernels; params: struct eo_f32_params.
+#define EO_F32_BINARY(ROW)                                                                                             \
+    ROW(f32_add) ROW(f32_sub) ROW(f32_mul) ROW(f32_div) ROW(f32_min) ROW(f32_max) ROW(f32_squared_difference)          \
+    ROW(f32_prelu)
+// Binary quantized kernels; params: struct eo_quantized_binary_params.
+#define EO_QUANTIZED_BINARY(ROW)                                                                                       \
+    ROW(s8_add) ROW(u8_add) ROW(s16_add) ROW(s8_mul) ROW(u8_mul) ROW(s16_mul)
+// Binary kernels without parameters.
+#define EO_PLAIN_BINARY(ROW)                                                                                           \
+    ROW(s8_min) ROW(u8_min) ROW(s16_min) ROW(s32_min) ROW(s8_max) ROW(u8_max) ROW(s16_max) ROW(s32_max)
+// Unary float kernels; params: struct eo_f32_params where they are used.
+#define EO_F32_UNARY(ROW)                                                                                              \
+    ROW(f32_clamp) ROW(f32_leaky_relu) ROW(f32_hard_swish) ROW(f32_exp) ROW(f32_elu) ROW(f32_logistic) ROW(f32_tanh)   \
+    ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) ROW(f32_neg)
+// Conversions; params: struct eo_quantize_params, or none for half precision.
+#define EO_CONVERSIONS(ROW)                                                                                            \
+    ROW(f32_to_s8) ROW(f32_to_u8) ROW(f32_to_s16) ROW(s8_to_f32) ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8)         \
+    ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
+
+struct eo_elementwise {
+    enum kernels_isa isa;
+#define ROW(name) struct eo_binary name;
+    EO_F32_BINARY(ROW)
+    EO_QUANTIZED_BINARY(ROW)
+    EO_PLAIN_BINARY(ROW)
+#undef ROW
+#define ROW(name) eo_unary_kernel *_Nonnull name;
+    EO_F32_UNARY(ROW)
+    EO_CONVERSIONS(ROW)
+#undef ROW
+    // y[i] = params[x[i]]: a table of 256 bytes.
+    eo_unary_kernel *_Nonnull x8_lut;
+    // Sums in a fixed order: 16 partial sums, lane i takes the elements i, i + 16, ..., then pairs of lanes.
+    float (*_Nonnull f32_sum)(size_t n, const float *_Nonnull x);
+    float (*_Nonnull f32_sum_of_squares)(size_t n, const float *_Nonnull x);
+    // Largest and smallest element; -inf and inf for n = 0; unspecified if an element is NaN.
+    float (*_Nonnull f32_maximum)(size_t n, const float *_Nonnull x);
+    float (*_Nonnull f32_minimum)(size_t n, const float *_Nonnull x);
+    // y[i] = exp((x[i] - largest) * beta); returns their sum.
+    float (*_Nonnull f32_exp_sum)(size_t n, const float *_Nonnull x, float *_Nonnull y, float largest, float beta);
+    // Exact sums; n below 2^24 for 8 bits and 2^16 for 16.
+    int32_t (*_Nonnull s8_sum)(size_t n, const int8_t *_Nonnull x);
+    int32_t (*_Nonnull u8_sum)(size_t n, const uint8_t *_Nonnull x);
+    int32_t (*_Nonnull s16_sum)(size_t n, const int16_t *_Nonnull x);
+    // sums[i] += x[i].
+    void (*_Nonnull s8_accumulate)(size_t n, const int8_t *_Nonnull x, int32_t *_Nonnull sums);
+    void (*_Nonnull u8_accumulate)(size_t n, const uint8_t *_Nonnull x, int32_t *_Nonnull sums);
+    void (*_Nonnull s16_accumulate)(size_t n, const int16_t *_Nonnull x, int32_t *_Nonnull sums);
+};
+
+// The same kernels for every processor, for AVX2, for AVX-512.
+extern const struct eo_elementwise eo_elementwise_scalar;
+#if defined(__x86_64__)
+extern const struct eo_elementwise eo_elementwise_avx2;
+extern const struct eo_elementwise eo_elementwise_avx512;
+#endif
+
+// All of them, richest first, the scalar one last; and the one to use on this machine.
+const struct eo_elementwise *_Nonnull const *_Nonnull eo_elementwise_rows(int *_Nonnull count);
+const struct eo_elementwise *_Nonnull eo_elementwise_best(void);
+
+#pragma GCC visibility pop
+#endif
