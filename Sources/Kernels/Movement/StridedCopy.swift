@@ -63,7 +63,9 @@ package struct StridedCopy: Sendable {
             let (inner, ordered) = Self.inner(merged, run: run, elementBytes: bytes)
             self.inner = inner
             unit = run * bytes
-            self.dimensions = ordered.map { .init(count: $0.count, source: $0.source * bytes, target: $0.target * bytes) }
+            self.dimensions = ordered.map {
+                .init(count: $0.count, source: $0.source * bytes, target: $0.target * bytes)
+            }
             self.sourceOffset = sourceOffset * bytes
             self.targetOffset = targetOffset * bytes
         }
@@ -99,7 +101,9 @@ package struct StridedCopy: Sendable {
 
     /// Chooses the innermost loop, and puts the two dimensions of a transposition last.
     private static func inner(_ dimensions: [Dimension], run: Int, elementBytes: Int) -> (Inner, [Dimension]) {
-        guard let last = dimensions.last, [1, 2, 4, 8, 16].contains(run * elementBytes) else { return (.run, dimensions) }
+        guard let last = dimensions.last, [1, 2, 4, 8, 16].contains(run * elementBytes) else {
+            return (.run, dimensions)
+        }
         guard run == 1, last.target == 1, let partner = dimensions.firstIndex(where: { $0.source == 1 }) else {
             return (.row, dimensions)
         }
@@ -240,7 +244,8 @@ package struct StridedCopy: Sendable {
             let value = (byte >> UInt8(i % perByte * bits)) & mask
             let shift = UInt8(j % perByte * bits)
             let old = target.load(fromByteOffset: j / perByte, as: UInt8.self)
-            target.storeBytes(of: (old & ~(mask << shift)) | (value << shift), toByteOffset: j / perByte, as: UInt8.self)
+            target.storeBytes(
+                of: (old & ~(mask << shift)) | (value << shift), toByteOffset: j / perByte, as: UInt8.self)
         }
     }
 }
@@ -250,7 +255,9 @@ package func copyBytes(from source: Span<UInt8>, to target: inout MutableSpan<UI
     let count = min(source.count, target.count)
     source.withUnsafeBytes { source in
         target.withUnsafeMutableBytes { target in
-            guard let from = source.baseAddress, let to = target.baseAddress, from != UnsafeRawPointer(to) else { return }
+            guard let from = source.baseAddress, let to = target.baseAddress, from != UnsafeRawPointer(to) else {
+                return
+            }
             to.copyMemory(from: from, byteCount: count)
         }
     }
