@@ -40,8 +40,9 @@ var targets: [Target] = [
     .target(name: "CKernels"),
     .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced),
     .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced),
-    .target(name: "Operators", dependencies: ["Kernels", "Model"], swiftSettings: fenced),
-    .target(name: "Runtime", dependencies: ["Operators", "Kernels", "Model"], swiftSettings: fenced),
+    .target(name: "Operators", dependencies: ["Kernels", "Model", "CPlatform"], swiftSettings: fenced),
+    .target(
+        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(
         name: "EdgeOpt", dependencies: ["CEdgeOpt", "Quantization", "Runtime", "Model"], swiftSettings: fenced,
@@ -51,12 +52,23 @@ var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["
 var dependencies: [Package.Dependency] = []
 
 if !embedded {
+    // The command sees the library through edgeopt.h only. By default its code is linked in; EDGEOPT_LIBRARY_DIR names
+    // the folder of a built libedgeopt.so to link instead (CMakeLists.txt does, so the shipped command uses what ships).
+    let library = Context.environment["EDGEOPT_LIBRARY_DIR"]
+    let linkToLibrary: [LinkerSetting] =
+        library.map { [.unsafeFlags(["-L\($0)", "-ledgeopt", "-Xlinker", "-rpath=$ORIGIN/../lib"])] } ?? []
     dependencies = [.package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")]
     products.append(.executable(name: "edgeopt-cli", targets: ["edgeopt-cli"]))
     targets += [
         .executableTarget(
             name: "edgeopt-cli",
-            dependencies: ["CEdgeOpt", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: ["CEdgeOpt", "CFormats", .product(name: "ArgumentParser", package: "swift-argument-parser")]
+                + (library == nil ? ["EdgeOpt"] : []),
+            linkerSettings: linkToLibrary),
+        // libjpeg, libpng and zlib, for the images and .npz files that the command reads.
+        .target(
+            name: "CFormats",
+            linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
         .testTarget(name: "OperatorsTests", dependencies: ["Operators"], swiftSettings: tests),

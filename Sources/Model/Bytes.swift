@@ -4,7 +4,7 @@ import CPlatform
 /// A block of memory and how it is released. Weights stay in the block they came in: a mapped file, memory of the
 /// caller, or a block of our own.
 @safe package final class Storage: @unchecked Sendable {
-    private enum Origin { case mapped, borrowed, allocated }
+    private enum Origin { case mapped, borrowed, allocated }  // mapped: a file, or pages of our own
     @unsafe fileprivate let base: UnsafeMutableRawPointer?
     package let count: Int
     private let origin: Origin
@@ -45,6 +45,13 @@ import CPlatform
         guard count >= 0, let base = unsafe platform_aligned_alloc(64, count) else { throw .outOfMemory(count) }
         unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: count)
         return unsafe Storage(base: base, count: count, origin: .allocated)
+    }
+
+    /// Zeroed whole pages of our own: they cost memory only where they are used.
+    package static func pages(_ count: Int) throws(Failure) -> Storage {
+        guard count > 0 else { return try allocate(0) }
+        guard let base = unsafe platform_pages(count) else { throw .outOfMemory(count) }
+        return unsafe Storage(base: base, count: count, origin: .mapped)
     }
 
     /// Only for the one who allocated it, and only until it is shared.

@@ -67,6 +67,32 @@ package enum OperatorRegistry {
         case .round: Rounding.round
         case .sin: Trigonometric.sin
         case .cos: Trigonometric.cos
+        case .batchMatmul: BatchMatmul.definition
+        case .conv2D: Conv2D.definition
+        case .depthwiseConv2D: DepthwiseConv2D.definition
+        case .transposeConv: TransposeConv.definition
+        case .fullyConnected: FullyConnected.definition
+        case .averagePool2D: AveragePool2D.definition
+        case .maxPool2D: MaxPool2D.definition
+        case .l2Pool2D: L2Pool2D.definition
+        case .reshape: Reshape.definition
+        case .squeeze: Squeeze.definition
+        case .expandDims: ExpandDims.definition
+        case .transpose: Transpose.definition
+        case .pad: Pad.definition
+        case .padv2: Pad.version2
+        case .mirrorPad: MirrorPad.definition
+        case .concatenation: Concatenation.definition
+        case .split: Split.definition
+        case .splitV: Split.sized
+        case .pack: Pack.definition
+        case .unpack: Unpack.definition
+        case .slice: Slice.definition
+        case .stridedSlice: StridedSlice.definition
+        case .quantize: Quantize.definition
+        case .dequantize: Dequantize.definition
+        case .resizeBilinear: ResizeBilinear.definition
+        case .resizeNearestNeighbor: ResizeNearestNeighbor.definition
         default: nil
         }
     }

@@ -1,1 +1,4 @@
-print("edgeopt")
+import CEdgeOpt
+import CFormats
+
+print(String(cString: eo_version()))

@@ -19,7 +19,8 @@ struct eo_gemm_tile {
     const void *_Nonnull weights;
     void *_Nonnull output;
     size_t output_stride;
-    const void *_Nonnull parameters; // struct of the family
+    const void *_Nonnull parameters;      // struct of the family
+    const void *_Nullable row_parameters; // of families with numbers for each row: those of the first row
 };
 typedef void eo_gemm_function(const struct eo_gemm_tile *_Nonnull tile);
 

@@ -4,6 +4,8 @@
 
 #include "isa.h"
 #include "gemm.h"
+#include "convolution.h"
+#include "depthwise.h"
 #include "elementwise.h"
 
 #endif

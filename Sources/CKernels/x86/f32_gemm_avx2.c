@@ -3,7 +3,10 @@
 #include "../simd/f32_gemm.h"
 
 STRIP(1)
-STRIP(2) STRIP(3) STRIP(4) STRIP(5) STRIP(6)
+STRIP(2)
+STRIP(3)
+STRIP(4)
+STRIP(5) STRIP(6)
 
     // 12 sums, two vectors of weights and a broadcast of the 16 registers.
     void eo_f32_gemm_6x16__avx2(const struct eo_gemm_tile *t) {

@@ -1,9 +1,7 @@
 import Model
 
-/// Activation that an operator applies to its own result; raw values are the schema's.
-package enum FusedActivation: Int, Sendable {
-    case none = 0, relu, reluN1To1, relu6, tanh, signBit
-
+/// What a fused activation lets pass.
+extension FusedActivation {
     /// The option's value, or a Failure that begins with the operator's name.
     package init(option: Int, operator name: String) throws(Failure) {
         guard let activation = FusedActivation(rawValue: option) else {

@@ -1,12 +1,7 @@
 import Model
 
-/// How a window meets the borders of an image; raw values are the schema's.
-package enum Padding: Int, Sendable {
-    /// As many output elements as there are strides in the input; zeros around it, the odd one at the end.
-    case same = 0
-    /// Only windows that lie inside the input.
-    case valid = 1
-
+extension Padding {
+    /// The option's value, or a Failure that begins with the operator's name.
     package init(option: Int, operator name: String) throws(Failure) {
         guard let padding = Padding(rawValue: option) else {
             throw .invalidModel("\(name): the padding has code \(option), 0 (SAME) and 1 (VALID) are known")
@@ -15,7 +10,8 @@ package enum Padding: Int, Sendable {
     }
 }
 
-/// A window that slides along one dimension.
+/// A window that slides along one dimension. With SAME padding there are as many positions as strides in the input, and
+/// zeros around it (the odd one at the end); with VALID only those where the window lies inside the input.
 package struct SlidingWindow: Sendable {
     package let outputSize: Int
     /// Elements of padding before the first input element.

@@ -9,7 +9,25 @@ package struct TensorInfo: Sendable {
     package var quantization: Quantization?
     /// The data of a constant tensor.
     package var constant: Bytes?
+    /// Scales of a constant with blockwise quantization, whose parameters are tensors of their own: one for each block
+    /// of the last dimension, row after row.
+    package var blockScales: [Float]?
     package var isVariable: Bool
+    /// Scales of its own for each run of elements along the last dimension, in the order of the elements.
+    package var blockwise: Blockwise?
+
+    package struct Blockwise: Sendable {
+        package var scales: [Float]
+        /// Empty: all zero.
+        package var zeroPoints: [Int]
+        /// Elements per scale.
+        package var size: Int
+        package init(scales: [Float], zeroPoints: [Int], size: Int) {
+            self.scales = scales
+            self.zeroPoints = zeroPoints
+            self.size = size
+        }
+    }
 
     package init(
         name: String = "", type: TensorType, shape: [Int], quantization: Quantization? = nil, constant: Bytes? = nil,

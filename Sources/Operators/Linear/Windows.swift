@@ -95,7 +95,8 @@ struct TransposedWindows: Windows {
                 let pixel = (at.image * shape.inputHeight + y) * shape.inputWidth + x
                 let tap = (at.channel * shape.kernelHeight + tapY) * shape.kernelWidth + tapX
                 for index in 0..<shape.inputChannels {
-                    sum = add(sum, input[pixel * shape.inputChannels + index], weights[tap * shape.inputChannels + index])
+                    sum = add(
+                        sum, input[pixel * shape.inputChannels + index], weights[tap * shape.inputChannels + index])
                 }
             }
         }

@@ -1,0 +1,82 @@
+// Convolution as a matrix product: rows of activations are the taps of an output pixel, columns the output channels.
+// A pointwise convolution takes its rows straight from the image. Any other gathers the taps of a tile's pixels into
+// rows of scratch memory first, which costs about 2 / outputChannels of the product itself (one store of a vector for
+// each two multiply-adds per column vector) and gives the product contiguous rows of any kernel size, padding, stride
+// and dilation.
+#ifndef EDGEOPT_KERNELS_CONVOLUTION_H
+#define EDGEOPT_KERNELS_CONVOLUTION_H
+
+#include "gemm.h"
+
+#pragma GCC visibility push(hidden)
+
+// NHWC geometry. Channels are those of one group; a pixel holds `groups` times as many.
+struct eo_window {
+    size_t batch, input_height, input_width, input_channels;
+    size_t output_height, output_width, output_channels;
+    size_t kernel_height, kernel_width;
+    size_t stride_height, stride_width, dilation_height, dilation_width;
+    size_t padding_top, padding_left;
+    size_t groups;
+};
+
+// How the rows of `pixels` output pixels from number `first` on are gathered: pixel after pixel, for each its taps in
+// the order kernel row, kernel column, channel. Taps outside the image hold `padding`; each byte is xored with `flip`
+// (0x80 turns int8 into uint8 with zero point + 128).
+struct eo_gather {
+    const struct eo_window *_Nonnull window;
+    const void *_Nonnull input; // of the group: its first channel in the first pixel
+    size_t first, pixels;
+    size_t element_size;
+    void *_Nonnull rows;
+    size_t row_stride; // bytes
+    uint8_t padding, flip;
+};
+typedef void eo_gather_function(const struct eo_gather *_Nonnull gather);
+#define EO_GATHER_ROWS(ROW)                                                                                            \
+    X86_ROW(ROW, eo_gather__avx512, ISA_AVX512, 0, 0)                                                                  \
+    X86_ROW(ROW, eo_gather__avx2, ISA_AVX2, 0, 0)                                                                      \
+    ROW(eo_gather__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_gather)
+
+// A convolution ready to run. Everything is decided beforehand but the addresses and the number of workers.
+struct eo_convolution {
+    struct eo_window window;
+    size_t input_element_size, output_element_size;
+    eo_gemm_function *_Nullable run;
+    eo_gather_function *_Nullable gather; // null: pointwise, rows straight from the image
+    size_t mr, nr;
+    size_t depth;      // as the kernel counts it
+    size_t block_size; // bytes of packed weights for NR columns
+    size_t group_size; // bytes of packed weights for a group
+    size_t row_stride; // bytes of a gathered row
+    size_t slot_size;  // bytes of scratch for a worker
+    uint8_t padding, flip;
+
+    const void *_Nullable input;
+    void *_Nullable output;
+    const void *_Nullable weights;
+    void *_Nullable scratch;
+    const void *_Nullable parameters; // of the kernel
+    // Of hybrid products: one entry for each row of the matrix. Kernels that have none ignore it.
+    const void *_Nullable row_parameters;
+    size_t row_parameters_size;
+
+    // How the work is cut: set by eo_convolution_start.
+    size_t chunk_columns, unit_tiles;
+    char line[64];
+    size_t next; // unit to be handed out; a cache line of its own, all workers write it
+};
+
+// Decides how the work is cut for up to `workers` workers; returns for how many there is work. Integer results and
+// float results do not depend on it.
+size_t eo_convolution_start(struct eo_convolution *_Nonnull convolution, size_t workers);
+// What a worker does; `worker` counts from 0 and owns the scratch slot of that number.
+void eo_convolution_work(struct eo_convolution *_Nonnull convolution, size_t worker);
+
+#define KERNEL_ROW(function, ...) eo_gather_function function;
+EO_GATHER_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,74 @@
+// Depthwise convolution: each channel by itself, vectors run over channels. NHWC, one output channel per input channel.
+#ifndef EDGEOPT_KERNELS_DEPTHWISE_H
+#define EDGEOPT_KERNELS_DEPTHWISE_H
+
+#include "convolution.h"
+
+#pragma GCC visibility push(hidden)
+
+// Some neighbouring output pixels of a row. Tap t of pixel i lies at tap[t] + i * step[t] (bytes); taps in the padding
+// point at a row of padding values with step 0. Nothing outside the stated channels is touched.
+struct eo_depthwise_run {
+    size_t pixels, channels, taps;
+    const void *_Nonnull const *_Nonnull tap;
+    const size_t *_Nonnull step;
+    const void *_Nonnull weights;
+    void *_Nonnull output;
+    size_t output_stride; // bytes between pixels
+    const void *_Nonnull parameters;
+};
+typedef void eo_depthwise_function(const struct eo_depthwise_run *_Nonnull run);
+
+// Channels are padded to a multiple of this in packed weights, so that every tap begins on a cache line.
+enum { EO_DEPTHWISE_CHANNELS = 64 };
+static inline size_t eo_depthwise_stride(size_t channels) {
+    return (channels + EO_DEPTHWISE_CHANNELS - 1) / EO_DEPTHWISE_CHANNELS * EO_DEPTHWISE_CHANNELS;
+}
+
+// ---------------------------------------------------------------------------------------------------------- float32
+
+// Packed: float bias[padded channels]; float weights[taps][padded channels]. Parameters: eo_f32_gemm_parameters.
+typedef eo_depthwise_function eo_f32_depthwise_function;
+#define EO_F32_DEPTHWISE_ROWS(ROW)                                                                                     \
+    X86_ROW(ROW, eo_f32_depthwise__avx512, ISA_AVX512, 0, 0)                                                           \
+    X86_ROW(ROW, eo_f32_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
+    ROW(eo_f32_depthwise__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_f32_depthwise)
+
+size_t eo_f32_depthwise_packed_size(size_t taps, size_t channels);
+// `weights` [taps][channels]; bias [channels] or null. Any alignment.
+void eo_f32_depthwise_pack(size_t taps, size_t channels, const void *_Nonnull weights, const void *_Nullable bias,
+                           void *_Nonnull packed);
+
+// ------------------------------------------------------------------------------------------------------------ images
+
+// A depthwise convolution ready to run. `groups` of the window is 1, both channel counts are the same.
+struct eo_depthwise {
+    struct eo_window window;
+    size_t input_element_size, output_element_size;
+    eo_depthwise_function *_Nullable run;
+    size_t slot_size; // bytes of scratch for a worker
+
+    const void *_Nullable input;
+    void *_Nullable output;
+    const void *_Nullable weights;
+    const void *_Nullable padding; // a pixel of padding values
+    void *_Nullable scratch;
+    const void *_Nullable parameters;
+
+    size_t unit_rows; // output rows in a unit: set by eo_depthwise_start
+    char line[64];
+    size_t next;
+};
+// Bytes of scratch a worker needs.
+size_t eo_depthwise_slot_size(const struct eo_window *_Nonnull window);
+// As eo_convolution_start and eo_convolution_work.
+size_t eo_depthwise_start(struct eo_depthwise *_Nonnull depthwise, size_t workers);
+void eo_depthwise_work(struct eo_depthwise *_Nonnull depthwise, size_t worker);
+
+#define KERNEL_ROW(function, ...) eo_depthwise_function function;
+EO_F32_DEPTHWISE_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+
+#pragma GCC visibility pop
+#endif

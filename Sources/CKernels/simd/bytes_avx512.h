@@ -1,0 +1,29 @@
+// Byte vocabulary for AVX-512: copying and filling without touching a byte beside.
+#ifndef EDGEOPT_SIMD_BYTES_AVX512_H
+#define EDGEOPT_SIMD_BYTES_AVX512_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi2")))
+#define SIMD static inline __attribute__((always_inline)) TARGET
+
+SIMD __mmask64 bytes_mask(size_t count) { return _bzhi_u64(~0ull, (unsigned)count); }
+
+// to = from ^ flip
+SIMD void bytes_copy(uint8_t *to, const uint8_t *from, size_t count, uint8_t flip) {
+    const __m512i flips = _mm512_set1_epi8((char)flip);
+    for (; count > 64; count -= 64, to += 64, from += 64)
+        _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_loadu_si512(from), flips));
+    const __mmask64 mask = bytes_mask(count);
+    _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), flips));
+}
+
+SIMD void bytes_fill(uint8_t *to, uint8_t value, size_t count) {
+    const __m512i values = _mm512_set1_epi8((char)value);
+    for (; count > 64; count -= 64, to += 64) _mm512_storeu_si512(to, values);
+    _mm512_mask_storeu_epi8(to, bytes_mask(count), values);
+}
+
+#endif

@@ -1,0 +1,6 @@
+#if defined(__x86_64__)
+#include "../simd/bytes_avx512.h"
+#include "../simd/gather.h"
+
+TARGET void eo_gather__avx512(const struct eo_gather *gather) { gather_rows(gather); }
+#endif

@@ -1,0 +1,91 @@
+import CKernels
+import CPlatform
+import Model
+
+/// A depthwise convolution with one output channel per input channel, everything decided but the addresses.
+struct DepthwisePlan {
+    var context: eo_depthwise
+    let inputCount: Int
+    let outputCount: Int
+    let slots: Int
+    /// A pixel of padding values.
+    private let padding: Storage
+
+    init(
+        _ shape: ConvolutionShape, run: @escaping @convention(c) (UnsafePointer<eo_depthwise_run>) -> Void,
+        elementSizes: (input: Int, output: Int), padding value: UInt8 = 0, slots: Int
+    ) throws(Failure) {
+        context = eo_depthwise()
+        context.window = shape.window
+        context.input_element_size = elementSizes.input
+        context.output_element_size = elementSizes.output
+        context.run = run
+        context.slot_size = eo_depthwise_slot_size(&context.window)
+        padding = try Storage.allocate(shape.inputChannels * elementSizes.input)
+        let base = UnsafeMutableRawPointer(mutating: Bytes(padding).baseAddress)
+        memset(base, Int32(value), padding.count)
+        context.padding = UnsafeRawPointer(base)
+        inputCount = shape.inputCount
+        outputCount = shape.outputCount
+        self.slots = slots
+    }
+
+    var scratchByteCount: Int { context.slot_size * slots }
+
+    /// Runs on the threads of `pool`, on as many as there is scratch memory for.
+    func run(
+        input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
+        parameters: UnsafeRawPointer, scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
+    ) {
+        precondition(scratch.count >= context.slot_size, "scratch memory of a depthwise convolution is too small")
+        var context = context
+        context.input = input
+        context.output = output
+        context.weights = weights
+        context.parameters = parameters
+        context.scratch = scratch.baseAddress
+        let workers = min(pool.threadCount, scratch.count / context.slot_size)
+        withUnsafeMutablePointer(to: &context) { context in
+            pool.run(eo_depthwise_start(context, workers), context) { context, worker in
+                eo_depthwise_work(
+                    UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(to: eo_depthwise.self), worker)
+            }
+        }
+    }
+}
+
+extension ConvolutionShape {
+    /// DEPTHWISE_CONV_2D with several output channels per input channel is a convolution with a group per channel.
+    var grouped: ConvolutionShape {
+        var shape = self
+        shape.groups = inputChannels
+        return shape
+    }
+
+    func checkDepthwise() throws(Failure) {
+        guard inputChannels > 0, outputChannels % inputChannels == 0 else {
+            throw .invalidModel(
+                "depthwise convolution: \(outputChannels) output channels are no multiple of \(inputChannels) input "
+                    + "channels")
+        }
+        try grouped.check()
+    }
+
+    /// Weights [taps][outputChannels] of DEPTHWISE_CONV_2D in the order of CONV_2D, [outputChannels][taps].
+    func channelMajor(_ weights: Bytes, elementSize: Int, cache: PackedWeightCache) throws(Failure) -> Bytes {
+        let (rows, columns) = (taps, outputChannels)
+        return Bytes(
+            try cache.packed(weights, form: "transposed \(elementSize) \(rows)x\(columns)") { () throws(Failure) in
+                let storage = try Storage.allocate(rows * columns * elementSize)
+                let to = UnsafeMutableRawPointer(mutating: Bytes(storage).baseAddress)
+                for row in 0..<rows {
+                    for column in 0..<columns {
+                        memcpy(
+                            to + (column * rows + row) * elementSize,
+                            weights.baseAddress + (row * columns + column) * elementSize, elementSize)
+                    }
+                }
+                return storage
+            })
+    }
+}

@@ -1,0 +1,76 @@
+import CKernels
+import Model
+
+/// DEPTHWISE_CONV_2D in float32; output channel c * multiplier + m sees input channel c alone, the multiplier being
+/// outputChannels / inputChannels. Instances are immutable: any thread.
+package final class FloatDepthwise: @unchecked Sendable {
+    private enum Form {
+        case direct(DepthwisePlan, Storage)
+        case grouped(FloatConvolution)
+    }
+
+    package let kernelName: String
+    /// What `run` needs for `threads` threads.
+    package let scratchByteCount: Int
+
+    private let form: Form
+    private let parameters: eo_f32_gemm_parameters
+
+    /// `weights`: float32 [kernelHeight, kernelWidth, outputChannels]; `bias`: float32 [outputChannels] or nil.
+    /// `threads`: for how many threads scratch memory is asked.
+    package init(
+        _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
+        cache: PackedWeightCache, threads: Int = 4
+    ) throws(Failure) {
+        try shape.checkDepthwise()
+        try expect(weights, "weights", count: shape.taps * shape.outputChannels, size: 4)
+        if let bias { try expect(bias, "bias", count: shape.outputChannels, size: 4) }
+        parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
+        guard shape.outputChannels == shape.inputChannels else {
+            let convolution = try FloatConvolution(
+                shape.grouped, weights: try shape.channelMajor(weights, elementSize: 4, cache: cache), bias: bias,
+                minimum: minimum, maximum: maximum, cache: cache, threads: threads)
+            form = .grouped(convolution)
+            kernelName = convolution.kernelName
+            scratchByteCount = convolution.scratchByteCount
+            return
+        }
+        let kernel = eo_f32_depthwise_best().pointee
+        let (taps, channels) = (shape.taps, shape.outputChannels)
+        let packed = try cache.packed(weights, form: "f32_depthwise \(taps)x\(channels) \(digest(bias))") {
+            () throws(Failure) in
+            let storage = try Storage.allocate(eo_f32_depthwise_packed_size(taps, channels))
+            eo_f32_depthwise_pack(
+                taps, channels, weights.baseAddress, bias?.baseAddress,
+                UnsafeMutableRawPointer(mutating: Bytes(storage).baseAddress))
+            return storage
+        }
+        let plan = try DepthwisePlan(shape, run: kernel.run, elementSizes: (4, 4), slots: threads)
+        form = .direct(plan, packed)
+        kernelName = String(cString: kernel.name)
+        scratchByteCount = plan.scratchByteCount
+    }
+
+    /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
+    package func run(
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+    ) {
+        switch form {
+        case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, pool: pool)
+        case .direct(let plan, let packed):
+            precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
+            withUnsafePointer(to: parameters) { parameters in
+                input.withUnsafeBufferPointer { input in
+                    output.withUnsafeMutableBufferPointer { output in
+                        scratch.withUnsafeMutableBufferPointer { scratch in
+                            plan.run(
+                                input: input.baseAddress, output: output.baseAddress,
+                                weights: Bytes(packed).baseAddress, parameters: parameters,
+                                scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

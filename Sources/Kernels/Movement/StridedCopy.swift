@@ -1,0 +1,286 @@
+import CPlatform
+
+/// A copy of an N-dimensional box of elements between two strided layouts. Transposition, slicing, concatenation,
+/// repetition and reversal are all this, with different strides. The geometry is decided once; running it allocates
+/// nothing and is split over the threads of a pool when there is enough to move.
+package struct StridedCopy: Sendable {
+    package struct Dimension: Sendable {
+        package let count: Int
+        /// Distance between neighbours, in elements: 0 repeats one element, negative walks backwards.
+        package let source: Int
+        package let target: Int
+
+        package init(count: Int, source: Int, target: Int) {
+            self.count = count
+            self.source = source
+            self.target = target
+        }
+    }
+
+    /// What happens at the bottom of the nest of loops.
+    private enum Inner: Sendable {
+        /// One run of `unit` bytes.
+        case run
+        /// A strided row of small elements.
+        case row
+        /// Two dimensions of which one is contiguous in the source and the other in the target.
+        case transpose
+        /// Elements of less than a byte, one by one; strides and offsets count elements.
+        case packed
+    }
+
+    /// Outermost first; strides in bytes (packed elements: in elements).
+    private let dimensions: [Dimension]
+    private let inner: Inner
+    /// Bytes (packed elements: elements) moved at once.
+    private let unit: Int
+    private let elementBits: Int
+    private let sourceOffset: Int
+    private let targetOffset: Int
+    /// Bytes that both sides must have.
+    private let sourceBytes: Int
+    private let targetBytes: Int
+    private let isEmpty: Bool
+
+    /// `dimensions` are outermost first; offsets count elements.
+    package init(elementBits: Int, dimensions: [Dimension], sourceOffset: Int = 0, targetOffset: Int = 0) {
+        isEmpty = dimensions.contains { $0.count <= 0 }
+        self.elementBits = elementBits
+        var merged = Self.merged(dimensions)
+        var run = 1
+        if let last = merged.last, last.source == 1, last.target == 1 {
+            run = last.count
+            merged.removeLast()
+        }
+        if elementBits < 8 {
+            inner = .packed
+            unit = run
+            self.dimensions = merged
+            self.sourceOffset = sourceOffset
+            self.targetOffset = targetOffset
+        } else {
+            let bytes = elementBits / 8
+            let (inner, ordered) = Self.inner(merged, run: run, elementBytes: bytes)
+            self.inner = inner
+            unit = run * bytes
+            self.dimensions = ordered.map {
+                .init(count: $0.count, source: $0.source * bytes, target: $0.target * bytes)
+            }
+            self.sourceOffset = sourceOffset * bytes
+            self.targetOffset = targetOffset * bytes
+        }
+        var (sourceEnd, targetEnd) = (self.sourceOffset + unit, self.targetOffset + unit)
+        var (sourceStart, targetStart) = (self.sourceOffset, self.targetOffset)
+        for dimension in self.dimensions {
+            let steps = dimension.count - 1
+            sourceEnd += max(0, steps * dimension.source)
+            targetEnd += max(0, steps * dimension.target)
+            sourceStart += min(0, steps * dimension.source)
+            targetStart += min(0, steps * dimension.target)
+        }
+        precondition(isEmpty || (sourceStart >= 0 && targetStart >= 0), "a copy begins before its tensor")
+        sourceBytes = elementBits < 8 ? (sourceEnd * elementBits + 7) / 8 : sourceEnd
+        targetBytes = elementBits < 8 ? (targetEnd * elementBits + 7) / 8 : targetEnd
+    }
+
+    /// Dimensions of one step left out, neighbours that continue one another joined.
+    private static func merged(_ dimensions: [Dimension]) -> [Dimension] {
+        var merged: [Dimension] = []
+        for dimension in dimensions where dimension.count != 1 {
+            if let outer = merged.last, outer.source == dimension.source * dimension.count,
+                outer.target == dimension.target * dimension.count
+            {
+                merged[merged.count - 1] = Dimension(
+                    count: outer.count * dimension.count, source: dimension.source, target: dimension.target)
+            } else {
+                merged.append(dimension)
+            }
+        }
+        return merged
+    }
+
+    /// Chooses the innermost loop, and puts the two dimensions of a transposition last.
+    private static func inner(_ dimensions: [Dimension], run: Int, elementBytes: Int) -> (Inner, [Dimension]) {
+        guard let last = dimensions.last, [1, 2, 4, 8, 16].contains(run * elementBytes) else {
+            return (.run, dimensions)
+        }
+        guard run == 1, last.target == 1, let partner = dimensions.firstIndex(where: { $0.source == 1 }) else {
+            return (.row, dimensions)
+        }
+        var ordered = dimensions
+        ordered.insert(ordered.remove(at: partner), at: dimensions.count - 2)
+        return (.transpose, ordered)
+    }
+
+    /// Copies on the caller's thread and, when the box is large, on those of `pool`. `targetShift` (in elements of the
+    /// target) moves the box, for places known only at run time.
+    package func run(
+        from source: Span<UInt8>, to target: inout MutableSpan<UInt8>, shiftedBy targetShift: Int = 0,
+        pool: ThreadPool? = nil
+    ) {
+        guard !isEmpty else { return }
+        let shiftBytes = elementBits < 8 ? (targetShift * elementBits + 7) / 8 : targetShift * (elementBits / 8)
+        precondition(
+            sourceBytes <= source.count && targetShift >= 0 && targetBytes + shiftBytes <= target.count,
+            "a copy ends behind its tensor")
+        source.withUnsafeBytes { source in
+            target.withUnsafeMutableBytes { target in
+                guard let from = source.baseAddress, let to = target.baseAddress else { return }
+                if case .packed = inner {
+                    return packed(0, from, sourceOffset, to, targetOffset + targetShift)
+                }
+                start(from + sourceOffset, to + targetOffset + shiftBytes, pool)
+            }
+        }
+    }
+
+    /// Below this a second thread costs more than it moves.
+    private static let bytesWorthThreads = 1 << 18
+
+    private struct Job {
+        let copy: StridedCopy
+        let source: UnsafeRawPointer
+        let target: UnsafeMutableRawPointer
+    }
+
+    private func start(_ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _ pool: ThreadPool?) {
+        guard let pool, pool.threadCount > 1, let outer = dimensions.first, targetBytes > Self.bytesWorthThreads,
+            dimensions.count > innerDepth
+        else { return walk(0, source, target) }
+        let job = Job(copy: self, source: source, target: target)
+        withUnsafePointer(to: job) { job in
+            pool.run(outer.count, UnsafeRawPointer(job)) { context, index in
+                let job = context.assumingMemoryBound(to: Job.self)
+                let outer = job.pointee.copy.dimensions[0]
+                job.pointee.copy.walk(
+                    1, job.pointee.source + index * outer.source, job.pointee.target + index * outer.target)
+            }
+        }
+    }
+
+    /// Dimensions that the innermost loop takes.
+    private var innerDepth: Int {
+        switch inner {
+        case .run, .packed: 0
+        case .row: 1
+        case .transpose: 2
+        }
+    }
+
+    private func walk(_ level: Int, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer) {
+        if level == dimensions.count - innerDepth { return innermost(level, source, target) }
+        let dimension = dimensions[level]
+        var (from, to) = (source, target)
+        for _ in 0..<dimension.count {
+            walk(level + 1, from, to)
+            from += dimension.source
+            to += dimension.target
+        }
+    }
+
+    private func innermost(_ level: Int, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer) {
+        switch (inner, unit) {
+        case (.row, 1): row(dimensions[level], source, target, UInt8.self)
+        case (.row, 2): row(dimensions[level], source, target, UInt16.self)
+        case (.row, 4): row(dimensions[level], source, target, UInt32.self)
+        case (.row, 8): row(dimensions[level], source, target, UInt64.self)
+        case (.row, _): row(dimensions[level], source, target, (UInt64, UInt64).self)
+        case (.transpose, 1): transpose(dimensions[level], dimensions[level + 1], source, target, UInt8.self)
+        case (.transpose, 2): transpose(dimensions[level], dimensions[level + 1], source, target, UInt16.self)
+        case (.transpose, 4): transpose(dimensions[level], dimensions[level + 1], source, target, UInt32.self)
+        case (.transpose, 8): transpose(dimensions[level], dimensions[level + 1], source, target, UInt64.self)
+        case (.transpose, _): transpose(dimensions[level], dimensions[level + 1], source, target, (UInt64, UInt64).self)
+        default: target.copyMemory(from: source, byteCount: unit)
+        }
+    }
+
+    @inline(__always)
+    private func row<T: BitwiseCopyable>(
+        _ dimension: Dimension, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _: T.Type
+    ) {
+        for index in 0..<dimension.count {
+            let element = source.loadUnaligned(fromByteOffset: index &* dimension.source, as: T.self)
+            target.storeBytes(of: element, toByteOffset: index &* dimension.target, as: T.self)
+        }
+    }
+
+    /// Tiles of this many elements a side keep the lines of both layouts in the first-level cache.
+    private static let tile = 16
+
+    /// `a` is contiguous in the source, `b` in the target.
+    @inline(__always)
+    private func transpose<T: BitwiseCopyable>(
+        _ a: Dimension, _ b: Dimension, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _: T.Type
+    ) {
+        for a0 in stride(from: 0, to: a.count, by: Self.tile) {
+            for b0 in stride(from: 0, to: b.count, by: Self.tile) {
+                for i in a0..<min(a0 + Self.tile, a.count) {
+                    for j in b0..<min(b0 + Self.tile, b.count) {
+                        let from = i &* a.source &+ j &* b.source
+                        let element = source.loadUnaligned(fromByteOffset: from, as: T.self)
+                        target.storeBytes(of: element, toByteOffset: i &* a.target &+ j &* b.target, as: T.self)
+                    }
+                }
+            }
+        }
+    }
+
+    private func packed(
+        _ level: Int, _ source: UnsafeRawPointer, _ from: Int, _ target: UnsafeMutableRawPointer, _ to: Int
+    ) {
+        guard level == dimensions.count else {
+            let dimension = dimensions[level]
+            for index in 0..<dimension.count {
+                packed(level + 1, source, from + index * dimension.source, target, to + index * dimension.target)
+            }
+            return
+        }
+        let bits = elementBits
+        let perByte = 8 / bits
+        let mask = UInt8(1 << bits) &- 1
+        for index in 0..<unit {
+            let (i, j) = (from + index, to + index)
+            let byte = source.load(fromByteOffset: i / perByte, as: UInt8.self)
+            let value = (byte >> UInt8(i % perByte * bits)) & mask
+            let shift = UInt8(j % perByte * bits)
+            let old = target.load(fromByteOffset: j / perByte, as: UInt8.self)
+            target.storeBytes(
+                of: (old & ~(mask << shift)) | (value << shift), toByteOffset: j / perByte, as: UInt8.self)
+        }
+    }
+}
+
+/// Copies `source` unless both are the same memory.
+package func copyBytes(from source: Span<UInt8>, to target: inout MutableSpan<UInt8>) {
+    let count = min(source.count, target.count)
+    source.withUnsafeBytes { source in
+        target.withUnsafeMutableBytes { target in
+            guard let from = source.baseAddress, let to = target.baseAddress, from != UnsafeRawPointer(to) else {
+                return
+            }
+            to.copyMemory(from: from, byteCount: count)
+        }
+    }
+}
+
+/// Repeats the bytes of one element over `target`.
+package func fill(_ target: inout MutableSpan<UInt8>, with element: Span<UInt8>) {
+    target.withUnsafeMutableBytes { target in
+        element.withUnsafeBytes { element in
+            guard let to = target.baseAddress, let from = element.baseAddress else { return }
+            fillBytes(to, target.count, from, element.count)
+        }
+    }
+}
+
+/// `count` bytes of a repeated pattern: by doubling, so that long fills run at the speed of memcpy.
+func fillBytes(_ target: UnsafeMutableRawPointer, _ count: Int, _ pattern: UnsafeRawPointer, _ size: Int) {
+    guard count >= size, size > 0 else { return }
+    target.copyMemory(from: pattern, byteCount: size)
+    var done = size
+    while done < count {
+        let next = min(done, count - done)
+        (target + done).copyMemory(from: target, byteCount: next)
+        done += next
+    }
+}

@@ -1,0 +1,38 @@
+import Kernels
+import Model
+
+/// TRANSPOSE: output dimension d is input dimension perm[d].
+enum Transpose {
+    static var definition: OperatorDefinition {
+        OperatorDefinition(.transpose, maxVersion: 9, quantization: .sameScale) { op throws(Failure) in
+            guard let order = try permutation(op) else { return nil }
+            let shape = try op.input(0).shape
+            return [order.map { shape[$0] }]
+        } prepare: { op throws(Failure) in
+            let input = try op.input(0)
+            let order = try op.known(permutation(op.inference))
+            let shape = order.map { input.shape[$0] }
+            try op.output(shape: shape, like: input)
+            let strides = rowMajorStrides(input.shape)
+            return Moves.one(
+                StridedCopy(
+                    bits: try op.elementBits(input), counts: shape, source: order.map { strides[$0] },
+                    target: rowMajorStrides(shape)))
+        }
+    }
+
+    private static func permutation(_ op: ShapeInference) throws(Failure) -> [Int]? {
+        guard let given = try op.numbers(1, "the permutation") else { return nil }
+        let rank = try op.input(0).rank
+        var seen = [Bool](repeating: false, count: rank)
+        var order: [Int] = []
+        for axis in given {
+            let axis = try op.axis(axis, rank: rank)
+            guard !seen[axis] else { throw op.invalid("\(text(given)) names dimension \(axis) twice") }
+            seen[axis] = true
+            order.append(axis)
+        }
+        guard order.count == rank else { throw op.invalid("\(text(given)) does not permute \(rank) dimensions") }
+        return order
+    }
+}

@@ -1,0 +1,169 @@
+import Kernels
+import Model
+import Operators
+
+/// Makes the graph of one subgraph or signature of a model.
+struct GraphBuilder {
+    let loaded: LoadedModel
+    let subgraph: Int
+    var graph = Graph(
+        tensors: [], hasShape: [], isShareable: [], nodes: [], inputs: [], outputs: [], isKept: [])
+
+    private var model: Model { loaded.model }
+
+    init(_ loaded: LoadedModel, subgraph: Int) throws(Failure) {
+        self.loaded = loaded
+        self.subgraph = subgraph
+        guard loaded.model.subgraphs.indices.contains(subgraph) else {
+            throw .outOfRange("\(loaded.model.origin): there is no subgraph \(subgraph)")
+        }
+    }
+
+    /// `inputs` and `outputs` are tensors of the subgraph.
+    mutating func build(inputs: [Int], outputs: [Int]) throws(Failure) -> Graph {
+        try checkOperators()
+        let source = model.subgraphs[subgraph]
+        try addTensors(of: source)
+        try addNodes(of: source)
+        for input in inputs { graph.tensors[input].constant = nil }
+        graph.inputs = inputs
+        graph.outputs = outputs
+        try checkOrder()
+        return graph
+    }
+
+    // MARK: Tensors
+
+    mutating func addTensors(of source: Subgraph) throws(Failure) {
+        for tensor in source.tensors {
+            var info = TensorInfo(
+                name: tensor.name, type: tensor.type, shape: tensor.shape, quantization: tensor.quantization,
+                isVariable: tensor.isVariable)
+            info.blockwise = try blockwise(tensor, in: source)
+            if !tensor.isVariable { info.constant = try constant(tensor) }
+            graph.tensors.append(info)
+            graph.hasShape.append(true)
+            graph.isShareable.append(info.isConstant)
+            graph.isKept.append(false)
+        }
+    }
+
+    /// The data of a constant tensor: dense, and aligned to its elements.
+    private func constant(_ tensor: Tensor) throws(Failure) -> Bytes? {
+        guard model.buffers.indices.contains(tensor.buffer), let data = model.buffers[tensor.buffer].data,
+            data.count > 0
+        else { return nil }
+        guard let expected = tensor.type.byteCount(elementCount(tensor.shape) ?? 0) else { return data }
+        if tensor.sparsity != nil {
+            throw .unsupported("\(model.origin): tensor '\(tensor.name)' is sparse")
+        }
+        guard let exact = data.slice(offset: 0, count: expected) else {
+            throw .invalidModel(
+                "\(model.origin): tensor '\(tensor.name)' needs \(expected) bytes, its buffer has \(data.count)")
+        }
+        let alignment = max(1, (tensor.type.bits ?? 8) / 8)
+        guard unsafe UInt(bitPattern: exact.baseAddress) % UInt(min(alignment, 8)) != 0 else { return exact }
+        return Bytes(
+            try loaded.weights.packed(exact, form: "aligned") { () throws(Failure) in
+                try Bytes(copying: exact.array(of: UInt8.self)).storage
+            })
+    }
+
+    private func blockwise(_ tensor: Tensor, in source: Subgraph) throws(Failure) -> TensorInfo.Blockwise? {
+        guard case .blockwise(let scales, let zeroPoints, let size) = tensor.quantization?.details else { return nil }
+        return TensorInfo.Blockwise(
+            scales: try floats(scales, in: source), zeroPoints: try integers(zeroPoints, in: source), size: size)
+    }
+
+    private func floats(_ index: Int, in source: Subgraph) throws(Failure) -> [Float] {
+        guard source.tensors.indices.contains(index) else { return [] }
+        guard let data = try constant(source.tensors[index]) else { return [] }
+        switch source.tensors[index].type {
+        case .float32: return data.array(of: Float.self)
+        case .float16: return data.array(of: UInt16.self).map { Float(halfBits: $0) }
+        default: return []
+        }
+    }
+
+    private func integers(_ index: Int, in source: Subgraph) throws(Failure) -> [Int] {
+        guard source.tensors.indices.contains(index) else { return [] }
+        guard let data = try constant(source.tensors[index]) else { return [] }
+        switch source.tensors[index].type {
+        case .int8: return data.array(of: Int8.self).map { Int($0) }
+        case .int32: return data.array(of: Int32.self).map { Int($0) }
+        case .int64: return data.array(of: Int64.self).map { Int($0) }
+        default: return []
+        }
+    }
+
+    // MARK: Operators
+
+    private mutating func addNodes(of source: Subgraph) throws(Failure) {
+        for (place, op) in source.operators.enumerated() {
+            let code = model.operatorCodes[op.opcode]
+            if code.builtin == .stablehloComposite {
+                try inline(op, place: place, depth: 0)
+            } else {
+                try addNode(op, code, place: place, isInlined: false, tensor: { $0 })
+            }
+        }
+    }
+
+    mutating func addNode(
+        _ op: Operator, _ code: OperatorCode, place: Int, isInlined: Bool, tensor: (Int) -> Int
+    ) throws(Failure) {
+        guard let definition = OperatorRegistry.definition(code) else {
+            throw .unsupported("\(model.origin): operator \(place), \(code.name), is not supported")
+        }
+        graph.nodes.append(
+            Node(
+                place: place, isInlined: isInlined, name: code.name, version: code.version, definition: definition,
+                options: op.options, customOptions: op.customOptions, inputs: op.inputs.map { $0 < 0 ? -1 : tensor($0) },
+                outputs: op.outputs.map(tensor)))
+    }
+
+    /// Every tensor that is read is an input, a constant, a variable, or the result of an earlier operator, and every
+    /// result has one producer.
+    private mutating func checkOrder() throws(Failure) {
+        var isReady = graph.tensors.map { $0.isConstant || $0.isVariable || elementCount($0.shape) == 0 }
+        for input in graph.inputs { isReady[input] = true }
+        var isProduced = [Bool](repeating: false, count: graph.tensors.count)
+        for input in graph.inputs { isProduced[input] = true }
+        for node in graph.nodes {
+            for input in node.inputs where input >= 0 && !isReady[input] {
+                throw .invalidModel(
+                    "\(model.origin): operator \(node.place), \(node.name), reads tensor '\(graph.tensors[input].name)'"
+                        + " before anything computes it")
+            }
+            for output in node.outputs {
+                guard output >= 0, !isProduced[output], !graph.tensors[output].isVariable else {
+                    throw .invalidModel(
+                        "\(model.origin): operator \(node.place), \(node.name), writes a tensor that is an input, a"
+                            + " variable, or the result of another operator")
+                }
+                isProduced[output] = true
+                isReady[output] = true
+                graph.tensors[output].constant = nil
+            }
+        }
+        for output in graph.outputs where !isReady[output] {
+            throw .invalidModel("\(model.origin): output '\(graph.tensors[output].name)' is computed by no operator")
+        }
+    }
+}
+
+extension Float {
+    /// The value of an IEEE 754 binary16 number.
+    init(halfBits bits: UInt16) {
+        let sign = UInt32(bits & 0x8000) << 16
+        let exponent = UInt32(bits >> 10) & 0x1f
+        let fraction = UInt32(bits & 0x3ff)
+        switch exponent {
+        case 0:  // zero or subnormal: fraction * 2^-24
+            let magnitude = Float(fraction) * 0x1p-24
+            self = Float(bitPattern: magnitude.bitPattern | sign)
+        case 31: self = Float(bitPattern: sign | 0x7f80_0000 | fraction << 13)
+        default: self = Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
+        }
+    }
+}

@@ -1,0 +1,7 @@
+#include <edgeopt.h>
+#include <stdio.h>
+
+int main(void) {
+    puts(eo_version());
+    return 0;
+}
