@@ -90,6 +90,13 @@ package struct Bytes: @unchecked Sendable {
         self.init(storage)
     }
 
+    /// The same bytes in memory of our own, 64-byte aligned.
+    package func copied() throws(Failure) -> Bytes {
+        let storage = try Storage.allocate(count)
+        if let to = unsafe storage.base { unsafe to.copyMemory(from: baseAddress, byteCount: count) }
+        return Bytes(storage)
+    }
+
     /// A copy of all pieces, one after the other.
     package init(joining pieces: [Bytes]) throws(Failure) {
         if pieces.count == 1 {

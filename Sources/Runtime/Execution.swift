@@ -307,7 +307,7 @@ import Operators
     }
 
     private func current(_ tensor: Int, _ count: Int) throws(Failure) -> Bytes {
-        try Bytes(copying: unsafe Bytes(Storage.borrow(memory.address(of: tensor), count: count)).array(of: UInt8.self))
+        try unsafe Bytes(Storage.borrow(memory.address(of: tensor), count: count)).copied()
     }
 
     private func isUnchanged(_ tensor: Int, _ value: Bytes) -> Bool {
