@@ -8,7 +8,12 @@ let embedded = Context.environment["EDGEOPT_EMBEDDED"] == "1"
 
 let buildKind: [SwiftSetting] =
     embedded
-    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo"])]
+    // Swift 6.3.1 numbers the constant arrays of a function anew in every module that emits it, but gives them weak
+    // symbols: the linker then mixes them up. So arrays are not outlined into constants.
+    ? [
+        .enableExperimentalFeature("Embedded"),
+        .unsafeFlags(["-wmo", "-Xllvm", "-sil-disable-pass=object-outliner"]),
+    ]
     : [.treatWarning("EmbeddedRestrictions", as: .error)]
 
 // `Lifetimes`: types of our own that hand out Span. `strictMemorySafety`: every unsafe use says `unsafe`.
