@@ -8,8 +8,12 @@ let embedded = Context.environment["EDGEOPT_EMBEDDED"] == "1"
 
 let buildKind: [SwiftSetting] =
     embedded
-    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo"])]
+    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo", "-Osize"])]
     : [.treatWarning("EmbeddedRestrictions", as: .error)]
+
+// In Embedded Swift a module also emits what it uses of the modules it imports. All rooms but the last leave that to
+// EdgeOpt, or the library would hold four copies of the operators.
+let deferred: [SwiftSetting] = embedded ? [.enableExperimentalFeature("DeferredCodeGen")] : []
 
 // `Lifetimes`: types of our own that hand out Span. `strictMemorySafety`: every unsafe use says `unsafe`.
 let fenced: [SwiftSetting] =
@@ -38,12 +42,12 @@ var targets: [Target] = [
     .systemLibrary(name: "CEdgeOpt", path: "include"),
     .target(name: "CPlatform"),
     .target(name: "CKernels"),
-    .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced),
-    .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced),
-    .target(name: "Operators", dependencies: ["Kernels", "Model", "CPlatform"], swiftSettings: fenced),
+    .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced + deferred),
+    .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced + deferred),
+    .target(name: "Operators", dependencies: ["Kernels", "Model", "CPlatform"], swiftSettings: fenced + deferred),
     .target(
-        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced),
-    .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced),
+        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced + deferred),
+    .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced + deferred),
     .target(
         name: "EdgeOpt", dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
         swiftSettings: fenced, linkerSettings: linker),
