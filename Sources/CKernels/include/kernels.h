@@ -6,5 +6,6 @@
 #include "gemm.h"
 #include "convolution.h"
 #include "depthwise.h"
+#include "dynamic_range.h"
 
 #endif
