@@ -38,6 +38,15 @@ void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const flo
     }
 }
 
+// In tiles that stay in the cache while they are read along one side and written along the other.
+void eo_f32_transpose(size_t rows, size_t columns, const float *from, float *to) {
+    enum { TILE = 16 };
+    for (size_t r = 0; r < rows; r += TILE)
+        for (size_t c = 0; c < columns; c += TILE)
+            for (size_t i = r; i < rows && i < r + TILE; i++)
+                for (size_t j = c; j < columns && j < c + TILE; j++) to[j * rows + i] = from[i * columns + j];
+}
+
 static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }
 
 // int8 weights[depth / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.

@@ -44,6 +44,8 @@ void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *_Nonnull
 // The same from `weights` [depth][columns], no bias.
 void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const float *_Nonnull weights,
                                  void *_Nonnull packed);
+// to [columns][rows] = from [rows][columns]
+void eo_f32_transpose(size_t rows, size_t columns, const float *_Nonnull from, float *_Nonnull to);
 
 // ------------------------------------------------------------------------------------------- 8 bits to 8 bits or float
 
