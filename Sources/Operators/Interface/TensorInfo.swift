@@ -9,6 +9,9 @@ package struct TensorInfo: Sendable {
     package var quantization: Quantization?
     /// The data of a constant tensor.
     package var constant: Bytes?
+    /// Scales of a constant with blockwise quantization, whose parameters are tensors of their own: one for each block
+    /// of the last dimension, row after row.
+    package var blockScales: [Float]?
     package var isVariable: Bool
 
     package init(

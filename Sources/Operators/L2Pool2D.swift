@@ -1,0 +1,26 @@
+import Kernels
+import Model
+
+/// L2_POOL_2D: root of the mean of the squares of the window's elements.
+enum L2Pool2D {
+    static var definition: OperatorDefinition {
+        OperatorDefinition(.l2Pool2D, maxVersion: 1) { op throws(Failure) in
+            [try PoolingWindows(op.options, input: op.input(0), operator: op.name).shape.output]
+        } prepare: { op throws(Failure) in
+            let windows = try PoolingWindows(op.options, input: op.input(0), operator: op.name)
+            guard try op.input(0).type == .float32, try op.output().type == .float32 else {
+                throw op.unsupportedTypes()
+            }
+            let stage = FloatStage(bias: nil, activation: windows.activation)
+            return { io throws(Failure) in
+                let x = io.input(0, as: Float.self)
+                var y = io.output(as: Float.self)
+                for index in 0..<y.count {
+                    let at = windows.shape.position(index)
+                    let (sum, count) = windows.fold(at, x, from: 0 as Float) { $0 + $1 * $1 }
+                    y[index] = stage.value((sum / Float(count)).squareRoot(), io, channel: at.channel)
+                }
+            }
+        }
+    }
+}

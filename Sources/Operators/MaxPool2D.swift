@@ -1,0 +1,48 @@
+import Kernels
+import Model
+
+/// MAX_POOL_2D: greatest of the window's elements.
+enum MaxPool2D {
+    static var definition: OperatorDefinition {
+        OperatorDefinition(.maxPool2D, maxVersion: 3, quantization: .sameScale) { op throws(Failure) in
+            [try PoolingWindows(op.options, input: op.input(0), operator: op.name).shape.output]
+        } prepare: { op throws(Failure) in
+            let windows = try PoolingWindows(op.options, input: op.input(0), operator: op.name)
+            try op.checkSameQuantization()
+            switch try op.input(0).type {
+            case .float32: return float(windows)
+            case .int8: return try integer(op, windows, Int8.self)
+            case .uint8: return try integer(op, windows, UInt8.self)
+            case .int16: return try integer(op, windows, Int16.self)
+            default: throw op.unsupportedTypes()
+            }
+        }
+    }
+
+    private static func float(_ windows: PoolingWindows) -> Kernel {
+        let stage = FloatStage(bias: nil, activation: windows.activation)
+        return { io throws(Failure) in
+            let x = io.input(0, as: Float.self)
+            var y = io.output(as: Float.self)
+            for index in 0..<y.count {
+                let at = windows.shape.position(index)
+                let (greatest, _) = windows.fold(at, x, from: -Float.infinity) { max($0, $1) }
+                y[index] = stage.value(greatest, io, channel: at.channel)
+            }
+        }
+    }
+
+    private static func integer<T: FixedWidthInteger & BitwiseCopyable>(
+        _ op: Preparation, _ windows: PoolingWindows, _: T.Type
+    ) throws(Failure) -> Kernel {
+        let (minimum, maximum) = try op.integerRange(windows.activation)
+        return { io throws(Failure) in
+            let x = io.input(0, as: T.self)
+            var y = io.output(as: T.self)
+            for index in 0..<y.count {
+                let (greatest, _) = windows.fold(windows.shape.position(index), x, from: T.min) { max($0, $1) }
+                y[index] = T(truncatingIfNeeded: min(maximum, max(minimum, Int(greatest))))
+            }
+        }
+    }
+}

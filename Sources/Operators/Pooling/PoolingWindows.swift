@@ -1,0 +1,60 @@
+import Kernels
+import Model
+
+/// Geometry of the pools: windows over each channel by itself.
+struct PoolingWindows: Sendable {
+    let shape: ConvolutionShape
+    let activation: FusedActivation
+
+    /// Pool2DOptions: padding, stride (w, h), filter (w, h), activation.
+    init(_ options: Options, input: TensorInfo, operator name: String) throws(Failure) {
+        try requireRank(4, input, operator: name)
+        let filter = TensorInfo(type: input.type, shape: [1, options.int(4), options.int(3), input.shape[3]])
+        let convolution = try ConvolutionOptions(
+            options, strideHeight: 2, strideWidth: 1, activation: 5, operator: name)
+        shape = try convolution.shape(
+            input: input, filter: filter, outputChannels: input.shape[3], groups: 1, operator: name)
+        activation = convolution.activation
+    }
+
+    /// Folds `add` over the inputs of one output element; `count` is how many there are: places in the padding do not
+    /// count. Never zero: padding is smaller than the window.
+    @inline(__always)
+    func fold<X: BitwiseCopyable, Result>(
+        _ at: OutputPosition, _ input: Span<X>, from start: Result, add: (Result, X) -> Result
+    ) -> (result: Result, count: Int) {
+        let top = at.y * shape.strideHeight - shape.paddingTop
+        let left = at.x * shape.strideWidth - shape.paddingLeft
+        let rows = max(0, top)..<min(shape.inputHeight, top + shape.kernelHeight)
+        let columns = max(0, left)..<min(shape.inputWidth, left + shape.kernelWidth)
+        var result = start
+        for y in rows {
+            for x in columns {
+                let pixel = (at.image * shape.inputHeight + y) * shape.inputWidth + x
+                result = add(result, input[pixel * shape.inputChannels + at.channel])
+            }
+        }
+        return (result, rows.count * columns.count)
+    }
+}
+
+extension Preparation {
+    /// Type, scale and zero point of the output must be the input's, as a pool does not requantize.
+    func checkSameQuantization() throws(Failure) {
+        let (input, output) = (try input(0), try output())
+        guard input.type == output.type else { throw unsupportedTypes() }
+        guard input.type == .float32 || input.zeroPoint == output.zeroPoint,
+            abs(input.scale - output.scale) <= 1e-6 * max(1, abs(input.scale))
+        else {
+            throw invalid("\(input.described) and \(output.described) must have the same scale and zero point")
+        }
+    }
+
+    /// Quantized values that pass the fused activation.
+    func integerRange(_ activation: FusedActivation) throws(Failure) -> (minimum: Int, maximum: Int) {
+        guard let range = activation.integerRange(of: try output()) else {
+            throw unsupported("the fused activation cannot be applied to \(try output().described)")
+        }
+        return range
+    }
+}
