@@ -40,9 +40,11 @@ enum Divide {
             let inverse = FixedPointFunctions.reciprocal(divisor, integerBits: 31)
             let headroom = (dividend < 0 ? ~dividend : dividend).leadingZeroBitCount - 1
             let quotient = QuantizedMultiplier(significand: inverse.value, shift: headroom).scale(dividend)
-            let shift = factor.shift - inverse.bits - headroom
-            let scaled = QuantizedMultiplier(significand: factor.significand, shift: max(-31, shift)).scale(quotient)
-            return min(high, max(low, scaled &+ y.zero))
+            // The reference kernels are undefined beyond -31...0: tiny quotients, and ones beyond all steps.
+            let shift = max(-31, factor.shift - inverse.bits - headroom)
+            let product = saturatingRoundingDoublingHighMultiply(quotient, factor.significand)
+            let scaled = saturatingRoundingMultiplyByPowerOfTwo(product, min(31, shift))
+            return min(high, max(low, scaled.addingReportingOverflow(y.zero).overflow ? scaled : scaled &+ y.zero))
         }
     }
 }
