@@ -172,7 +172,8 @@ package enum Elementwise {
             b.withUnsafeBytes { b in
                 y.withUnsafeMutableBytes { y in
                     let job = BinaryJob(
-                        kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!, y: y.baseAddress!,
+                        kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!,
+                        y: y.baseAddress!,
                         parameters: parameters, size: MemoryLayout<T>.stride, sizeB: MemoryLayout<B>.stride)
                     withUnsafePointer(to: job) {
                         pool.run(job.pieces, $0) { context, piece in

@@ -16,7 +16,7 @@ enum Comparison: Sendable {
             case .greater: (.greater, 2)
             case .greaterEqual: (.greaterEqual, 3)
             }
-        let rule = QuantizationRule(activations: [0, 1], output: .unquantized)
+        let rule = QuantizationRule(activations: [0, 1], output: .unquantized, int16x8: false)
         return .binary(code, maxVersion: maxVersion, quantization: rule, inPlace: false) { binary throws(Failure) in
             try kernel(binary)
         }

@@ -2,10 +2,11 @@ import Kernels
 import Model
 
 /// DIV: y = clamp(a / b). Options: 0 fused activation. An integer divisor of zero is an error; float division gives
-/// infinities and NaN.
+/// infinities and NaN. It stays float when a model is quantized: LiteRT's integer kernels are undefined for dividends
+/// near zero.
 enum Divide {
     static var definition: OperatorDefinition {
-        .binary(.div, maxVersion: 2, quantization: .binary, activationField: 0) { binary throws(Failure) in
+        .binary(.div, maxVersion: 2, activationField: 0) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
             case .float32: return binary.float(.divide)
