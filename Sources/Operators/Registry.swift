@@ -67,6 +67,32 @@ package enum OperatorRegistry {
         case .round: Rounding.round
         case .sin: Trigonometric.sin
         case .cos: Trigonometric.cos
+        case .gather: Gather.definition
+        case .gatherNd: GatherND.definition
+        case .scatterNd: ScatterND.definition
+        case .spaceToDepth: SpaceToDepth.definition
+        case .depthToSpace: SpaceToDepth.inverse
+        case .spaceToBatchNd: SpaceToBatchND.definition
+        case .batchToSpaceNd: SpaceToBatchND.inverse
+        case .cast: Cast.definition
+        case .argMax: ArgMax.definition
+        case .argMin: ArgMax.least
+        case .shape: Shape.definition
+        case .rank: Shape.rank
+        case .fill: Fill.definition
+        case .zerosLike: Fill.zerosLike
+        case .tile: Tile.definition
+        case .broadcastTo: BroadcastTo.definition
+        case .broadcastArgs: BroadcastArgs.definition
+        case .select: Select.definition
+        case .selectV2: Select.version2
+        case .range: RangeOperator.definition
+        case .reverseV2: ReverseV2.definition
+        case .embeddingLookup: EmbeddingLookup.definition
+        case .densify: Densify.definition
+        case .oneHot: OneHot.definition
+        case .dynamicUpdateSlice: DynamicUpdateSlice.definition
+        case .topkV2: TopK.definition
         case .batchMatmul: BatchMatmul.definition
         case .conv2D: Conv2D.definition
         case .depthwiseConv2D: DepthwiseConv2D.definition
