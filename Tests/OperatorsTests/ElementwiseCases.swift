@@ -145,3 +145,19 @@ extension TensorInfo {
         }
     }
 }
+
+extension TensorInfo {
+    /// The constant's elements.
+    var numbers: [Double] {
+        let bytes = constant!
+        switch type {
+        case .float32: return bytes.array(of: Float.self).map { Double($0) }
+        case .int8: return bytes.array(of: Int8.self).map { Double($0) }
+        case .uint8, .bool: return bytes.array(of: UInt8.self).map { Double($0) }
+        case .int16: return bytes.array(of: Int16.self).map { Double($0) }
+        case .int32: return bytes.array(of: Int32.self).map { Double($0) }
+        case .int64: return bytes.array(of: Int64.self).map { Double($0) }
+        default: return []
+        }
+    }
+}
