@@ -45,8 +45,8 @@ var targets: [Target] = [
         name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(
-        name: "EdgeOpt", dependencies: ["CEdgeOpt", "Quantization", "Runtime", "Model"], swiftSettings: fenced,
-        linkerSettings: linker),
+        name: "EdgeOpt", dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
+        swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]
 var dependencies: [Package.Dependency] = []

@@ -90,6 +90,30 @@ package struct Bytes: @unchecked Sendable {
         self.init(storage)
     }
 
+    /// The same bytes in memory of our own, 64-byte aligned.
+    package func copied() throws(Failure) -> Bytes {
+        let storage = try Storage.allocate(count)
+        if let to = unsafe storage.base { unsafe to.copyMemory(from: baseAddress, byteCount: count) }
+        return Bytes(storage)
+    }
+
+    /// A copy of all pieces, one after the other.
+    package init(joining pieces: [Bytes]) throws(Failure) {
+        if pieces.count == 1 {
+            self = pieces[0]
+            return
+        }
+        let storage = try Storage.allocate(pieces.reduce(0) { $0 + $1.count })
+        var end = 0
+        for piece in pieces {
+            if let to = unsafe storage.base {
+                unsafe (to + end).copyMemory(from: piece.baseAddress, byteCount: piece.count)
+            }
+            end += piece.count
+        }
+        self.init(storage)
+    }
+
     /// Part of these bytes, or nil if it is not inside them.
     package func slice(offset: Int, count: Int) -> Bytes? {
         guard offset >= 0, count >= 0, offset <= self.count, count <= self.count - offset else { return nil }

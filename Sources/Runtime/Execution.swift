@@ -22,6 +22,8 @@ import Operators
     /// Which blocks of which segment hold tensors of each endpoint.
     private var endpointBlocks: [[(segment: Segment, blocks: [Int])]] = []
     var profile: Profile
+    /// Shown what each step computes.
+    var observer: Observer?
     private let log: Log
 
     /// `compiler` is the one that made `plan`.
@@ -194,6 +196,7 @@ import Operators
                 }
             }
             if isProfiled { profile.add(step.place, platform_nanoseconds() &- start) }
+            if let observer { segment.show(step, to: observer) }
         }
     }
 
@@ -307,7 +310,7 @@ import Operators
     }
 
     private func current(_ tensor: Int, _ count: Int) throws(Failure) -> Bytes {
-        try Bytes(copying: unsafe Bytes(Storage.borrow(memory.address(of: tensor), count: count)).array(of: UInt8.self))
+        try unsafe Bytes(Storage.borrow(memory.address(of: tensor), count: count)).copied()
     }
 
     private func isUnchanged(_ tensor: Int, _ value: Bytes) -> Bool {

@@ -39,7 +39,7 @@ struct GraphBuilder {
             var info = TensorInfo(
                 name: tensor.name, type: tensor.type, shape: tensor.shape, quantization: tensor.quantization,
                 isVariable: tensor.isVariable)
-            info.blockwise = try blockwise(tensor, in: source)
+            info.blockScales = try blockScales(tensor, in: source)
             if !tensor.isVariable { info.constant = try constant(tensor) }
             graph.tensors.append(info)
             graph.hasShape.append(true)
@@ -54,9 +54,7 @@ struct GraphBuilder {
             data.count > 0
         else { return nil }
         guard let expected = tensor.type.byteCount(elementCount(tensor.shape) ?? 0) else { return data }
-        if tensor.sparsity != nil {
-            throw .unsupported("\(model.origin): tensor '\(tensor.name)' is sparse")
-        }
+        if let sparsity = tensor.sparsity { return try dense(tensor, data, sparsity) }
         guard let exact = data.slice(offset: 0, count: expected) else {
             throw .invalidModel(
                 "\(model.origin): tensor '\(tensor.name)' needs \(expected) bytes, its buffer has \(data.count)")
@@ -65,35 +63,26 @@ struct GraphBuilder {
         guard unsafe UInt(bitPattern: exact.baseAddress) % UInt(min(alignment, 8)) != 0 else { return exact }
         return Bytes(
             try loaded.weights.packed(exact, form: "aligned") { () throws(Failure) in
-                try Bytes(copying: exact.array(of: UInt8.self)).storage
+                try exact.copied().storage
             })
     }
 
-    private func blockwise(_ tensor: Tensor, in source: Subgraph) throws(Failure) -> TensorInfo.Blockwise? {
-        guard case .blockwise(let scales, let zeroPoints, let size) = tensor.quantization?.details else { return nil }
-        return TensorInfo.Blockwise(
-            scales: try floats(scales, in: source), zeroPoints: try integers(zeroPoints, in: source), size: size)
+    private func dense(_ tensor: Tensor, _ data: Bytes, _ sparsity: Sparsity) throws(Failure) -> Bytes {
+        guard case .sound(let layout) = sparsity.layout(shape: tensor.shape) else {
+            throw .invalidModel("\(model.origin): tensor '\(tensor.name)' has an unusable sparse layout")
+        }
+        return Bytes(
+            try loaded.weights.packed(data, form: "dense") { () throws(Failure) in
+                try layout.densify(data, type: tensor.type).storage
+            })
     }
 
-    private func floats(_ index: Int, in source: Subgraph) throws(Failure) -> [Float] {
-        guard source.tensors.indices.contains(index) else { return [] }
-        guard let data = try constant(source.tensors[index]) else { return [] }
-        switch source.tensors[index].type {
-        case .float32: return data.array(of: Float.self)
-        case .float16: return data.array(of: UInt16.self).map { Float(halfBits: $0) }
-        default: return []
-        }
-    }
-
-    private func integers(_ index: Int, in source: Subgraph) throws(Failure) -> [Int] {
-        guard source.tensors.indices.contains(index) else { return [] }
-        guard let data = try constant(source.tensors[index]) else { return [] }
-        switch source.tensors[index].type {
-        case .int8: return data.array(of: Int8.self).map { Int($0) }
-        case .int32: return data.array(of: Int32.self).map { Int($0) }
-        case .int64: return data.array(of: Int64.self).map { Int($0) }
-        default: return []
-        }
+    /// Blockwise scales are a tensor of their own.
+    private func blockScales(_ tensor: Tensor, in source: Subgraph) throws(Failure) -> [Float]? {
+        guard case .blockwise(let index, _, _) = tensor.quantization?.details, source.tensors.indices.contains(index),
+            let data = try constant(source.tensors[index])
+        else { return nil }
+        return FloatValues.read(data, source.tensors[index].type)
     }
 
     // MARK: Operators
@@ -148,22 +137,6 @@ struct GraphBuilder {
         }
         for output in graph.outputs where !isReady[output] {
             throw .invalidModel("\(model.origin): output '\(graph.tensors[output].name)' is computed by no operator")
-        }
-    }
-}
-
-extension Float {
-    /// The value of an IEEE 754 binary16 number.
-    init(halfBits bits: UInt16) {
-        let sign = UInt32(bits & 0x8000) << 16
-        let exponent = UInt32(bits >> 10) & 0x1f
-        let fraction = UInt32(bits & 0x3ff)
-        switch exponent {
-        case 0:  // zero or subnormal: fraction * 2^-24
-            let magnitude = Float(fraction) * 0x1p-24
-            self = Float(bitPattern: magnitude.bitPattern | sign)
-        case 31: self = Float(bitPattern: sign | 0x7f80_0000 | fraction << 13)
-        default: self = Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
         }
     }
 }

@@ -48,6 +48,11 @@ void platform_mutex_broadcast(platform_mutex *_Nonnull mutex);
 void platform_set_error(const char *_Nonnull text, size_t length);
 const char *_Nonnull platform_error(void);
 
+// The words of edgeopt.h's version and status table.
+const char *_Nonnull platform_version(void);
+const char *_Nonnull platform_status_name(uint32_t status);
+const char *_Nonnull platform_status_message(uint32_t status);
+
 // Monotonic time in nanoseconds.
 uint64_t platform_nanoseconds(void);
 
