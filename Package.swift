@@ -41,11 +41,12 @@ var targets: [Target] = [
     .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced),
     .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced),
     .target(name: "Operators", dependencies: ["Kernels", "Model", "CPlatform"], swiftSettings: fenced),
-    .target(name: "Runtime", dependencies: ["Operators", "Kernels", "Model"], swiftSettings: fenced),
+    .target(
+        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced),
     .target(
-        name: "EdgeOpt", dependencies: ["CEdgeOpt", "Quantization", "Runtime", "Model"], swiftSettings: fenced,
-        linkerSettings: linker),
+        name: "EdgeOpt", dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
+        swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]
 var dependencies: [Package.Dependency] = []

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -17,6 +18,11 @@ void *platform_aligned_alloc(size_t alignment, size_t size) {
 }
 
 void platform_free(void *block) { free(block); }
+
+void *platform_pages(size_t size) {
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
 
 int platform_map_file(const char *path, void **base, size_t *size) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -125,6 +131,21 @@ void platform_pause(void) {
     __asm__ volatile("yield");
 #endif
 }
+
+void platform_yield(void) { sched_yield(); }
+
+static _Thread_local char last_error[4096];
+
+void platform_set_error(const char *text, size_t length) {
+    if (length >= sizeof last_error) {
+        length = sizeof last_error - 1;
+        while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) length--; // not inside a UTF-8 sequence
+    }
+    memcpy(last_error, text, length);
+    last_error[length] = '\0';
+}
+
+const char *platform_error(void) { return last_error; }
 
 struct platform_mutex {
     pthread_mutex_t mutex;

@@ -9,6 +9,9 @@ package struct BuiltinOperator: RawRepresentable, Hashable, Sendable {
         return Self.names[Int(rawValue)]
     }
 
+    /// Codes of the schema: 0 to `count` - 1.
+    package static var count: Int { names.count }
+
     /// True if the schema has this code.
     package var isKnown: Bool { rawValue >= 0 && rawValue < Int32(Self.names.count) }
 

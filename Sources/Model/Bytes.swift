@@ -4,7 +4,7 @@ import CPlatform
 /// A block of memory and how it is released. Weights stay in the block they came in: a mapped file, memory of the
 /// caller, or a block of our own.
 @safe package final class Storage: @unchecked Sendable {
-    private enum Origin { case mapped, borrowed, allocated }
+    private enum Origin { case mapped, borrowed, allocated }  // mapped: a file, or pages of our own
     @unsafe fileprivate let base: UnsafeMutableRawPointer?
     package let count: Int
     private let origin: Origin
@@ -47,6 +47,13 @@ import CPlatform
         return unsafe Storage(base: base, count: count, origin: .allocated)
     }
 
+    /// Zeroed whole pages of our own: they cost memory only where they are used.
+    package static func pages(_ count: Int) throws(Failure) -> Storage {
+        guard count > 0 else { return try allocate(0) }
+        guard let base = unsafe platform_pages(count) else { throw .outOfMemory(count) }
+        return unsafe Storage(base: base, count: count, origin: .mapped)
+    }
+
     /// Only for the one who allocated it, and only until it is shared.
     package func withMutableBytes<R>(_ body: (inout MutableRawSpan) throws(Failure) -> R) throws(Failure) -> R {
         var span = unsafe MutableRawSpan(
@@ -79,6 +86,30 @@ package struct Bytes: @unchecked Sendable {
         unsafe elements.withUnsafeBytes { source in
             guard let from = source.baseAddress, let to = unsafe storage.base else { return }
             unsafe to.copyMemory(from: from, byteCount: source.count)
+        }
+        self.init(storage)
+    }
+
+    /// The same bytes in memory of our own, 64-byte aligned.
+    package func copied() throws(Failure) -> Bytes {
+        let storage = try Storage.allocate(count)
+        if let to = unsafe storage.base { unsafe to.copyMemory(from: baseAddress, byteCount: count) }
+        return Bytes(storage)
+    }
+
+    /// A copy of all pieces, one after the other.
+    package init(joining pieces: [Bytes]) throws(Failure) {
+        if pieces.count == 1 {
+            self = pieces[0]
+            return
+        }
+        let storage = try Storage.allocate(pieces.reduce(0) { $0 + $1.count })
+        var end = 0
+        for piece in pieces {
+            if let to = unsafe storage.base {
+                unsafe (to + end).copyMemory(from: piece.baseAddress, byteCount: piece.count)
+            }
+            end += piece.count
         }
         self.init(storage)
     }

@@ -60,7 +60,7 @@ struct Reader {
             return try externalBuffer(table)
         }
         buffer.part = .whole
-        model.appended = appended()
+        model.appended = try appended()
         return model
     }
 
@@ -275,14 +275,15 @@ struct Reader {
 
     /// What follows the FlatBuffer and the blocks outside it. Neither says where it ends, so that is where the last
     /// thing read ends, with the zeros that fill up to the next multiple of 16.
-    private func appended() -> Bytes? {
+    private func appended() throws(Failure) -> Bytes? {
         let end = max(buffer.end, outside.end)
         let aligned = (end + 15) & ~15
         let start = isZero(from: end, to: min(aligned, file.count)) ? aligned : end
         guard start < file.count else { return nil }
         // Writers leave up to a vector register of zeros behind the last block for kernels that read past the end.
         if file.count - start <= 64, isZero(from: start, to: file.count) { return nil }
-        return file.slice(offset: start, count: file.count - start)
+        guard let tail = file.slice(offset: start, count: file.count - start) else { return nil }
+        return try ZipArchive.moved(tail, to: 0)
     }
 
     private func isZero(from start: Int, to end: Int) -> Bool {

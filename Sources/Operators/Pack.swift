@@ -22,7 +22,8 @@ enum Pack {
             let source = rowMajorStrides(input.shape)
             return Moves.gather(
                 op.inputs.indices.map {
-                    StridedCopy(bits: bits, counts: input.shape, source: source, target: target, targetOffset: $0 * step)
+                    StridedCopy(
+                        bits: bits, counts: input.shape, source: source, target: target, targetOffset: $0 * step)
                 })
         }
     }

@@ -68,6 +68,8 @@ def main() -> None:
     (FOLDER / "digits_float32.tflite").write_bytes(model)
     np.save(FOLDER / "images.npy", images)
     np.save(FOLDER / "labels.npy", labels)
+    # For calibration from C: raw float32 inputs, one after the other.
+    train[0][::7].tofile(FOLDER / "samples.f32")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 // Kernels over runs of elements: arithmetic, activations, conversions, reductions, softmax rows.
 //
-// Every kernel is written once (elementwise/body.h) over 16-lane vectors and compiled for each instruction set. No
+// Every kernel is written once (simd/elementwise.h) over 16-lane vectors and compiled for each instruction set. No
 // fused multiply-add is used and sums have a fixed order, so all instruction sets give the same bits, in float too.
 //
 // Runs may have any length and alignment; nothing outside them is read or written. The output may be one of the inputs
@@ -8,8 +8,7 @@
 #ifndef EDGEOPT_ELEMENTWISE_H
 #define EDGEOPT_ELEMENTWISE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "isa.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -36,9 +35,10 @@ struct eo_quantized_binary_params {
     float scale_a, scale_b, low, high;
 };
 
-// Quantize: y = clamp(round(x * scale)) + zero, bounds as above. Dequantize: y = (x - zero) * scale.
+// Quantize: y = clamp(round(x * scale)) + zero, bounds as above. Dequantize: y = (x - zero) * scale. Requantize (from
+// s32): y = clamp(round((x - offset) * scale)) + zero.
 struct eo_quantize_params {
-    int32_t zero;
+    int32_t offset, zero;
     float scale, low, high;
 };
 
@@ -55,13 +55,15 @@ struct eo_quantize_params {
 // Unary float kernels; params: struct eo_f32_params where they are used.
 #define EO_F32_UNARY(ROW)                                                                                              \
     ROW(f32_clamp) ROW(f32_leaky_relu) ROW(f32_hard_swish) ROW(f32_exp) ROW(f32_elu) ROW(f32_logistic) ROW(f32_tanh)   \
-    ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) ROW(f32_neg)
+    ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) ROW(f32_neg)         \
+    ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil) ROW(f32_round) ROW(f32_log) ROW(f32_sin) ROW(f32_cos)
 // Conversions; params: struct eo_quantize_params, or none for half precision.
 #define EO_CONVERSIONS(ROW)                                                                                            \
-    ROW(f32_to_s8) ROW(f32_to_u8) ROW(f32_to_s16) ROW(s8_to_f32) ROW(u8_to_f32) ROW(s16_to_f32) ROW(f16_to_f32)        \
-    ROW(f32_to_f16)
+    ROW(f32_to_s8) ROW(f32_to_u8) ROW(f32_to_s16) ROW(s8_to_f32) ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8)         \
+    ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
 
 struct eo_elementwise {
+    enum kernels_isa isa;
 #define ROW(name) struct eo_binary name;
     EO_F32_BINARY(ROW)
     EO_QUANTIZED_BINARY(ROW)
@@ -91,12 +93,16 @@ struct eo_elementwise {
     void (*_Nonnull s16_accumulate)(size_t n, const int16_t *_Nonnull x, int32_t *_Nonnull sums);
 };
 
-// The same kernels for every processor, for AVX2 (with F16C), for AVX-512 (F, BW, DQ, VL).
-extern const struct eo_elementwise eo_elementwise_generic;
+// The same kernels for every processor, for AVX2, for AVX-512.
+extern const struct eo_elementwise eo_elementwise_scalar;
 #if defined(__x86_64__)
 extern const struct eo_elementwise eo_elementwise_avx2;
 extern const struct eo_elementwise eo_elementwise_avx512;
 #endif
+
+// All of them, richest first, the scalar one last; and the one to use on this machine.
+const struct eo_elementwise *_Nonnull const *_Nonnull eo_elementwise_rows(int *_Nonnull count);
+const struct eo_elementwise *_Nonnull eo_elementwise_best(void);
 
 #pragma GCC visibility pop
 #endif

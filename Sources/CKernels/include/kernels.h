@@ -6,5 +6,6 @@
 #include "gemm.h"
 #include "convolution.h"
 #include "depthwise.h"
+#include "elementwise.h"
 
 #endif

@@ -14,6 +14,8 @@
 // Memory. Aligned blocks are released by platform_free.
 void *_Nullable platform_aligned_alloc(size_t alignment, size_t size);
 void platform_free(void *_Nullable block);
+// Zeroed pages, released by platform_unmap.
+void *_Nullable platform_pages(size_t size);
 
 // Files. Each returns 0 or an errno value; platform_strerror puts its text into the caller's buffer.
 int platform_map_file(const char *_Nonnull path, void *_Nullable *_Nonnull base, size_t *_Nonnull size);
@@ -32,6 +34,7 @@ platform_thread *_Nullable platform_thread_start(void (*_Nonnull body)(void *_Nu
 void platform_thread_join(platform_thread *_Nonnull thread); // also frees
 int platform_cpu_count(void);
 void platform_pause(void); // one spin of a waiting loop
+void platform_yield(void); // lets another thread have the processor
 
 typedef struct platform_mutex platform_mutex; // a mutex with one condition
 platform_mutex *_Nullable platform_mutex_create(void);
@@ -40,6 +43,15 @@ void platform_mutex_lock(platform_mutex *_Nonnull mutex);
 void platform_mutex_unlock(platform_mutex *_Nonnull mutex);
 void platform_mutex_wait(platform_mutex *_Nonnull mutex); // until the condition is signalled; spurious wakes happen
 void platform_mutex_broadcast(platform_mutex *_Nonnull mutex);
+
+// The sentence of the last failure on this thread, "" if there was none; too long a text is cut.
+void platform_set_error(const char *_Nonnull text, size_t length);
+const char *_Nonnull platform_error(void);
+
+// The words of edgeopt.h's version and status table.
+const char *_Nonnull platform_version(void);
+const char *_Nonnull platform_status_name(uint32_t status);
+const char *_Nonnull platform_status_message(uint32_t status);
 
 // Monotonic time in nanoseconds.
 uint64_t platform_nanoseconds(void);

@@ -54,7 +54,8 @@ package struct Evaluation {
                 blocks.append(.empty)
                 continue
             }
-            blocks.append(unsafe .init(base: UnsafeMutableRawPointer(mutating: data.baseAddress), byteCount: data.count))
+            blocks.append(
+                unsafe .init(base: UnsafeMutableRawPointer(mutating: data.baseAddress), byteCount: data.count))
         }
         for size in outputs.map({ $0.type.byteCount($0.count) ?? 0 }) + scratchSizes {
             let storage = try Storage.allocate(size)

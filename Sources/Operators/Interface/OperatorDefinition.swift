@@ -17,6 +17,10 @@ package struct OperatorDefinition: Sendable {
     package let inPlace: Bool
     /// Output 0 is input 0 under another shape: no work at all.
     package let isView: Bool
+    /// The outputs depend on the shapes of the inputs, not on their values.
+    package var readsOnlyShapes: Bool { code == .shape || code == .rank }
+    /// The same inputs need not give the same outputs.
+    package var isRandom: Bool { code == .randomUniform || code == .randomStandardNormal || code == .multinomial }
 
     package init(
         _ code: BuiltinOperator, custom: String? = nil, maxVersion: Int, quantization: QuantizationRule = .floatOnly,

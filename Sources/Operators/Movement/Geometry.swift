@@ -103,4 +103,3 @@ extension StridedCopy {
             sourceOffset: sourceOffset, targetOffset: targetOffset)
     }
 }
-

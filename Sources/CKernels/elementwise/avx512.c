@@ -1,9 +1,0 @@
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
-#define K(name) eo_##name##__avx512
-#define TABLE eo_elementwise_avx512
-#include "body.h"
-#pragma clang attribute pop
-#else
-typedef int eo_not_for_this_processor; // a translation unit must not be empty
-#endif

@@ -1,0 +1,24 @@
+// The element kernels for every processor: the twins that the others are tested against.
+#define K(name) eo_##name##__scalar
+#define TABLE eo_elementwise_scalar
+#define ISA ISA_SCALAR
+#include "../simd/elementwise.h"
+
+static const struct eo_elementwise *const rows[] = {
+#if defined(__x86_64__)
+    &eo_elementwise_avx512,
+    &eo_elementwise_avx2,
+#endif
+    &eo_elementwise_scalar,
+};
+
+const struct eo_elementwise *const *eo_elementwise_rows(int *count) {
+    *count = (int)(sizeof rows / sizeof *rows);
+    return rows;
+}
+
+const struct eo_elementwise *eo_elementwise_best(void) {
+    const struct eo_elementwise *const *row = rows;
+    while (!kernels_isa_available((*row)->isa)) row++;
+    return *row;
+}

@@ -1,0 +1,74 @@
+/// How the elements of two tensors meet (NumPy rules): the output in memory order is a sequence of runs, and within a
+/// run each operand either advances by one element or stays. Adjacent dimensions that behave alike are one.
+package struct Broadcast: Sendable {
+    package enum Form: Sendable {
+        case vectorVector, vectorScalar, scalarVector
+
+        /// From one element of a run to the next.
+        package var steps: (a: Int, b: Int) {
+            switch self {
+            case .vectorVector: (1, 1)
+            case .vectorScalar: (1, 0)
+            case .scalarVector: (0, 1)
+            }
+        }
+    }
+
+    package struct Dimension: Equatable, Sendable {
+        package var count: Int
+        package var strideA: Int
+        package var strideB: Int
+    }
+
+    /// Dimensions around the run, outermost first; strides count elements.
+    package private(set) var outer: [Dimension] = []
+    package private(set) var form = Form.vectorVector
+    /// Elements in a run.
+    package private(set) var length = 1
+    package private(set) var runs = 1
+
+    /// `a` and `b` must broadcast to `y`.
+    package init(_ a: [Int], _ b: [Int], to y: [Int]) {
+        var merged: [(count: Int, movesA: Bool, movesB: Bool)] = []
+        for axis in y.indices where y[axis] != 1 {
+            let movesA = axis >= y.count - a.count && a[axis - (y.count - a.count)] != 1
+            let movesB = axis >= y.count - b.count && b[axis - (y.count - b.count)] != 1
+            if let last = merged.last, last.movesA == movesA, last.movesB == movesB {
+                merged[merged.count - 1].count *= y[axis]
+            } else {
+                merged.append((y[axis], movesA, movesB))
+            }
+        }
+        guard let run = merged.popLast() else { return }
+        length = run.count
+        form = run.movesA ? (run.movesB ? .vectorVector : .vectorScalar) : .scalarVector
+        var (sizeA, sizeB) = (run.movesA ? run.count : 1, run.movesB ? run.count : 1)
+        for dimension in merged.reversed() {
+            outer.append(
+                Dimension(
+                    count: dimension.count, strideA: dimension.movesA ? sizeA : 0,
+                    strideB: dimension.movesB ? sizeB : 0))
+            sizeA *= dimension.movesA ? dimension.count : 1
+            sizeB *= dimension.movesB ? dimension.count : 1
+            runs *= dimension.count
+        }
+        outer.reverse()
+        if length == 0 { runs = 0 }
+    }
+
+    /// Where a run begins in a and b.
+    package func start(ofRun run: Int) -> (a: Int, b: Int) {
+        var rest = run
+        var (a, b) = (0, 0)
+        var axis = outer.count - 1
+        while axis >= 0 {
+            let dimension = outer[axis]
+            let index = rest % dimension.count
+            rest /= dimension.count
+            a += index * dimension.strideA
+            b += index * dimension.strideB
+            axis -= 1
+        }
+        return (a, b)
+    }
+}

@@ -1,0 +1,125 @@
+import CKernels
+
+/// An integer type of quantized tensors that has kernels.
+package protocol QuantizedInteger: FixedWidthInteger & BitwiseCopyable & Sendable {
+    static var kernels: QuantizedKernels { get }
+    /// sums[i] += x[i]; the sum of all.
+    static func accumulate(_ count: Int, _ x: UnsafePointer<Self>, _ sums: UnsafeMutablePointer<Int32>)
+    static func sum(_ count: Int, _ x: UnsafePointer<Self>) -> Int32
+    /// One row of a pooling, given its job: functions that a thread can start.
+    static var maximumRow: ThreadPool.Body { get }
+    static var averageRow: ThreadPool.Body { get }
+}
+
+/// The kernels of one quantized type.
+package struct QuantizedKernels {
+    let fromFloat: eo_unary
+    let fromInt32: eo_unary
+    let toFloat: eo_unary
+    let add: eo_binary
+    let multiply: eo_binary
+    let minimum: eo_binary
+    let maximum: eo_binary
+}
+
+extension Int8: QuantizedInteger {
+    package static var kernels: QuantizedKernels {
+        let table = kernelTable.pointee
+        return QuantizedKernels(
+            fromFloat: table.f32_to_s8, fromInt32: table.s32_to_s8, toFloat: table.s8_to_f32, add: table.s8_add, multiply: table.s8_mul,
+            minimum: table.s8_min, maximum: table.s8_max)
+    }
+    package static func accumulate(_ count: Int, _ x: UnsafePointer<Int8>, _ sums: UnsafeMutablePointer<Int32>) {
+        kernelTable.pointee.s8_accumulate(count, x, sums)
+    }
+    package static func sum(_ count: Int, _ x: UnsafePointer<Int8>) -> Int32 { kernelTable.pointee.s8_sum(count, x) }
+    package static var maximumRow: ThreadPool.Body {
+        { $0.assumingMemoryBound(to: PoolJob<Int8>.self).pointee.maximum(row: $1) }
+    }
+    package static var averageRow: ThreadPool.Body {
+        { $0.assumingMemoryBound(to: PoolJob<Int8>.self).pointee.average(row: $1) }
+    }
+}
+
+extension UInt8: QuantizedInteger {
+    package static var kernels: QuantizedKernels {
+        let table = kernelTable.pointee
+        return QuantizedKernels(
+            fromFloat: table.f32_to_u8, fromInt32: table.s32_to_u8, toFloat: table.u8_to_f32, add: table.u8_add, multiply: table.u8_mul,
+            minimum: table.u8_min, maximum: table.u8_max)
+    }
+    package static func accumulate(_ count: Int, _ x: UnsafePointer<UInt8>, _ sums: UnsafeMutablePointer<Int32>) {
+        kernelTable.pointee.u8_accumulate(count, x, sums)
+    }
+    package static func sum(_ count: Int, _ x: UnsafePointer<UInt8>) -> Int32 { kernelTable.pointee.u8_sum(count, x) }
+    package static var maximumRow: ThreadPool.Body {
+        { $0.assumingMemoryBound(to: PoolJob<UInt8>.self).pointee.maximum(row: $1) }
+    }
+    package static var averageRow: ThreadPool.Body {
+        { $0.assumingMemoryBound(to: PoolJob<UInt8>.self).pointee.average(row: $1) }
+    }
+}
+
+extension Int16: QuantizedInteger {
+    package static var kernels: QuantizedKernels {
+        let table = kernelTable.pointee
+        return QuantizedKernels(
+            fromFloat: table.f32_to_s16, fromInt32: table.s32_to_s16, toFloat: table.s16_to_f32, add: table.s16_add, multiply: table.s16_mul,
+            minimum: table.s16_min, maximum: table.s16_max)
+    }
+    package static func accumulate(_ count: Int, _ x: UnsafePointer<Int16>, _ sums: UnsafeMutablePointer<Int32>) {
+        kernelTable.pointee.s16_accumulate(count, x, sums)
+    }
+    package static func sum(_ count: Int, _ x: UnsafePointer<Int16>) -> Int32 { kernelTable.pointee.s16_sum(count, x) }
+    package static var maximumRow: ThreadPool.Body {
+        { $0.assumingMemoryBound(to: PoolJob<Int16>.self).pointee.maximum(row: $1) }
+    }
+    package static var averageRow: ThreadPool.Body {
+        { $0.assumingMemoryBound(to: PoolJob<Int16>.self).pointee.average(row: $1) }
+    }
+}
+
+/// Numbers from one type to another. Large tensors are shared among the threads of `pool`; the bits are the same on
+/// every instruction set. Nothing is allocated.
+package enum Conversion {
+    /// y = clamp(round(x * (1 / scale)) + zeroPoint), one float rounding for each operation, ties to even, to the
+    /// range of the type; NaN gives its least value. `zeroPoint` is a value of the type, `scale` positive.
+    package static func quantize<T: QuantizedInteger>(
+        _ x: Span<Float>, _ y: inout MutableSpan<T>, scale: Float, zeroPoint: Int, pool: ThreadPool
+    ) {
+        var parameters = eo_quantize_params(
+            offset: 0, zero: Int32(zeroPoint), scale: 1 / scale, low: Float(Int(T.min) - zeroPoint),
+            high: Float(Int(T.max) - zeroPoint))
+        Elementwise.unary(T.kernels.fromFloat, x, &y, &parameters, pool)
+    }
+
+    /// y = clamp(round((x - offset) * factor)) + zeroPoint, one float rounding for each operation, ties to even, to
+    /// the range of the type. `factor` is finite.
+    package static func requantize<T: QuantizedInteger>(
+        _ x: Span<Int32>, _ y: inout MutableSpan<T>, offset: Int32, factor: Float, zeroPoint: Int, pool: ThreadPool
+    ) {
+        var parameters = eo_quantize_params(
+            offset: offset, zero: Int32(zeroPoint), scale: factor, low: Float(Int(T.min) - zeroPoint),
+            high: Float(Int(T.max) - zeroPoint))
+        Elementwise.unary(T.kernels.fromInt32, x, &y, &parameters, pool)
+    }
+
+    /// y = (x - zeroPoint) * scale.
+    package static func dequantize<T: QuantizedInteger>(
+        _ x: Span<T>, _ y: inout MutableSpan<Float>, scale: Float, zeroPoint: Int, pool: ThreadPool
+    ) {
+        var parameters = eo_quantize_params(
+            offset: 0, zero: Int32(zeroPoint), scale: scale, low: 0, high: 0)
+        Elementwise.unary(T.kernels.toFloat, x, &y, &parameters, pool)
+    }
+
+    /// Half precision, as bits, to single: exact.
+    package static func widen(_ x: Span<UInt16>, _ y: inout MutableSpan<Float>, pool: ThreadPool) {
+        Elementwise.unary(kernelTable.pointee.f16_to_f32, x, &y, nil, pool)
+    }
+
+    /// Single to half precision, as bits: ties to even, overflow to infinity, NaN to 0x7e00.
+    package static func narrow(_ x: Span<Float>, _ y: inout MutableSpan<UInt16>, pool: ThreadPool) {
+        Elementwise.unary(kernelTable.pointee.f32_to_f16, x, &y, nil, pool)
+    }
+}

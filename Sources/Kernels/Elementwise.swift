@@ -1,0 +1,266 @@
+import CKernels
+
+/// The element kernels of this machine.
+nonisolated(unsafe) let kernelTable = eo_elementwise_best()
+
+/// A float function of one element.
+package enum UnaryFunction: Equatable, Sendable {
+    case clamp(Float, Float)
+    case leakyRelu(Float)
+    case hardSwish, exp, elu, logistic, tanh, gelu, geluTanh, sqrt, rsqrt, square, abs, negate, sign
+    case floor, ceil, log, sin, cos
+    /// Ties to even.
+    case round
+
+    var kernel: eo_unary {
+        switch self {
+        case .clamp: kernelTable.pointee.f32_clamp
+        case .leakyRelu: kernelTable.pointee.f32_leaky_relu
+        case .hardSwish: kernelTable.pointee.f32_hard_swish
+        case .exp: kernelTable.pointee.f32_exp
+        case .elu: kernelTable.pointee.f32_elu
+        case .logistic: kernelTable.pointee.f32_logistic
+        case .tanh: kernelTable.pointee.f32_tanh
+        case .gelu: kernelTable.pointee.f32_gelu
+        case .geluTanh: kernelTable.pointee.f32_gelu_tanh
+        case .sqrt: kernelTable.pointee.f32_sqrt
+        case .rsqrt: kernelTable.pointee.f32_rsqrt
+        case .square: kernelTable.pointee.f32_square
+        case .abs: kernelTable.pointee.f32_abs
+        case .negate: kernelTable.pointee.f32_neg
+        case .sign: kernelTable.pointee.f32_sign
+        case .floor: kernelTable.pointee.f32_floor
+        case .ceil: kernelTable.pointee.f32_ceil
+        case .round: kernelTable.pointee.f32_round
+        case .log: kernelTable.pointee.f32_log
+        case .sin: kernelTable.pointee.f32_sin
+        case .cos: kernelTable.pointee.f32_cos
+        }
+    }
+
+    var parameters: eo_f32_params {
+        switch self {
+        case .clamp(let low, let high): eo_f32_params(low: low, high: high)
+        case .leakyRelu(let slope): eo_f32_params(low: slope, high: 0)
+        default: eo_f32_params(low: 0, high: 0)
+        }
+    }
+}
+
+/// A float function of two elements.
+package enum BinaryFunction: Sendable {
+    case add, subtract, multiply, divide, minimum, maximum, squaredDifference
+    /// a >= 0: a, else a * b.
+    case prelu
+
+    var kernel: eo_binary {
+        switch self {
+        case .add: kernelTable.pointee.f32_add
+        case .subtract: kernelTable.pointee.f32_sub
+        case .multiply: kernelTable.pointee.f32_mul
+        case .divide: kernelTable.pointee.f32_div
+        case .minimum: kernelTable.pointee.f32_min
+        case .maximum: kernelTable.pointee.f32_max
+        case .squaredDifference: kernelTable.pointee.f32_squared_difference
+        case .prelu: kernelTable.pointee.f32_prelu
+        }
+    }
+}
+
+typealias eo_unary = @convention(c) (Int, UnsafeRawPointer, UnsafeMutableRawPointer, UnsafeRawPointer?) -> Void
+typealias eo_binary_form =
+    @convention(c) (Int, UnsafeRawPointer, UnsafeRawPointer, UnsafeMutableRawPointer, UnsafeRawPointer) -> Void
+
+extension Broadcast.Form {
+    func kernel(_ kernel: eo_binary) -> eo_binary_form {
+        switch self {
+        case .vectorVector: kernel.vv
+        case .vectorScalar: kernel.vs
+        case .scalarVector: kernel.sv
+        }
+    }
+}
+
+/// Functions applied to every element. The output may be the memory of an input. Large tensors are shared among the
+/// threads of `pool`; which thread computes an element does not change its bits. Nothing is allocated.
+package enum Elementwise {
+    /// y = f(x), over as many elements as both have.
+    package static func apply(
+        _ function: UnaryFunction, _ x: Span<Float>, _ y: inout MutableSpan<Float>, pool: ThreadPool
+    ) {
+        var parameters = function.parameters
+        unary(function.kernel, x, &y, &parameters, pool)
+    }
+
+    /// y = table[x], 256 entries; the index is the byte's bits (int8 -1 is entry 255).
+    package static func lookUp(
+        _ table: Span<UInt8>, _ x: Span<UInt8>, _ y: inout MutableSpan<UInt8>, pool: ThreadPool
+    ) {
+        precondition(table.count == 256)
+        table.withUnsafeBufferPointer { unary(kernelTable.pointee.x8_lut, x, &y, $0.baseAddress, pool) }
+    }
+
+    /// y = clamp(f(a, b)).
+    package static func apply(
+        _ function: BinaryFunction, _ shape: Broadcast, _ a: Span<Float>, _ b: Span<Float>,
+        _ y: inout MutableSpan<Float>, clamp: (minimum: Float, maximum: Float) = (-.infinity, .infinity),
+        pool: ThreadPool
+    ) {
+        var parameters = eo_f32_params(low: clamp.minimum, high: clamp.maximum)
+        binary(function.kernel, shape, a, b, &y, &parameters, pool)
+    }
+
+    /// y = clamp(round((a - zeroA) * scaleA + (b - zeroB) * scaleB)) + zeroY, one float rounding for each operation,
+    /// ties to even. A negative scale subtracts.
+    package static func add<T: QuantizedInteger>(
+        _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>, _ arithmetic: QuantizedArithmetic,
+        pool: ThreadPool
+    ) {
+        var parameters = arithmetic.parameters
+        binary(T.kernels.add, shape, a, b, &y, &parameters, pool)
+    }
+
+    /// y = clamp(round((a - zeroA) * (b - zeroB) * scaleA)) + zeroY, the first product exact.
+    package static func multiply<T: QuantizedInteger>(
+        _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>, _ arithmetic: QuantizedArithmetic,
+        pool: ThreadPool
+    ) {
+        var parameters = arithmetic.parameters
+        binary(T.kernels.multiply, shape, a, b, &y, &parameters, pool)
+    }
+
+    package static func minimum<T: QuantizedInteger>(
+        _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool
+    ) {
+        var none: UInt8 = 0
+        binary(T.kernels.minimum, shape, a, b, &y, &none, pool)
+    }
+
+    package static func maximum<T: QuantizedInteger>(
+        _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool
+    ) {
+        var none: UInt8 = 0
+        binary(T.kernels.maximum, shape, a, b, &y, &none, pool)
+    }
+
+    static func unary<X: BitwiseCopyable, Y: BitwiseCopyable>(
+        _ kernel: @escaping eo_unary, _ x: Span<X>, _ y: inout MutableSpan<Y>, _ parameters: UnsafeRawPointer?,
+        _ pool: ThreadPool
+    ) {
+        let count = min(x.count, y.count)
+        guard count > 0 else { return }
+        x.withUnsafeBytes { x in
+            y.withUnsafeMutableBytes { y in
+                var job = UnaryJob(
+                    kernel: kernel, x: x.baseAddress!, y: y.baseAddress!, parameters: parameters, count: count,
+                    sizeX: MemoryLayout<X>.stride, sizeY: MemoryLayout<Y>.stride)
+                pool.run(job.pieces, &job) { context, piece in
+                    context.assumingMemoryBound(to: UnaryJob.self).pointee.run(piece)
+                }
+            }
+        }
+    }
+
+    /// The memory must hold what `shape` says, or nothing is done.
+    static func binary<T: BitwiseCopyable>(
+        _ kernel: eo_binary, _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>,
+        _ parameters: UnsafeRawPointer, _ pool: ThreadPool
+    ) {
+        precondition(y.count >= shape.runs * shape.length)
+        guard y.count > 0, a.count > 0, b.count > 0 else { return }
+        a.withUnsafeBytes { a in
+            b.withUnsafeBytes { b in
+                y.withUnsafeMutableBytes { y in
+                    let job = BinaryJob(
+                        kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!, y: y.baseAddress!,
+                        parameters: parameters, size: MemoryLayout<T>.stride)
+                    withUnsafePointer(to: job) {
+                        pool.run(job.pieces, $0) { context, piece in
+                            context.assumingMemoryBound(to: BinaryJob.self).pointee.run(piece)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Factors and bounds of a quantized addition or multiplication. The scales are finite; zero points and bounds are
+/// values of the quantized type.
+package struct QuantizedArithmetic: Sendable {
+    package var zeroA = 0
+    package var zeroB = 0
+    package var zeroY = 0
+    package var scaleA: Float
+    package var scaleB: Float = 0
+    package var minimum: Int
+    package var maximum: Int
+
+    package init(scaleA: Float, scaleB: Float = 0, zeros: (a: Int, b: Int, y: Int), minimum: Int, maximum: Int) {
+        self.scaleA = scaleA
+        self.scaleB = scaleB
+        (zeroA, zeroB, zeroY) = zeros
+        self.minimum = minimum
+        self.maximum = maximum
+    }
+
+    fileprivate var parameters: eo_quantized_binary_params {
+        eo_quantized_binary_params(
+            zero_a: Int32(zeroA), zero_b: Int32(zeroB), zero_y: Int32(zeroY), scale_a: scaleA, scale_b: scaleB,
+            low: Float(minimum - zeroY), high: Float(maximum - zeroY))
+    }
+}
+
+/// Elements that one thread takes at a time: 64 KiB of floats, a fraction of the second-level cache, and long enough
+/// (some microseconds) for handing it out to cost nothing.
+let elementsPerPiece = 16384
+
+private struct UnaryJob {
+    let kernel: eo_unary
+    let x: UnsafeRawPointer
+    let y: UnsafeMutableRawPointer
+    let parameters: UnsafeRawPointer?
+    let count: Int
+    let sizeX: Int
+    let sizeY: Int
+
+    var pieces: Int { (count + elementsPerPiece - 1) / elementsPerPiece }
+
+    func run(_ piece: Int) {
+        let start = piece * elementsPerPiece
+        kernel(min(elementsPerPiece, count - start), x + start * sizeX, y + start * sizeY, parameters)
+    }
+}
+
+private struct BinaryJob {
+    let kernel: eo_binary_form
+    let shape: Broadcast
+    let a: UnsafeRawPointer
+    let b: UnsafeRawPointer
+    let y: UnsafeMutableRawPointer
+    let parameters: UnsafeRawPointer
+    let size: Int
+
+    /// Long runs are cut, short ones taken together.
+    private var cuts: Int { (shape.length + elementsPerPiece - 1) / elementsPerPiece }
+    private var runsPerPiece: Int { max(1, elementsPerPiece / max(1, shape.length)) }
+    var pieces: Int { cuts > 1 ? shape.runs * cuts : (shape.runs + runsPerPiece - 1) / runsPerPiece }
+
+    func run(_ piece: Int) {
+        if cuts > 1 {
+            let start = piece % cuts * elementsPerPiece
+            run(piece / cuts, from: start, count: min(elementsPerPiece, shape.length - start))
+        } else {
+            let first = piece * runsPerPiece
+            for index in first..<min(first + runsPerPiece, shape.runs) { run(index, from: 0, count: shape.length) }
+        }
+    }
+
+    private func run(_ index: Int, from start: Int, count: Int) {
+        let (startA, startB) = shape.start(ofRun: index)
+        let steps = shape.form.steps
+        kernel(
+            count, a + (startA + start * steps.a) * size, b + (startB + start * steps.b) * size,
+            y + (index * shape.length + start) * size, parameters)
+    }
+}

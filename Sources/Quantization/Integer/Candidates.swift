@@ -1,0 +1,136 @@
+import Model
+import Operators
+
+/// Which operators of the main subgraph compute with integers, and why the others do not.
+struct Candidates {
+    enum Decision: Equatable {
+        case integer
+        /// Stays float; the reason completes "... stays float: ".
+        case float(String)
+        /// Was never float: works on indices, shapes, conditions.
+        case untouched
+    }
+    private(set) var decisions: [Decision] = []
+    private(set) var rules: [QuantizationRule] = []
+
+    private let model: Model
+    private let graph: Int
+    private let ranges: [ValueRange?]
+
+    /// `ranges`: what calibration saw, nil for tensors that are not float32 or never computed.
+    init(_ model: Model, _ graph: Int, type: TensorType, ranges: [ValueRange?], integerBoundary: Bool) {
+        self.model = model
+        self.graph = graph
+        self.ranges = ranges
+        for index in model.subgraphs[graph].operators.indices {
+            let rule = OperatorRegistry.definition(model.code(graph, index))?.quantization
+            rules.append(rule ?? .floatOnly)
+            decisions.append(rule.map { decide(index, $0, type) } ?? .float("the operator is not known"))
+        }
+        leaveMoversBetweenFloatOperators(integerBoundary: integerBoundary)
+    }
+
+    func isInteger(_ op: Int) -> Bool { decisions[op] == .integer }
+
+    /// The inputs that are quantized as activations.
+    func activations(_ op: Int) -> [Int] {
+        let inputs = model.subgraphs[graph].operators[op].inputs
+        let positions = rules[op].allInputs ? Array(inputs.indices) : rules[op].activations
+        return positions.filter { $0 < inputs.count && inputs[$0] >= 0 && tensor(inputs[$0]).type == .float32 }
+    }
+
+    /// Values only change places: the input's scale is the output's.
+    func keepsScale(_ op: Int) -> Bool {
+        if case .sameAsInput = rules[op].output { return rules[op].weights == nil }
+        return false
+    }
+
+    private func tensor(_ index: Int) -> Tensor { model.subgraphs[graph].tensors[index] }
+
+    private func decide(_ index: Int, _ rule: QuantizationRule, _ type: TensorType) -> Decision {
+        let op = model.subgraphs[graph].operators[index]
+        let floats = (op.inputs + op.outputs).filter { $0 >= 0 && tensor($0).type == .float32 }
+        guard !floats.isEmpty else { return .untouched }
+        guard type == .int16 ? rule.int16x8 : rule.int8 else { return .float("it has no \(type.name) kernel") }
+        let activations = (rule.allInputs ? Array(op.inputs.indices) : rule.activations).filter {
+            $0 < op.inputs.count && op.inputs[$0] >= 0
+        }
+        guard !activations.isEmpty, activations.allSatisfy({ tensor(op.inputs[$0]).type == .float32 }) else {
+            return .float("its inputs are not float")
+        }
+        for position in activations {
+            let input = op.inputs[position]
+            if tensor(input).isVariable { return .float("it reads the variable tensor '\(tensor(input).name)'") }
+            if let values = model.floats(graph, input) {
+                if ValueRange(of: values) == nil { return .float("'\(tensor(input).name)' has NaN or infinite values") }
+            } else if ranges[input] == nil {
+                return .float("nothing is known about the values of '\(tensor(input).name)'")
+            }
+        }
+        for output in op.outputs where output >= 0 && tensor(output).type == .float32 && ranges[output] == nil {
+            return .float("nothing is known about the values of '\(tensor(output).name)'")
+        }
+        if case .fixed(_, let int16) = rule.output, type == .int16, int16 <= 0 {
+            return .float("it has no \(type.name) kernel")
+        }
+        if let reason = obstacle(op, rule) { return .float(reason) }
+        return .integer
+    }
+
+    /// What is wrong with the weights, bias or fused activation of an operator.
+    private func obstacle(_ op: Operator, _ rule: QuantizationRule) -> String? {
+        switch op.activation(model.operatorCodes[op.opcode].builtin) {
+        case .tanh?, .signBit?: return "its fused activation has no integer form"
+        default: break
+        }
+        guard let weights = rule.weights else { return nil }
+        guard weights.input < op.inputs.count, let values = model.floats(graph, op.inputs[weights.input]) else {
+            return "its weights are not constant float32 numbers"
+        }
+        let shape = tensor(op.inputs[weights.input]).shape
+        guard weights.channelDimension < shape.count, !values.isEmpty else {
+            return "its weights have too few dimensions"
+        }
+        guard values.allSatisfy({ $0.isFinite }) else { return "its weights have NaN or infinite values" }
+        guard let bias = weights.bias, bias < op.inputs.count, op.inputs[bias] >= 0 else { return nil }
+        guard let values = model.floats(graph, op.inputs[bias]), values.allSatisfy({ $0.isFinite }) else {
+            return "its bias is not constant finite numbers"
+        }
+        guard values.count == shape[weights.channelDimension] else {
+            return "its bias has another size than its channels"
+        }
+        return nil
+    }
+
+    /// Operators that only move values are not worth a QUANTIZE before and a DEQUANTIZE behind: they compute with
+    /// integers only in the company of an operator that gains from it.
+    private mutating func leaveMoversBetweenFloatOperators(integerBoundary: Bool) {
+        let subgraph = model.subgraphs[graph]
+        let uses = Uses(subgraph)
+        var reached = decisions.indices.map { isInteger($0) && !keepsScale($0) }
+        if integerBoundary {
+            for index in decisions.indices where isInteger(index) && touchesBoundary(index, uses) {
+                reached[index] = true
+            }
+        }
+        var pending = decisions.indices.filter { reached[$0] }
+        while let index = pending.popLast() {
+            let op = subgraph.operators[index]
+            let before = op.inputs.filter { $0 >= 0 }.compactMap { uses.producer(of: $0) }
+            let after = op.outputs.filter { $0 >= 0 }.flatMap { uses.consumers(of: $0) }
+            for neighbour in before + after where isInteger(neighbour) && !reached[neighbour] {
+                reached[neighbour] = true
+                pending.append(neighbour)
+            }
+        }
+        for index in decisions.indices where isInteger(index) && !reached[index] {
+            decisions[index] = .float("only float operators are around it")
+        }
+    }
+
+    private func touchesBoundary(_ op: Int, _ uses: Uses) -> Bool {
+        let subgraph = model.subgraphs[graph]
+        return subgraph.operators[op].inputs.contains { subgraph.inputs.contains($0) }
+            || subgraph.operators[op].outputs.contains { $0 >= 0 && uses.isOutput($0) }
+    }
+}

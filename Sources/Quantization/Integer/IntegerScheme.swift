@@ -1,0 +1,185 @@
+import Model
+import Operators
+
+/// Full integer quantization: int8 weights and int8 or int16 activations (TFLite 8-bit quantization specification; Jacob
+/// et al., 2018). Operators without an integer kernel stay float between a DEQUANTIZE and a QUANTIZE. Only the main
+/// subgraph is quantized.
+struct IntegerScheme {
+    private var model: Model
+    private let original: Model
+    private let options: QuantizerOptions
+    private let graph = 0
+    private let type: TensorType
+    private let candidates: Candidates
+    private let scales: ScaleAssignment
+    private var forms: TensorForms
+
+    /// `ranges`: for each tensor of the main subgraph the values it took; nil for those that are not float32.
+    static func apply(to model: Model, ranges: [ValueRange?], options: QuantizerOptions) throws(Failure) -> Model {
+        var scheme = IntegerScheme(model, ranges, options)
+        try scheme.rewrite()
+        return scheme.model.compacted()
+    }
+
+    private init(_ model: Model, _ ranges: [ValueRange?], _ options: QuantizerOptions) {
+        self.model = model
+        original = model
+        self.options = options
+        type = options.scheme.activationType
+        candidates = Candidates(
+            model, graph, type: type, ranges: ranges,
+            integerBoundary: options.inputType != .float32 || options.outputType != .float32)
+        scales = ScaleAssignment(model, graph, type: type, ranges: ranges, candidates: candidates)
+        forms = TensorForms(graph: graph)
+    }
+
+    private mutating func rewrite() throws(Failure) {
+        model.subgraphs[graph].operators = []
+        reserveBoundary()
+        for index in original.subgraphs[graph].operators.indices {
+            if case .float(let reason) = candidates.decisions[index] {
+                options.log("\(original.place(graph, index)) stays float: \(reason)")
+            }
+            if candidates.isInteger(index) { try quantize(index) } else { keep(index) }
+        }
+        for output in original.subgraphs[graph].outputs where isComputed(output) {
+            _ = forms.tensor(output, as: boundary(output, options.outputType), in: &model)
+        }
+    }
+
+    private func isFloat(_ tensor: Int) -> Bool { original.subgraphs[graph].tensors[tensor].type == .float32 }
+
+    /// A float output of the model that is neither a constant nor an input passed through.
+    private func isComputed(_ output: Int) -> Bool {
+        output >= 0 && isFloat(output) && original.constant(graph, output) == nil
+            && !original.subgraphs[graph].inputs.contains(output)
+    }
+
+    // MARK: inputs and outputs of the model
+
+    /// Inputs and outputs keep their tensor indices, whatever type they get.
+    private mutating func reserveBoundary() {
+        let subgraph = original.subgraphs[graph]
+        let uses = Uses(subgraph)
+        for input in subgraph.inputs where input >= 0 && isFloat(input) {
+            let isRead = uses.consumers(of: input).contains { candidates.isInteger($0) }
+            forms.reserve(input, boundary(input, isRead ? options.inputType : .float32), in: &model)
+            forms.define(input, boundary(input, isRead ? options.inputType : .float32))
+            if !isRead && options.inputType != .float32 {
+                options.log("input '\(subgraph.tensors[input].name)' stays FLOAT32: no integer operator reads it")
+            }
+        }
+        for output in subgraph.outputs where isComputed(output) {
+            forms.reserve(output, boundary(output, options.outputType), in: &model)
+        }
+    }
+
+    /// The form an input or output of the model has; nil is float32.
+    private func boundary(_ tensor: Int, _ wanted: TensorType) -> Parameters? {
+        switch wanted {
+        case .float32: nil
+        case .uint8: scales.parameters(tensor)?.asUInt8
+        default: scales.parameters(tensor)
+        }
+    }
+
+    // MARK: operators
+
+    private mutating func keep(_ index: Int) {
+        var op = original.subgraphs[graph].operators[index]
+        for position in op.inputs.indices where op.inputs[position] >= 0 && isFloat(op.inputs[position]) {
+            op.inputs[position] = forms.tensor(op.inputs[position], as: nil, in: &model)
+        }
+        for position in op.outputs.indices where op.outputs[position] >= 0 && isFloat(op.outputs[position]) {
+            op.outputs[position] = forms.define(op.outputs[position], nil, in: &model)
+        }
+        model.subgraphs[graph].operators.append(op)
+    }
+
+    private mutating func quantize(_ index: Int) throws(Failure) {
+        var op = original.subgraphs[graph].operators[index]
+        let before = op
+        for position in candidates.activations(index) {
+            guard let wanted = scales.wanted(by: index, input: position) else { continue }
+            op.inputs[position] = try activation(before.inputs[position], as: wanted)
+        }
+        for position in op.outputs.indices where op.outputs[position] >= 0 && isFloat(op.outputs[position]) {
+            guard let parameters = scales.parameters(before.outputs[position]) else { continue }
+            op.outputs[position] = forms.define(before.outputs[position], parameters, in: &model)
+        }
+        if let rule = candidates.rules[index].weights { try quantizeWeights(&op, before, rule, index) }
+        let code = original.code(graph, index)
+        op.opcode = model.operatorCode(code.builtin, version: version(of: op, code))
+        if type == .int16 { allowAnyScale(&op, code.builtin) }
+        model.subgraphs[graph].operators.append(op)
+    }
+
+    private mutating func activation(_ tensor: Int, as wanted: Parameters) throws(Failure) -> Int {
+        guard let values = original.floats(graph, tensor) else { return forms.tensor(tensor, as: wanted, in: &model) }
+        let stored = values.map { wanted.quantize($0) }
+        return type == .int16
+            ? try constant(tensor, .int16, wanted.quantization, stored.map { Int16($0) })
+            : try constant(tensor, .int8, wanted.quantization, stored.map { Int8($0) })
+    }
+
+    /// The integer form of a constant, made once.
+    private mutating func constant<T: BitwiseCopyable>(
+        _ tensor: Int, _ type: TensorType, _ quantization: Quantization, _ elements: [T]
+    ) throws(Failure) -> Int {
+        if let known = forms.constant(tensor, type, quantization) { return known }
+        let index = try model.addConstant(
+            elements, type: type, like: original.subgraphs[graph].tensors[tensor], suffix: "",
+            quantization: quantization, to: graph)
+        forms.addConstant(tensor, type, quantization, index)
+        return index
+    }
+
+    private mutating func quantizeWeights(
+        _ op: inout Operator, _ before: Operator, _ rule: QuantizationRule.Weights, _ index: Int
+    ) throws(Failure) {
+        let tensor = before.inputs[rule.input]
+        guard let position = candidates.activations(index).first, let values = original.floats(graph, tensor),
+            let input = scales.wanted(by: index, input: position), let output = scales.parameters(before.outputs[0])
+        else { return }
+        let shape = original.subgraphs[graph].tensors[tensor].shape
+        let layout =
+            options.perTensorWeights
+            ? .perTensor : WeightLayout(shape: shape, channelDimension: rule.channelDimension)
+        guard let largest = layout.largest(values) else {
+            throw notFinite(original.subgraphs[graph].tensors[tensor].name, original)
+        }
+        let biasTensor = rule.bias.flatMap {
+            $0 < before.inputs.count && before.inputs[$0] >= 0 ? before.inputs[$0] : nil
+        }
+        let linear = LinearWeights(
+            values, layout, channelDimension: rule.channelDimension, largest: largest,
+            bias: biasTensor.flatMap { original.floats(graph, $0) } ?? [], input: input, output: output)
+        op.inputs[rule.input] = try constant(tensor, .int8, linear.weights.quantization, linear.weights.values)
+        guard let biasTensor, let bias = rule.bias else { return }
+        op.inputs[bias] =
+            type == .int16
+            ? try constant(biasTensor, .int64, linear.biasQuantization, linear.bias)
+            : try constant(biasTensor, .int32, linear.biasQuantization, linear.bias.map { Int32($0) })
+    }
+
+    // MARK: versions and options
+
+    private func version(of op: Operator, _ code: OperatorCode) -> Int {
+        var version = max(code.version, OperatorVersions.lowest(code.builtin, type))
+        if code.builtin == .mul, type == .int8, op.inputs.count == 2 {
+            let tensors = model.subgraphs[graph].tensors
+            let scales = (op.inputs + op.outputs).map { Double(tensors[$0].quantization?.scales.first ?? 0) }
+            if scales[0] * scales[1] >= scales[2] { version = max(version, OperatorVersions.mulWithLargeScale) }
+        }
+        return version
+    }
+
+    /// int16 ADD and SUB want power-of-two scales unless told otherwise.
+    private func allowAnyScale(_ op: inout Operator, _ code: BuiltinOperator) {
+        switch code {
+        case .add: op.set(1, of: .add, to: .int(0))
+        case .sub: op.set(1, of: .sub, to: .int(0))
+        default: break
+        }
+    }
+}

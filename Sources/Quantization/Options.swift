@@ -1,0 +1,71 @@
+import CEdgeOpt
+import Model
+
+/// How a model is made smaller; raw values are eo_scheme's.
+package enum Scheme: UInt32, Sendable {
+    /// Weights as float16.
+    case float16 = 0
+    /// Weights as int8, activations float.
+    case dynamicRange = 1
+    /// Weights and activations int8.
+    case int8 = 2
+    /// Weights int8, activations int16.
+    case int16x8 = 3
+
+    package var name: String {
+        switch self {
+        case .float16: "float16"
+        case .dynamicRange: "dynamic range"
+        case .int8: "int8"
+        case .int16x8: "int16x8"
+        }
+    }
+
+    package var needsCalibration: Bool { self == .int8 || self == .int16x8 }
+
+    /// The type of quantized activations.
+    var activationType: TensorType { self == .int16x8 ? .int16 : .int8 }
+}
+
+/// How the ranges of several samples become one; raw values are eo_calibration's.
+package enum CalibrationMethod: UInt32, Sendable {
+    case minMax = 0
+    case movingAverage = 1
+}
+
+package struct QuantizerOptions {
+    package var scheme = Scheme.int8
+    package var perTensorWeights = false
+    package var inputType = TensorType.float32
+    package var outputType = TensorType.float32
+    package var calibration = CalibrationMethod.minMax
+    /// Share of the old range that the moving average keeps.
+    package var movingAverage: Float = 0.9
+    package var minWeightElements = 1024
+    package var threadCount = 1
+    /// Told what is worth knowing: operators that stay float, values out of range.
+    package var log: (String) -> Void = { _ in }
+
+    package init() {}
+
+    /// Refuses what does not go together.
+    func validate() throws(Failure) {
+        let allowed: [TensorType] =
+            switch scheme {
+            case .float16, .dynamicRange: [.float32]
+            case .int8: [.float32, .int8, .uint8]
+            case .int16x8: [.float32, .int16]
+            }
+        for (type, what) in [(inputType, "input"), (outputType, "output")] where !allowed.contains(type) {
+            let names = allowed.map { $0.name }.joined(separator: ", ")
+            throw .invalidArgument(
+                "\(what) type \(type.name) does not go with scheme \(scheme.name): expected one of \(names)")
+        }
+        guard movingAverage >= 0, movingAverage < 1 else {
+            throw .invalidArgument("moving_average is \(movingAverage): expected a number from 0 up to, without, 1")
+        }
+        guard minWeightElements >= 0 else {
+            throw .invalidArgument("min_weight_elements is \(minWeightElements): expected a number from 0")
+        }
+    }
+}

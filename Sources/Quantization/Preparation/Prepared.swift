@@ -1,0 +1,82 @@
+import Model
+
+extension Model {
+    /// The model as the quantizers want it: float16 and sparse constants back in dense float32, batch normalization
+    /// folded into weights, activations fused into the operators before them. Computes the same up to float rounding.
+    func preparedForQuantization() throws(Failure) -> Model {
+        var model = self
+        try model.foldConstants()
+        try model.foldBatchNormalization()
+        model.fuseActivations()
+        return model.compacted()
+    }
+}
+
+/// The operators that compute a linear map of input and weights, plus a bias, for each channel of the last dimension.
+struct LinearOperator {
+    let weights: Int
+    let bias: Int
+    /// Dimension of the output channels in the weights.
+    let channelDimension: Int
+
+    init?(_ code: BuiltinOperator) {
+        switch code {
+        case .conv2D, .fullyConnected: self.init(weights: 1, bias: 2, channelDimension: 0)
+        case .depthwiseConv2D: self.init(weights: 1, bias: 2, channelDimension: 3)
+        case .transposeConv: self.init(weights: 1, bias: 3, channelDimension: 0)
+        default: return nil
+        }
+    }
+
+    private init(weights: Int, bias: Int, channelDimension: Int) {
+        self.weights = weights
+        self.bias = bias
+        self.channelDimension = channelDimension
+    }
+}
+
+extension FusedActivation {
+    /// The activation that this operator is.
+    init?(_ code: BuiltinOperator) {
+        switch code {
+        case .relu: self = .relu
+        case .reluN1To1: self = .reluN1To1
+        case .relu6: self = .relu6
+        default: return nil
+        }
+    }
+
+    /// Where an operator keeps its fused activation; nil: it has none.
+    static func place(in code: BuiltinOperator) -> (table: OptionTable, field: Int)? {
+        switch code {
+        case .conv2D: (.conv2D, 3)
+        case .depthwiseConv2D: (.depthwiseConv2D, 4)
+        case .averagePool2D, .maxPool2D: (.pool2D, 5)
+        case .fullyConnected: (.fullyConnected, 0)
+        case .add: (.add, 0)
+        case .mul: (.mul, 0)
+        case .sub: (.sub, 0)
+        case .div: (.div, 0)
+        case .transposeConv: (.transposeConv, 3)
+        default: nil
+        }
+    }
+}
+
+extension Operator {
+    /// The fused activation; nil if this operator cannot have one.
+    func activation(_ code: BuiltinOperator) -> FusedActivation? {
+        FusedActivation.place(in: code).map { options.table == $0.table ? options.activation($0.field) : .none }
+    }
+
+    mutating func setActivation(_ activation: FusedActivation, _ code: BuiltinOperator) {
+        guard let place = FusedActivation.place(in: code) else { return }
+        set(place.field, of: place.table, to: .int(Int64(activation.rawValue)))
+    }
+
+    /// Sets an option; an operator without options gets the table first.
+    mutating func set(_ field: Int, of table: OptionTable, to value: OptionValue) {
+        if options.table != table { options = Options(table) }
+        options[field] = value
+    }
+}

@@ -1,0 +1,63 @@
+import Model
+
+/// Symmetric int8 weights: real = scales[channel] * stored, stored in [-127, 127].
+struct QuantizedWeights {
+    var values: [Int8]
+    /// One for the tensor, or one for each channel.
+    var scales: [Float]
+    var channelDimension: Int
+
+    var quantization: Quantization {
+        scales.count == 1
+            ? Quantization(scale: scales[0], zeroPoint: 0) : Quantization(scales: scales, dimension: channelDimension)
+    }
+}
+
+/// The elements of a weight tensor, seen as [outer, channels, inner] around the channel dimension.
+struct WeightLayout {
+    let channels: Int
+    let inner: Int
+
+    /// One channel for the whole tensor.
+    static let perTensor = WeightLayout(channels: 1, inner: Int.max)
+
+    init(shape: [Int], channelDimension: Int) {
+        channels = shape[channelDimension]
+        inner = shape[(channelDimension + 1)...].reduce(1, *)
+    }
+
+    private init(channels: Int, inner: Int) {
+        self.channels = channels
+        self.inner = inner
+    }
+
+    func channel(of element: Int) -> Int { channels == 1 ? 0 : element / inner % channels }
+
+    /// The largest magnitude in each channel; nil if a value is not finite.
+    func largest(_ values: [Float]) -> [Float]? {
+        var largest = [Float](repeating: 0, count: channels)
+        for (index, value) in values.enumerated() {
+            guard value.isFinite else { return nil }
+            let channel = channel(of: index)
+            largest[channel] = Swift.max(largest[channel], value.magnitude)
+        }
+        return largest
+    }
+
+    func quantize(_ values: [Float], scales: [Float]) -> [Int8] {
+        var stored = [Int8](repeating: 0, count: values.count)
+        for index in values.indices {
+            let value = (values[index] / scales[channel(of: index)]).rounded()
+            stored[index] = Int8(Swift.min(Swift.max(value, -127), 127))
+        }
+        return stored
+    }
+}
+
+/// The scales that let each channel's largest magnitude be 127. A channel of zeros takes the widest of the others, as
+/// its scale also is the step of its bias.
+func symmetricScales(largest: [Float]) -> [Float] {
+    let widest = largest.max() ?? 0
+    let fallback: Float = widest > 0 ? widest / 127 : 1
+    return largest.map { $0 >= 127 * Float.leastNormalMagnitude ? $0 / 127 : fallback }
+}

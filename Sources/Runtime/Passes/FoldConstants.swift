@@ -1,0 +1,57 @@
+import Kernels
+import Model
+import Operators
+
+extension Compiler {
+    /// Results may be this much larger than what they are computed from; beyond, computing at invoke is cheaper than
+    /// keeping them. Eight times covers int4 to float32.
+    private static let foldingGrowth = 8
+    private static let foldingFloor = 1 << 16
+
+    /// Computes the outputs of a node now, if they are the same at every invoke.
+    func fold(_ node: Node, _ graph: inout Graph) throws(Failure) -> Bool {
+        let inputs = node.inputs.filter { $0 >= 0 }
+        let areConstant = !inputs.isEmpty && inputs.allSatisfy { graph.tensors[$0].isConstant }
+        guard areConstant || node.definition.readsOnlyShapes, !node.definition.isRandom,
+            node.outputs.allSatisfy({ graph.tensors[$0].type.bits != nil })
+        else { return false }
+        if node.definition.isView, graph.byteCount(node.inputs[0]) == graph.byteCount(node.outputs[0]) {
+            graph.tensors[node.outputs[0]].constant = graph.tensors[node.inputs[0]].constant
+            graph.isShareable[node.outputs[0]] = graph.isShareable[node.inputs[0]]
+            return true
+        }
+        let read = inputs.reduce(0) { $0 + graph.byteCount($1) }
+        let written = node.outputs.reduce(0) { $0 + graph.byteCount($1) }
+        guard written <= max(read * Self.foldingGrowth, Self.foldingFloor) else { return false }
+
+        if node.outputs.count == 1, areConstant, inputs.allSatisfy({ graph.isShareable[$0] }),
+            let source = graph.tensors[inputs[0]].constant
+        {
+            let output = node.outputs[0]
+            let form = "folded into \(subgraph).\(output), \(arithmetic == .fast ? "fast" : "reference")"
+            let storage = try loaded.weights.packed(source, form: form) { () throws(Failure) in
+                try evaluate(node, graph)[0].storage
+            }
+            graph.tensors[output].constant = Bytes(storage)
+            graph.isShareable[output] = true
+            return true
+        }
+        for (output, constant) in zip(node.outputs, try evaluate(node, graph)) {
+            graph.tensors[output].constant = constant
+        }
+        return true
+    }
+
+    private func evaluate(_ node: Node, _ graph: Graph) throws(Failure) -> [Bytes] {
+        let evaluation = Evaluation(
+            node.definition, version: node.version, options: node.options, customOptions: node.customOptions,
+            arithmetic: arithmetic, pool: try ThreadPool(threads: 1), weights: try PackedWeightCache())
+        let results = try evaluation.evaluate(
+            graph.infos(node.inputs), outputs: node.outputs.map { graph.tensors[$0] })
+        let constants = (results ?? []).compactMap { $0.constant }
+        guard constants.count == node.outputs.count else {
+            throw .execution("\(node.name): could not be computed from its constants")
+        }
+        return constants
+    }
+}

@@ -1,4 +1,0 @@
-import CEdgeOpt
-import CFormats
-
-print(String(cString: eo_version()))

@@ -1,0 +1,61 @@
+"""EdgeOpt: make .tflite models smaller and run them without copying.
+
+    import edgeopt
+
+    model = edgeopt.quantize("float.tflite", scheme="int8", calibration=samples)
+    model.save("int8.tflite")
+
+    interpreter = edgeopt.Interpreter("int8.tflite")  # answers to the calls of the TFLite / LiteRT Interpreter
+"""
+
+from ._errors import (
+    ArgumentError,
+    CalibrationError,
+    CancelledError,
+    DelegateError,
+    Error,
+    ExecutionError,
+    FileError,
+    ModelError,
+    ResourceError,
+    StateError,
+    Status,
+    UnsupportedError,
+)
+from ._interpreter import Interpreter, OperatorReport, OpResolverType, SignatureRunner
+from ._library import isa, library_path, version
+from ._model import Model, Operator, Signature, Subgraph
+from ._quantize import Scheme, quantize
+from ._tensor import Quantization, Tensor
+
+__version__ = version()
+
+__all__ = [
+    "ArgumentError",
+    "CalibrationError",
+    "CancelledError",
+    "DelegateError",
+    "Error",
+    "ExecutionError",
+    "FileError",
+    "Interpreter",
+    "Model",
+    "ModelError",
+    "OpResolverType",
+    "Operator",
+    "OperatorReport",
+    "Quantization",
+    "ResourceError",
+    "Scheme",
+    "Signature",
+    "SignatureRunner",
+    "StateError",
+    "Status",
+    "Subgraph",
+    "Tensor",
+    "UnsupportedError",
+    "isa",
+    "library_path",
+    "quantize",
+    "version",
+]
