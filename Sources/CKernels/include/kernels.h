@@ -7,5 +7,6 @@
 #include "convolution.h"
 #include "depthwise.h"
 #include "elementwise.h"
+#include "dynamic_range.h"
 
 #endif
