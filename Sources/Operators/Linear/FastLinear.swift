@@ -15,6 +15,8 @@ extension FloatConvolution: PackedLayer {}
 extension FloatDepthwise: PackedLayer {}
 extension ByteConvolution: PackedLayer {}
 extension ByteDepthwise: PackedLayer {}
+extension HybridConvolution: PackedLayer {}
+extension HybridDepthwise: PackedLayer {}
 
 /// The fast arithmetic by micro-kernels. They take constant weights and clamping activations; other layers run by the
 /// plain definition, which gives the same bits for integers.
@@ -25,6 +27,9 @@ extension LinearLayer {
         case (.float32, .float32, .float32): try floatKernel(weights, bias)
         case (.int8, .int8, .int8), (.int8, .int4, .int8), (.int8, .int2, .int8), (.uint8, .uint8, .uint8):
             try byteKernel(weights, bias?.array(of: Int32.self))
+        case (.float32, .int8, .float32), (.float32, .uint8, .float32), (.float32, .int4, .float32),
+            (.float32, .int2, .float32):
+            try hybridKernel(weights, bias?.array(of: Float.self))
         default: nil
         }
     }
@@ -60,6 +65,26 @@ extension LinearLayer {
                 try ByteDepthwise(
                     depthwiseShape, weights: weights, weightsAreSigned: signed, bias: bias,
                     requantization: requantization, activationsAreSigned: signed, cache: op.weights,
+                    threads: op.threadCount))
+        case .transposed: return nil
+        }
+    }
+
+    private func hybridKernel(_ weights: Bytes, _ bias: [Float]?) throws(Failure) -> Kernel? {
+        guard blockSize == nil else { return nil }
+        let scales = try hybridScales()
+        let (minimum, maximum) = activation.floatRange
+        switch windows.form {
+        case .convolution:
+            return launch(
+                try HybridConvolution(
+                    shape, weights: weights, weightScales: scales, bias: bias, minimum: minimum, maximum: maximum,
+                    asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount))
+        case .depthwise:
+            return launch(
+                try HybridDepthwise(
+                    depthwiseShape, weights: weights, weightScales: scales, bias: bias, minimum: minimum,
+                    maximum: maximum, asymmetric: conventions.asymmetricInputs, cache: op.weights,
                     threads: op.threadCount))
         case .transposed: return nil
         }
