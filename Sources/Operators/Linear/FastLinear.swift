@@ -15,6 +15,8 @@ extension FloatConvolution: PackedLayer {}
 extension FloatDepthwise: PackedLayer {}
 extension ByteConvolution: PackedLayer {}
 extension ByteDepthwise: PackedLayer {}
+extension ShortConvolution: PackedLayer {}
+extension ShortDepthwise: PackedLayer {}
 extension HybridConvolution: PackedLayer {}
 extension HybridDepthwise: PackedLayer {}
 
@@ -27,6 +29,8 @@ extension LinearLayer {
         case (.float32, .float32, .float32): try floatKernel(weights, bias)
         case (.int8, .int8, .int8), (.int8, .int4, .int8), (.int8, .int2, .int8), (.uint8, .uint8, .uint8):
             try byteKernel(weights, bias?.array(of: Int32.self))
+        case (.int16, .int8, .int16), (.int16, .int4, .int16), (.int16, .int2, .int16):
+            try shortKernel(weights, self.bias?.integers.map { $0.map { Int64($0) } })
         case (.float32, .int8, .float32), (.float32, .uint8, .float32), (.float32, .int4, .float32),
             (.float32, .int2, .float32):
             try hybridKernel(weights, bias?.array(of: Float.self))
@@ -65,6 +69,24 @@ extension LinearLayer {
                 try ByteDepthwise(
                     depthwiseShape, weights: weights, weightsAreSigned: signed, bias: bias,
                     requantization: requantization, activationsAreSigned: signed, cache: op.weights,
+                    threads: op.threadCount))
+        case .transposed: return nil
+        }
+    }
+
+    private func shortKernel(_ weights: Bytes, _ bias: [Int64]?) throws(Failure) -> Kernel? {
+        let requantization = try requantization()
+        guard requantization.weightZeroPoint == 0 else { return nil }
+        switch windows.form {
+        case .convolution:
+            return launch(
+                try ShortConvolution(
+                    shape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
+                    threads: op.threadCount))
+        case .depthwise:
+            return launch(
+                try ShortDepthwise(
+                    depthwiseShape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
                     threads: op.threadCount))
         case .transposed: return nil
         }
