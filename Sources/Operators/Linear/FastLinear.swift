@@ -41,17 +41,17 @@ extension LinearLayer {
     private func floatKernel(_ weights: Bytes, _ bias: Bytes?) throws(Failure) -> Kernel? {
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
-        case .convolution:
-            return launch(
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
                 try FloatConvolution(
                     shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
-                    threads: op.threadCount))
+                    threads: op.threadCount)
+            }
         case .depthwise:
             return launch(
                 try FloatDepthwise(
                     depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum,
                     cache: op.weights, threads: op.threadCount))
-        case .transposed: return nil
         }
     }
 
@@ -59,18 +59,18 @@ extension LinearLayer {
         let signed = input.type == .int8
         let requantization = try requantization()
         switch windows.form {
-        case .convolution:
-            return launch(
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
                 try ByteConvolution(
                     shape, weights: weights, weightsAreSigned: signed, bias: bias, requantization: requantization,
-                    activationsAreSigned: signed, cache: op.weights, threads: op.threadCount))
+                    activationsAreSigned: signed, cache: op.weights, threads: op.threadCount)
+            }
         case .depthwise:
             return launch(
                 try ByteDepthwise(
                     depthwiseShape, weights: weights, weightsAreSigned: signed, bias: bias,
                     requantization: requantization, activationsAreSigned: signed, cache: op.weights,
                     threads: op.threadCount))
-        case .transposed: return nil
         }
     }
 
@@ -78,17 +78,17 @@ extension LinearLayer {
         let requantization = try requantization()
         guard requantization.weightZeroPoint == 0 else { return nil }
         switch windows.form {
-        case .convolution:
-            return launch(
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
                 try ShortConvolution(
                     shape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
-                    threads: op.threadCount))
+                    threads: op.threadCount)
+            }
         case .depthwise:
             return launch(
                 try ShortDepthwise(
                     depthwiseShape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
                     threads: op.threadCount))
-        case .transposed: return nil
         }
     }
 
@@ -97,18 +97,18 @@ extension LinearLayer {
         let scales = try hybridScales()
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
-        case .convolution:
-            return launch(
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
                 try HybridConvolution(
                     shape, weights: weights, weightScales: scales, bias: bias, minimum: minimum, maximum: maximum,
-                    asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount))
+                    asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount)
+            }
         case .depthwise:
             return launch(
                 try HybridDepthwise(
                     depthwiseShape, weights: weights, weightScales: scales, bias: bias, minimum: minimum,
                     maximum: maximum, asymmetric: conventions.asymmetricInputs, cache: op.weights,
                     threads: op.threadCount))
-        case .transposed: return nil
         }
     }
 
@@ -137,6 +137,14 @@ extension LinearLayer {
         guard let bias else { return (weights, nil) }
         guard let bytes = bias.bytes else { return nil }
         return (weights, bytes)
+    }
+
+    /// A convolution as it is, or as the parts that a transposed one falls into.
+    private func deploy<Layer: PackedLayer>(
+        _ weights: Bytes, elementSize: Int, _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
+    ) throws(Failure) -> Kernel? {
+        guard windows.form == .transposed else { return launch(try make(shape, weights)) }
+        return try transposedKernel(weights, elementSize: elementSize, make)
     }
 
     private func launch<Layer: PackedLayer>(_ layer: Layer) -> Kernel {
