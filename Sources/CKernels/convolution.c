@@ -40,8 +40,18 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
 }
 
 static void gather(const struct eo_convolution *c, const char *input, size_t first, size_t count, char *rows) {
-    const struct eo_gather g = {&c->window, input,         first,      count,  c->input_element_size,
-                                rows,       c->row_stride, c->padding, c->flip};
+    const struct eo_gather g = {
+        .window = &c->window,
+        .input = input,
+        .first = first,
+        .pixels = count,
+        .element_size = c->input_element_size,
+        .rows = rows,
+        .row_stride = c->row_stride,
+        .fill = c->fill,
+        .padding = c->padding,
+        .flip = c->flip,
+    };
     c->gather(&g);
 }
 

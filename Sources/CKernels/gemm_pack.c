@@ -37,3 +37,66 @@ void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const flo
         }
     }
 }
+
+static size_t round_up_to_4(size_t depth) { return (depth + 3) / 4 * 4; }
+
+// int8 weights[depth / 4][nr][4] of the columns from `first` on, zeros beyond the matrix.
+static void pack_quads(int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights, uint8_t flip,
+                       uint8_t *to) {
+    for (size_t quad = 0; quad < round_up_to_4(depth); quad += 4)
+        for (int j = 0; j < nr; j++)
+            for (size_t k = quad; k < quad + 4; k++)
+                *to++ = first + j < columns && k < depth ? weights[(first + j) * depth + k] ^ flip : 0;
+}
+
+static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
+    uint32_t sum = 0;
+    for (size_t k = 0; k < depth; k++) sum += (uint32_t)(int8_t)(column[k] ^ flip);
+    return (int32_t)sum;
+}
+
+size_t eo_u8_gemm_packed_size(int nr, size_t depth, size_t columns) {
+    return blocks(nr, columns) * nr * (2 * sizeof(float) + round_up_to_4(depth));
+}
+
+// sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + depth za zw: all but the product and the sum of the row is
+// constant and goes into the bias, modulo 2^32.
+void eo_u8_gemm_pack(int nr, const struct eo_u8_gemm_weights *w, void *packed) {
+    char *block = packed;
+    const size_t size = eo_u8_gemm_packed_size(nr, w->depth, 1);
+    const uint32_t za = (uint32_t)w->input_zero_point, zw = (uint32_t)w->weight_zero_point;
+    for (size_t first = 0; first < w->columns; first += nr, block += size) {
+        int32_t *bias = (int32_t *)block;
+        float *scale = (float *)(bias + nr);
+        for (int j = 0; j < nr; j++) {
+            const size_t column = first + j;
+            const bool inside = column < w->columns;
+            const uint32_t sum = inside ? (uint32_t)column_sum(w->weights + column * w->depth, w->depth, w->flip) : 0;
+            const uint32_t given = inside && w->bias ? (uint32_t)w->bias[column] : 0;
+            bias[j] = (int32_t)(given - za * sum + (uint32_t)w->depth * za * zw);
+            scale[j] = inside ? w->scale[column] : 0;
+        }
+        pack_quads(nr, w->depth, w->columns, first, w->weights, w->flip, (uint8_t *)(scale + nr));
+    }
+}
+
+size_t eo_hybrid_gemm_packed_size(int nr, size_t depth, size_t columns) {
+    return blocks(nr, columns) * nr * (3 * sizeof(float) + round_up_to_4(depth));
+}
+
+void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weights, const float *scale,
+                         const float *bias, void *packed) {
+    char *block = packed;
+    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(nr, depth, 1)) {
+        int32_t *sums = (int32_t *)block;
+        float *scales = (float *)(sums + nr), *biases = scales + nr;
+        for (int j = 0; j < nr; j++) {
+            const size_t column = first + j;
+            const bool inside = column < columns;
+            sums[j] = inside ? column_sum(weights + column * depth, depth, 0) : 0;
+            scales[j] = inside ? scale[column] : 0;
+            biases[j] = inside && bias ? bias[column] : 0;
+        }
+        pack_quads(nr, depth, columns, first, weights, 0, (uint8_t *)(biases + nr));
+    }
+}

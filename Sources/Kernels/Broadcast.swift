@@ -1,7 +1,18 @@
 /// How the elements of two tensors meet (NumPy rules): the output in memory order is a sequence of runs, and within a
 /// run each operand either advances by one element or stays. Adjacent dimensions that behave alike are one.
 package struct Broadcast: Sendable {
-    package enum Form: Sendable { case vectorVector, vectorScalar, scalarVector }
+    package enum Form: Sendable {
+        case vectorVector, vectorScalar, scalarVector
+
+        /// From one element of a run to the next.
+        package var steps: (a: Int, b: Int) {
+            switch self {
+            case .vectorVector: (1, 1)
+            case .vectorScalar: (1, 0)
+            case .scalarVector: (0, 1)
+            }
+        }
+    }
 
     package struct Dimension: Equatable, Sendable {
         package var count: Int
@@ -43,15 +54,6 @@ package struct Broadcast: Sendable {
         }
         outer.reverse()
         if length == 0 { runs = 0 }
-    }
-
-    /// Steps of a and b from one element of a run to the next.
-    package var steps: (a: Int, b: Int) {
-        switch form {
-        case .vectorVector: (1, 1)
-        case .vectorScalar: (1, 0)
-        case .scalarVector: (0, 1)
-        }
     }
 
     /// Where a run begins in a and b.

@@ -67,29 +67,43 @@ struct ConvolutionPlan {
     let outputCount: Int
     let slots: Int
 
-    /// `direct`: the kernel may read its rows straight from the image if the shape is pointwise. `slots`: how many
-    /// threads get scratch memory to gather rows in.
+    /// What a family of kernels wants of its rows.
+    struct Rows {
+        /// Bytes of an element in the image, and of one in the output.
+        var inputSize: Int
+        var outputSize: Int
+        /// Rows are filled up with zeros to a multiple of so many elements.
+        var multiple = 1
+        /// Bytes become 16 bits.
+        var wide = false
+        var padding: UInt8 = 0
+        /// Xored into every byte.
+        var flip: UInt8 = 0
+    }
+
+    /// `blockSize`: bytes of packed weights for `nr` columns. `slots`: how many threads get scratch memory to gather
+    /// rows in.
     init(
-        _ shape: ConvolutionShape, run: @escaping eo_gemm_function_pointer, mr: Int32, nr: Int32, depth: Int,
-        blockSize: Int, elementSizes: (input: Int, output: Int), direct: Bool, padding: UInt8 = 0, flip: UInt8 = 0,
-        slots: Int
+        _ shape: ConvolutionShape, run: @escaping @convention(c) (UnsafePointer<eo_gemm_tile>) -> Void, mr: Int32,
+        nr: Int32, blockSize: Int, rows: Rows, slots: Int
     ) {
         context = eo_convolution()
         context.window = shape.window
-        context.input_element_size = elementSizes.input
-        context.output_element_size = elementSizes.output
+        context.input_element_size = rows.inputSize
+        context.output_element_size = rows.outputSize
         context.run = run
         context.mr = Int(mr)
         context.nr = Int(nr)
-        context.depth = depth
+        context.depth = (shape.depth + rows.multiple - 1) / rows.multiple * rows.multiple
         context.block_size = blockSize
         context.group_size = (shape.groupOutputs + Int(nr) - 1) / Int(nr) * blockSize
-        context.padding = padding
-        context.flip = flip
-        if !(direct && shape.isPointwise) {
-            context.gather = eo_gather_best().pointee.run
+        context.fill = (context.depth - shape.depth) * rows.inputSize
+        context.padding = rows.padding
+        context.flip = rows.flip
+        if rows.wide || rows.flip != 0 || context.fill != 0 || !shape.isPointwise {
+            context.gather = rows.wide ? eo_gather_wide_best().pointee.run : eo_gather_best().pointee.run
             // Whole cache lines, and no multiple of the 4096 bytes after which addresses share a set of the cache.
-            let lines = (depth * elementSizes.input + 63) / 64
+            let lines = (context.depth * rows.inputSize * (rows.wide ? 2 : 1) + 63) / 64
             context.row_stride = (lines % 16 == 0 ? lines + 1 : lines) * 64
             context.slot_size = context.row_stride * context.mr
         }
@@ -128,8 +142,6 @@ struct ConvolutionPlan {
     }
 }
 
-typealias eo_gemm_function_pointer = @convention(c) (UnsafePointer<eo_gemm_tile>) -> Void
-
 /// FNV-1a: tells packed forms apart that hold different folded constants.
 func digest(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
@@ -140,4 +152,20 @@ func digest(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
 func digest(_ bytes: Bytes?) -> UInt64 {
     guard let bytes else { return 0 }
     return digest(UnsafeRawBufferPointer(start: bytes.baseAddress, count: bytes.count))
+}
+
+func digest<T: BitwiseCopyable>(_ elements: [T]) -> UInt64 { elements.withUnsafeBytes { digest($0) } }
+
+/// Weights or bias of a layer must have exactly `count` elements of `size` bytes.
+func expect(_ bytes: Bytes, _ what: String, count: Int, size: Int) throws(Failure) {
+    guard bytes.count == count * size else {
+        throw .invalidModel("\(what): \(count * size) bytes expected, \(bytes.count) found")
+    }
+}
+
+/// Memory for packed weights, filled by `pack`.
+func allocatePacked(_ count: Int, _ pack: (UnsafeMutableRawPointer) -> Void) throws(Failure) -> Storage {
+    let storage = try Storage.allocate(count)
+    pack(UnsafeMutableRawPointer(mutating: Bytes(storage).baseAddress))
+    return storage
 }

@@ -74,10 +74,9 @@ extension ConvolutionShape {
     /// Weights [taps][outputChannels] of DEPTHWISE_CONV_2D in the order of CONV_2D, [outputChannels][taps].
     func channelMajor(_ weights: Bytes, elementSize: Int, cache: PackedWeightCache) throws(Failure) -> Bytes {
         let (rows, columns) = (taps, outputChannels)
-        return Bytes(
-            try cache.packed(weights, form: "transposed \(elementSize) \(rows)x\(columns)") { () throws(Failure) in
-                let storage = try Storage.allocate(rows * columns * elementSize)
-                let to = UnsafeMutableRawPointer(mutating: Bytes(storage).baseAddress)
+        let form = "transposed \(elementSize) \(rows)x\(columns)"
+        let transposed = try cache.packed(weights, form: form) { () throws(Failure) in
+            try allocatePacked(rows * columns * elementSize) { to in
                 for row in 0..<rows {
                     for column in 0..<columns {
                         memcpy(
@@ -85,7 +84,8 @@ extension ConvolutionShape {
                             weights.baseAddress + (row * columns + column) * elementSize, elementSize)
                     }
                 }
-                return storage
-            })
+            }
+        }
+        return Bytes(transposed)
     }
 }

@@ -7,7 +7,10 @@ nonisolated(unsafe) let kernelTable = eo_elementwise_best()
 package enum UnaryFunction: Equatable, Sendable {
     case clamp(Float, Float)
     case leakyRelu(Float)
-    case hardSwish, exp, elu, logistic, tanh, gelu, geluTanh, sqrt, rsqrt, square, abs, negate
+    case hardSwish, exp, elu, logistic, tanh, gelu, geluTanh, sqrt, rsqrt, square, abs, negate, sign
+    case floor, ceil, log, sin, cos
+    /// Ties to even.
+    case round
 
     var kernel: eo_unary {
         switch self {
@@ -25,6 +28,13 @@ package enum UnaryFunction: Equatable, Sendable {
         case .square: kernelTable.pointee.f32_square
         case .abs: kernelTable.pointee.f32_abs
         case .negate: kernelTable.pointee.f32_neg
+        case .sign: kernelTable.pointee.f32_sign
+        case .floor: kernelTable.pointee.f32_floor
+        case .ceil: kernelTable.pointee.f32_ceil
+        case .round: kernelTable.pointee.f32_round
+        case .log: kernelTable.pointee.f32_log
+        case .sin: kernelTable.pointee.f32_sin
+        case .cos: kernelTable.pointee.f32_cos
         }
     }
 
@@ -60,6 +70,16 @@ package enum BinaryFunction: Sendable {
 typealias eo_unary = @convention(c) (Int, UnsafeRawPointer, UnsafeMutableRawPointer, UnsafeRawPointer?) -> Void
 typealias eo_binary_form =
     @convention(c) (Int, UnsafeRawPointer, UnsafeRawPointer, UnsafeMutableRawPointer, UnsafeRawPointer) -> Void
+
+extension Broadcast.Form {
+    func kernel(_ kernel: eo_binary) -> eo_binary_form {
+        switch self {
+        case .vectorVector: kernel.vv
+        case .vectorScalar: kernel.vs
+        case .scalarVector: kernel.sv
+        }
+    }
+}
 
 /// Functions applied to every element. The output may be the memory of an input. Large tensors are shared among the
 /// threads of `pool`; which thread computes an element does not change its bits. Nothing is allocated.
@@ -146,19 +166,13 @@ package enum Elementwise {
         _ kernel: eo_binary, _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>,
         _ parameters: UnsafeRawPointer, _ pool: ThreadPool
     ) {
-        let form =
-            switch shape.form {
-            case .vectorVector: kernel.vv
-            case .vectorScalar: kernel.vs
-            case .scalarVector: kernel.sv
-            }
         precondition(y.count >= shape.runs * shape.length)
         guard y.count > 0, a.count > 0, b.count > 0 else { return }
         a.withUnsafeBytes { a in
             b.withUnsafeBytes { b in
                 y.withUnsafeMutableBytes { y in
                     let job = BinaryJob(
-                        kernel: form, shape: shape, a: a.baseAddress!, b: b.baseAddress!, y: y.baseAddress!,
+                        kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!, y: y.baseAddress!,
                         parameters: parameters, size: MemoryLayout<T>.stride)
                     withUnsafePointer(to: job) {
                         pool.run(job.pieces, $0) { context, piece in
@@ -244,7 +258,7 @@ private struct BinaryJob {
 
     private func run(_ index: Int, from start: Int, count: Int) {
         let (startA, startB) = shape.start(ofRun: index)
-        let steps = shape.steps
+        let steps = shape.form.steps
         kernel(
             count, a + (startA + start * steps.a) * size, b + (startB + start * steps.b) * size,
             y + (index * shape.length + start) * size, parameters)

@@ -23,23 +23,21 @@ package final class FloatConvolution: @unchecked Sendable {
         try expect(weights, "weights", count: shape.outputChannels * shape.depth, size: 4)
         if let bias { try expect(bias, "bias", count: shape.outputChannels, size: 4) }
         let kernel = eo_f32_gemm_best().pointee
-        let depth = shape.depth
-        let outputs = shape.groupOutputs
+        let (depth, outputs) = (shape.depth, shape.groupOutputs)
         plan = ConvolutionPlan(
-            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr, depth: depth,
-            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1), elementSizes: (4, 4), direct: true, slots: threads)
+            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
+            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1), rows: .init(inputSize: 4, outputSize: 4),
+            slots: threads)
         let groupSize = plan.context.group_size
-        packed = try cache.packed(
-            weights, form: "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
-        ) { () throws(Failure) in
-            let storage = try Storage.allocate(groupSize * shape.groups)
-            let base = UnsafeMutableRawPointer(mutating: Bytes(storage).baseAddress)
-            for group in 0..<shape.groups {
-                eo_f32_gemm_pack(
-                    kernel.nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
-                    bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
+        let form = "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
+        packed = try cache.packed(weights, form: form) { () throws(Failure) in
+            try allocatePacked(groupSize * shape.groups) { base in
+                for group in 0..<shape.groups {
+                    eo_f32_gemm_pack(
+                        kernel.nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
+                        bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
+                }
             }
-            return storage
         }
         parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
         kernelName = String(cString: kernel.name)
@@ -61,11 +59,5 @@ package final class FloatConvolution: @unchecked Sendable {
                 }
             }
         }
-    }
-}
-
-func expect(_ bytes: Bytes, _ what: String, count: Int, size: Int) throws(Failure) {
-    guard bytes.count == count * size else {
-        throw .invalidModel("\(what): \(count * size) bytes expected, \(bytes.count) found")
     }
 }

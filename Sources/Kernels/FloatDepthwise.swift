@@ -30,23 +30,21 @@ package final class FloatDepthwise: @unchecked Sendable {
             let convolution = try FloatConvolution(
                 shape.grouped, weights: try shape.channelMajor(weights, elementSize: 4, cache: cache), bias: bias,
                 minimum: minimum, maximum: maximum, cache: cache, threads: threads)
-            form = .grouped(convolution)
+            self.form = .grouped(convolution)
             kernelName = convolution.kernelName
             scratchByteCount = convolution.scratchByteCount
             return
         }
         let kernel = eo_f32_depthwise_best().pointee
         let (taps, channels) = (shape.taps, shape.outputChannels)
-        let packed = try cache.packed(weights, form: "f32_depthwise \(taps)x\(channels) \(digest(bias))") {
-            () throws(Failure) in
-            let storage = try Storage.allocate(eo_f32_depthwise_packed_size(taps, channels))
-            eo_f32_depthwise_pack(
-                taps, channels, weights.baseAddress, bias?.baseAddress,
-                UnsafeMutableRawPointer(mutating: Bytes(storage).baseAddress))
-            return storage
+        let form = "f32_depthwise \(taps)x\(channels) \(digest(bias))"
+        let packed = try cache.packed(weights, form: form) { () throws(Failure) in
+            try allocatePacked(eo_f32_depthwise_packed_size(taps, channels)) {
+                eo_f32_depthwise_pack(taps, channels, weights.baseAddress, bias?.baseAddress, $0)
+            }
         }
         let plan = try DepthwisePlan(shape, run: kernel.run, elementSizes: (4, 4), slots: threads)
-        form = .direct(plan, packed)
+        self.form = .direct(plan, packed)
         kernelName = String(cString: kernel.name)
         scratchByteCount = plan.scratchByteCount
     }

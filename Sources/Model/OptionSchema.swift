@@ -46,7 +46,7 @@ extension OptionTable {
 
     func defaultValue(_ field: Int) -> Int64 {
         let fields = schema.fields
-        return field >= 0 && field < fields.count ? fields[field].defaultValue : 0
+        return field < fields.count ? fields[field].defaultValue : 0
     }
 
     private static let noFields = OptionSchema(name: "", fields: [])

@@ -37,7 +37,7 @@ enum Concatenation {
         let first = try op.input(0)
         let shape = try outputShape(op.inference)
         try op.output(shape: shape, like: first)
-        guard op.options.int(activationField) == 0 else { throw op.unsupported("a fused activation is not supported") }
+        guard op.options.int(activationField) == 0 else { throw op.unsupported("a fused activation") }
         let axis = try op.inference.axis(op.options.int(axisField), rank: shape.count)
         let target = rowMajorStrides(shape)
         let bits = try op.elementBits(first)
@@ -51,6 +51,68 @@ enum Concatenation {
                     targetOffset: offset * target[axis]))
             offset += input.shape[axis]
         }
+        if let kernel = try rescaled(op, copies) { return kernel }
         return Moves.gather(copies)
+    }
+
+    /// Quantized inputs of another scale than the output's; nil where there are none.
+    private static func rescaled(_ op: Preparation, _ copies: [StridedCopy]) throws(Failure) -> Kernel? {
+        let output = try op.output()
+        guard [.int8, .uint8, .int16].contains(output.type), output.scale > 0 else { return nil }
+        var scratch: [Scratch?] = []
+        var changes: [Change] = []
+        for index in op.inputs.indices {
+            let input = try op.input(index)
+            let isSame = input.scale == output.scale && input.zeroPoint == output.zeroPoint
+            let bytes = input.type.byteCount(input.count) ?? 0
+            scratch.append(isSame || input.scale == 0 ? nil : op.scratch(bytes: bytes))
+            let change = Change(from: input, to: output)
+            guard change.scale.isFinite, change.bias.isFinite else {
+                throw op.invalid("\(input.described) cannot be brought to the scale of \(output.described)")
+            }
+            changes.append(change)
+        }
+        guard scratch.contains(where: { $0 != nil }) else { return nil }
+        let type = output.type
+        return { io in
+            var y = io.output(as: UInt8.self)
+            for index in 0..<copies.count {
+                guard let block = scratch[index] else {
+                    copies[index].run(from: io.input(index), to: &y, pool: io.pool)
+                    continue
+                }
+                switch type {
+                case .int8: changes[index].apply(io, index, block, Int8.self)
+                case .uint8: changes[index].apply(io, index, block, UInt8.self)
+                default: changes[index].apply(io, index, block, Int16.self)
+                }
+                let converted = io.scratch(block, as: UInt8.self)
+                copies[index].run(from: converted.span, to: &y, pool: io.pool)
+            }
+        }
+    }
+
+    /// The float formula of the reference kernels, which both kinds of arithmetic use here.
+    private struct Change: Sendable {
+        let scale: Float
+        let bias: Float
+        let zeroPoint: Float
+
+        init(from input: TensorInfo, to output: TensorInfo) {
+            scale = input.scale * (1 / output.scale)
+            bias = -Float(input.zeroPoint) * scale
+            zeroPoint = Float(output.zeroPoint)
+        }
+
+        func apply<T: FixedWidthInteger & BitwiseCopyable>(
+            _ io: borrowing Invocation, _ input: Int, _ block: Scratch, _: T.Type
+        ) {
+            let x = io.input(input, as: T.self)
+            var y = io.scratch(block, as: T.self)
+            for i in 0..<x.count {
+                let value = (Float(x[i]) * scale + bias).rounded(.toNearestOrAwayFromZero) + zeroPoint
+                y[i] = T(min(max(value, Float(T.min)), Float(T.max)))
+            }
+        }
     }
 }

@@ -12,6 +12,32 @@ package enum OperatorRegistry {
     private static func builtin(_ code: BuiltinOperator) -> OperatorDefinition? {
         switch code {
         case .abs: Abs.definition
+        case .gather: Gather.definition
+        case .gatherNd: GatherND.definition
+        case .scatterNd: ScatterND.definition
+        case .spaceToDepth: SpaceToDepth.definition
+        case .depthToSpace: SpaceToDepth.inverse
+        case .spaceToBatchNd: SpaceToBatchND.definition
+        case .batchToSpaceNd: SpaceToBatchND.inverse
+        case .cast: Cast.definition
+        case .argMax: ArgMax.definition
+        case .argMin: ArgMax.least
+        case .shape: Shape.definition
+        case .rank: Shape.rank
+        case .fill: Fill.definition
+        case .zerosLike: Fill.zerosLike
+        case .tile: Tile.definition
+        case .broadcastTo: BroadcastTo.definition
+        case .broadcastArgs: BroadcastArgs.definition
+        case .select: Select.definition
+        case .selectV2: Select.version2
+        case .range: RangeOperator.definition
+        case .reverseV2: ReverseV2.definition
+        case .embeddingLookup: EmbeddingLookup.definition
+        case .densify: Densify.definition
+        case .oneHot: OneHot.definition
+        case .dynamicUpdateSlice: DynamicUpdateSlice.definition
+        case .topkV2: TopK.definition
         case .batchMatmul: BatchMatmul.definition
         case .conv2D: Conv2D.definition
         case .depthwiseConv2D: DepthwiseConv2D.definition
@@ -38,6 +64,61 @@ package enum OperatorRegistry {
         case .dequantize: Dequantize.definition
         case .resizeBilinear: ResizeBilinear.definition
         case .resizeNearestNeighbor: ResizeNearestNeighbor.definition
+        case .add: Addition.add
+        case .sub: Addition.subtract
+        case .mul: Multiply.definition
+        case .div: Divide.definition
+        case .floorDiv: FloorDivision.divide
+        case .floorMod: FloorDivision.remainder
+        case .minimum: Extremes.minimum
+        case .maximum: Extremes.maximum
+        case .squaredDifference: SquaredDifference.definition
+        case .prelu: Prelu.definition
+        case .pow: Power.definition
+        case .atan2: Atan2.definition
+        case .softmax: Softmax.definition
+        case .logSoftmax: LogSoftmax.definition
+        case .l2Normalization: L2Normalization.definition
+        case .mean: Sums.mean
+        case .sum: Sums.sum
+        case .reduceMax: ReduceExtreme.maximum
+        case .reduceMin: ReduceExtreme.minimum
+        case .reduceProd: ReduceProduct.definition
+        case .reduceAny: ReduceLogical.any
+        case .reduceAll: ReduceLogical.all
+        case .cumsum: CumulativeSum.definition
+        case .addN: AddN.definition
+        case .equal: Comparison.equal.definition
+        case .notEqual: Comparison.notEqual.definition
+        case .less: Comparison.less.definition
+        case .lessEqual: Comparison.lessEqual.definition
+        case .greater: Comparison.greater.definition
+        case .greaterEqual: Comparison.greaterEqual.definition
+        case .logicalAnd: Logical.and
+        case .logicalOr: Logical.or
+        case .logicalNot: Logical.not
+        case .relu: Relu.relu
+        case .relu6: Relu.relu6
+        case .reluN1To1: Relu.reluN1To1
+        case .relu0To1: Relu.relu0To1
+        case .leakyRelu: LeakyRelu.definition
+        case .hardSwish: HardSwish.definition
+        case .logistic: Logistic.definition
+        case .tanh: Tanh.definition
+        case .exp: Exp.definition
+        case .log: Log.definition
+        case .elu: Elu.definition
+        case .gelu: Gelu.definition
+        case .sqrt: Sqrt.definition
+        case .rsqrt: Rsqrt.definition
+        case .square: Square.definition
+        case .neg: Neg.definition
+        case .sign: Sign.definition
+        case .floor: Rounding.floor
+        case .ceil: Rounding.ceil
+        case .round: Rounding.round
+        case .sin: Trigonometric.sin
+        case .cos: Trigonometric.cos
         default: nil
         }
     }

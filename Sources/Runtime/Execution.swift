@@ -22,6 +22,8 @@ import Operators
     /// Which blocks of which segment hold tensors of each endpoint.
     private var endpointBlocks: [[(segment: Segment, blocks: [Int])]] = []
     var profile: Profile
+    /// Shown what each step computes.
+    var observer: Observer?
     private let log: Log
 
     /// `compiler` is the one that made `plan`.
@@ -194,6 +196,7 @@ import Operators
                 }
             }
             if isProfiled { profile.add(step.place, platform_nanoseconds() &- start) }
+            if let observer { segment.show(step, to: observer) }
         }
     }
 

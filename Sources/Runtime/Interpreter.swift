@@ -198,6 +198,14 @@ import Synchronization
         try execution.run(pool, isCancelled: { takeCancellation() }, isProfiled: isProfiled)
     }
 
+    /// Runs the graph once and shows the result of every step, which is gone when the next steps run. Tensors that are
+    /// views of others, or computed at compile time, are not shown.
+    package func invoke(observing observer: @escaping Observer) throws(Failure) {
+        execution.observer = observer
+        defer { execution.observer = nil }
+        try invoke()
+    }
+
     /// Makes a running invoke, or else the next one, fail with EO_CANCELLED. Any thread.
     package func cancel() { isCancelled.store(true, ordering: .releasing) }
 
@@ -253,3 +261,5 @@ package struct OperatorReport {
 
 package enum LogLevel: Int32, Sendable { case info = 0, warning = 1, error = 2 }
 package typealias Log = (LogLevel, String) -> Void
+/// A tensor by its index in the subgraph (those of inlined decompositions follow), and its bytes until the call returns.
+package typealias Observer = (_ tensor: Int, _ data: RawSpan) -> Void

@@ -1,5 +1,6 @@
 import Kernels
 import Model
+import Operators
 
 /// A model as its interpreters share it: the weights, packed forms and constants computed from them exist once.
 /// Any thread.

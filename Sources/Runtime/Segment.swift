@@ -116,6 +116,14 @@ struct Step {
             scratchCount: step.scratches, pool: pool)
     }
 
+    /// Shows the tensors that a step has written.
+    func show(_ step: Step, to observer: Observer) {
+        for index in step.first + step.inputs..<step.first + step.inputs + step.outputs where blockTensors[index] >= 0 {
+            let block = unsafe blocks[index]
+            observer(blockTensors[index], unsafe RawSpan(_unsafeStart: block.base, byteCount: block.byteCount))
+        }
+    }
+
     /// Blocks that hold tensors of `endpoint` get another address.
     func move(_ blockIndices: [Int], to address: UnsafeMutableRawPointer) {
         for index in blockIndices { unsafe blocks[index].base = unsafe address }

@@ -30,6 +30,7 @@ struct eo_gather {
     size_t element_size;
     void *_Nonnull rows;
     size_t row_stride; // bytes
+    size_t fill;       // bytes, before widening, to be zeroed behind the taps
     uint8_t padding, flip;
 };
 typedef void eo_gather_function(const struct eo_gather *_Nonnull gather);
@@ -38,6 +39,14 @@ typedef void eo_gather_function(const struct eo_gather *_Nonnull gather);
     X86_ROW(ROW, eo_gather__avx2, ISA_AVX2, 0, 0)                                                                      \
     ROW(eo_gather__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather)
+
+// The same with every byte widened to 16 bits: rows for kernels that have no dot product of bytes.
+typedef eo_gather_function eo_gather_wide_function;
+#define EO_GATHER_WIDE_ROWS(ROW)                                                                                       \
+    X86_ROW(ROW, eo_gather_wide__avx512, ISA_AVX512, 0, 0)                                                             \
+    X86_ROW(ROW, eo_gather_wide__avx2, ISA_AVX2, 0, 0)                                                                 \
+    ROW(eo_gather_wide__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_gather_wide)
 
 // A convolution ready to run. Everything is decided beforehand but the addresses and the number of workers.
 struct eo_convolution {
@@ -51,6 +60,7 @@ struct eo_convolution {
     size_t group_size; // bytes of packed weights for a group
     size_t row_stride; // bytes of a gathered row
     size_t slot_size;  // bytes of scratch for a worker
+    size_t fill;
     uint8_t padding, flip;
 
     const void *_Nullable input;
@@ -76,6 +86,7 @@ void eo_convolution_work(struct eo_convolution *_Nonnull convolution, size_t wor
 
 #define KERNEL_ROW(function, ...) eo_gather_function function;
 EO_GATHER_ROWS(KERNEL_ROW)
+EO_GATHER_WIDE_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

@@ -20,6 +20,17 @@ SIMD void bytes_copy(uint8_t *to, const uint8_t *from, size_t count, uint8_t fli
     _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), flips));
 }
 
+// The same, each byte becoming 16 bits.
+SIMD void bytes_widen(uint16_t *to, const uint8_t *from, size_t count, uint8_t flip) {
+    const __m256i flips = _mm256_set1_epi8((char)flip);
+    for (; count > 32; count -= 32, to += 32, from += 32)
+        _mm512_storeu_si512(to,
+                            _mm512_cvtepu8_epi16(_mm256_xor_si256(_mm256_loadu_si256((const __m256i *)from), flips)));
+    const __mmask32 mask = (__mmask32)bytes_mask(count);
+    _mm512_mask_storeu_epi16(to, mask,
+                             _mm512_cvtepu8_epi16(_mm256_xor_si256(_mm256_maskz_loadu_epi8(mask, from), flips)));
+}
+
 SIMD void bytes_fill(uint8_t *to, uint8_t value, size_t count) {
     const __m512i values = _mm512_set1_epi8((char)value);
     for (; count > 64; count -= 64, to += 64) _mm512_storeu_si512(to, values);

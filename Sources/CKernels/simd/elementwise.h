@@ -158,6 +158,22 @@ UNARY(f32_rsqrt, 1.0f / __builtin_elementwise_sqrt(v))
 UNARY(f32_square, v *v)
 UNARY(f32_abs, FLOATS(BITS(v) & 0x7fffffff))
 UNARY(f32_neg, -v)
+UNARY(f32_sign, v > 0.0f ? 1.0f : (v < 0.0f ? -1.0f : v))
+UNARY(f32_floor, __builtin_elementwise_floor(v))
+UNARY(f32_ceil, __builtin_elementwise_ceil(v))
+UNARY(f32_round, __builtin_elementwise_rint(v))
+
+// Rare enough for the C library.
+#define LIBRARY(name, function)                                                                                        \
+    static void K(name)(size_t n, const void *x_, void *y_, const void *params) {                                      \
+        const float *x = x_;                                                                                           \
+        float *y = y_;                                                                                                 \
+        (void)params;                                                                                                  \
+        for (size_t i = 0; i < n; i++) y[i] = function(x[i]);                                                          \
+    }
+LIBRARY(f32_log, logf)
+LIBRARY(f32_sin, sinf)
+LIBRARY(f32_cos, cosf)
 
 static void K(x8_lut)(size_t n, const void *x_, void *y_, const void *table_) {
     const uint8_t *x = x_, *table = table_;

@@ -6,7 +6,9 @@ STRIP(1)
 STRIP(2)
 STRIP(3)
 STRIP(4)
-STRIP(5) STRIP(6) STRIP(7) STRIP(8) STRIP(9) STRIP(10) STRIP(11) STRIP(12) STRIP(13) STRIP(14)
+STRIP(5)
+STRIP(6)
+STRIP(7) STRIP(8) STRIP(9) STRIP(10) STRIP(11) STRIP(12) STRIP(13) STRIP(14)
 
     // 14: the image sizes of networks for 224 x 224 images (112, 56, 28, 14, 7) are its multiples; 28 sums, two vectors
     // of weights and a broadcast fill the 32 registers.

@@ -112,27 +112,28 @@ package struct StridedCopy: Sendable {
         return (.transpose, ordered)
     }
 
-    /// Copies on the caller's thread and, when the box is large, on those of `pool`. `targetShift` (in elements of the
-    /// target) moves the box, for places known only at run time.
+    /// Copies on the caller's thread and, when the box is large, on those of `pool`. The shifts (in elements) move the
+    /// box, for places known only at run time.
     package func run(
-        from source: Span<UInt8>, to target: inout MutableSpan<UInt8>, shiftedBy targetShift: Int = 0,
+        from source: Span<UInt8>, to target: inout MutableSpan<UInt8>, sourceShift: Int = 0, targetShift: Int = 0,
         pool: ThreadPool? = nil
     ) {
         guard !isEmpty else { return }
-        let shiftBytes = elementBits < 8 ? (targetShift * elementBits + 7) / 8 : targetShift * (elementBits / 8)
         precondition(
-            sourceBytes <= source.count && targetShift >= 0 && targetBytes + shiftBytes <= target.count,
-            "a copy ends behind its tensor")
+            sourceShift >= 0 && targetShift >= 0 && bytes(sourceShift) <= source.count - sourceBytes
+                && bytes(targetShift) <= target.count - targetBytes, "a copy ends behind its tensor")
         source.withUnsafeBytes { source in
             target.withUnsafeMutableBytes { target in
                 guard let from = source.baseAddress, let to = target.baseAddress else { return }
                 if case .packed = inner {
-                    return packed(0, from, sourceOffset, to, targetOffset + targetShift)
+                    return packed(0, from, sourceOffset + sourceShift, to, targetOffset + targetShift)
                 }
-                start(from + sourceOffset, to + targetOffset + shiftBytes, pool)
+                start(from + sourceOffset + bytes(sourceShift), to + targetOffset + bytes(targetShift), pool)
             }
         }
     }
+
+    private func bytes(_ elements: Int) -> Int { elements * elementBits / 8 }
 
     /// Below this a second thread costs more than it moves.
     private static let bytesWorthThreads = 1 << 18

@@ -7,6 +7,11 @@ package struct QuantizedMultiplier: Equatable, Sendable {
     package let significand: Int32
     package let shift: Int
 
+    package init(significand: Int32, shift: Int) {
+        self.significand = significand
+        self.shift = shift
+    }
+
     /// Factors too small to leave a trace in 32 bits, and NaN or infinite ones, become zero.
     package init(_ real: Double) {
         guard real != 0, real.isFinite else {

@@ -53,7 +53,8 @@ struct LinearLayer<Geometry: Windows> {
 
     /// What `invoke` will run.
     func kernel() throws(Failure) -> Kernel {
-        switch (input.type, filter.type, output.type) {
+        if let kernel = try fastKernel() { return kernel }
+        return switch (input.type, filter.type, output.type) {
         case (.float32, .float32, .float32): try floatKernel()
         case (.float32, .int8, .float32), (.float32, .uint8, .float32), (.float32, .int4, .float32),
             (.float32, .int2, .float32):

@@ -22,9 +22,13 @@ extension ConvolutionShape {
     var outputsPerImage: Int { outputHeight * outputWidth * outputChannels }
 }
 
+/// Kinds of linear layers that differ in geometry or order of weights.
+enum LinearForm: Sendable { case convolution, depthwise, transposed }
+
 /// Which inputs meet which weights in an output element. The plain definition of a layer: no blocking, no packing.
 protocol Windows: Sendable {
     var shape: ConvolutionShape { get }
+    var form: LinearForm { get }
 
     /// Folds `add(sum, input, weight)` over the pairs of one output element; places in the padding have no pair.
     func sum<X: BitwiseCopyable, W: BitwiseCopyable, Sum>(
@@ -35,6 +39,7 @@ protocol Windows: Sendable {
 /// A convolution: filters slide over the input.
 struct ForwardWindows: Windows {
     let shape: ConvolutionShape
+    let form: LinearForm
     /// Weights between two taps of a filter, and between two filters.
     private let tapStride: Int
     private let filterStride: Int
@@ -44,6 +49,7 @@ struct ForwardWindows: Windows {
     /// `channelsLast`: weights are 1HWC, one filter per channel (depthwise); else OHWI.
     init(_ shape: ConvolutionShape, channelsLast: Bool) {
         self.shape = shape
+        form = channelsLast ? .depthwise : .convolution
         groupInputs = shape.inputChannels / shape.groups
         groupOutputs = shape.outputChannels / shape.groups
         tapStride = channelsLast ? shape.outputChannels : groupInputs
@@ -79,6 +85,7 @@ struct ForwardWindows: Windows {
 /// i * stride - padding + t = o. Weights are OHWI.
 struct TransposedWindows: Windows {
     let shape: ConvolutionShape
+    var form: LinearForm { .transposed }
 
     /// Taps run backwards, so that inputs come in the order in which the defining scatter would add them.
     @inline(__always)

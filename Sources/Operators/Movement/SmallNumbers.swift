@@ -39,6 +39,32 @@ enum SmallFloat {
         value($0, mantissaBits: 2, bias: 15, top: $0 & 0x7F < 0x7C ? nil : $0 & 3 == 0 ? .infinity : .nan)
     }
 
+    /// The bits of the nearest of a format's values, ties to even; what rounds beyond the greatest gives `overflow`.
+    static func nearest(_ x: Float, in values: [Float], greatest: Int, overflow: UInt8) -> UInt8 {
+        let sign: UInt8 = x.sign == .minus ? 0x80 : 0
+        guard x == x else { return sign | 0x7F }
+        let magnitude = abs(x)
+        var (low, high) = (0, greatest)
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if values[middle] <= magnitude { low = middle } else { high = middle - 1 }
+        }
+        guard low < greatest else {
+            let halfway = values[greatest] + (values[greatest] - values[greatest - 1]) / 2
+            return sign | (magnitude > halfway || greatest & 1 == 1 && magnitude == halfway ? overflow : UInt8(greatest))
+        }
+        let (below, above) = (magnitude - values[low], values[low + 1] - magnitude)
+        let isUp = above < below || above == below && low & 1 == 1
+        return sign | UInt8(isUp ? low + 1 : low)
+    }
+
+    /// Bits of the nearest bfloat16, ties to even.
+    static func bfloat16(_ x: Float) -> UInt16 {
+        guard x == x else { return 0x7FC0 }
+        let bits = x.bitPattern
+        return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
+    }
+
     private static func value(_ bits: Int, mantissaBits: Int, bias: Int, top: Float?) -> Float {
         let sign: Float = bits & 0x80 == 0 ? 1 : -1
         if let top { return sign * top }

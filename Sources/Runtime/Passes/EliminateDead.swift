@@ -1,5 +1,6 @@
 import Operators
 import Model
+import Operators
 
 extension Compiler {
     /// Drops nodes whose results nobody reads. Of the first `ready` nodes, returns how many are left.

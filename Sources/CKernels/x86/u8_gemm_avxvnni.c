@@ -1,0 +1,38 @@
+#if defined(__x86_64__)
+#include "../simd/i32_avx2.h"
+#undef TARGET
+#define TARGET __attribute__((target("avxvnni,avx2,fma,f16c")))
+
+typedef __m256i acc, bvec, avec;
+typedef uint8_t row_element;
+#define ROW row_element
+#define VECTORS 2
+
+SIMD acc acc_start(ivec bias) { return bias; }
+SIMD acc acc_step(acc sum, avec a, bvec b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
+SIMD ivec acc_total(acc sum, ivec bias) { return (void)bias, sum; }
+SIMD bvec bvec_load(const int8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+SIMD avec avec_load(const ROW *p) {
+    int32_t quad;
+    __builtin_memcpy(&quad, p, sizeof quad);
+    return _mm256_set1_epi32(quad);
+}
+
+#include "../simd/u8_gemm.h"
+
+STRIP(1)
+STRIP(2)
+STRIP(3) STRIP(4) STRIP(5) STRIP(6)
+
+    void eo_u8_gemm_6x16__avxvnni(const struct eo_gemm_tile *t) {
+    static eo_gemm_function *const strips[] = {requantize_1, requantize_2, requantize_3,
+                                               requantize_4, requantize_5, requantize_6};
+    strips[t->rows - 1](t);
+}
+
+void eo_hybrid_gemm_6x16__avxvnni(const struct eo_gemm_tile *t) {
+    static eo_gemm_function *const strips[] = {dequantize_1, dequantize_2, dequantize_3,
+                                               dequantize_4, dequantize_5, dequantize_6};
+    strips[t->rows - 1](t);
+}
+#endif

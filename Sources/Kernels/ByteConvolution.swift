@@ -1,0 +1,126 @@
+import CKernels
+import Model
+
+/// CONV_2D and FULLY_CONNECTED with 8-bit activations and weights, with groups: int32 sums, requantized as
+/// `Requantization` says. The same bits on every machine. Instances are immutable: any thread.
+package final class ByteConvolution: @unchecked Sendable {
+    /// Which micro-kernel runs.
+    package let kernelName: String
+    /// What `run` needs for `threads` threads.
+    package var scratchByteCount: Int { plan.scratchByteCount }
+
+    private let plan: ConvolutionPlan
+    private let packed: Storage
+    private let parameters: eo_u8_gemm_parameters
+
+    /// `weights`: OHWI int8 or uint8 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`:
+    /// [outputChannels] or nil. Input and output are both int8 if `activationsAreSigned`, otherwise both uint8.
+    /// `threads`: for how many threads scratch memory is asked.
+    package init(
+        _ shape: ConvolutionShape, weights: Bytes, weightsAreSigned: Bool, bias: [Int32]?,
+        requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int = 4
+    ) throws(Failure) {
+        try shape.check()
+        let (depth, outputs) = (shape.depth, shape.groupOutputs)
+        try expect(weights, "weights", count: shape.outputChannels * depth, size: 1)
+        let zero = try ByteZeroPoints(
+            requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned)
+        let scales = try requantization.channelScales(
+            shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
+        let bias = bias ?? [Int32](repeating: 0, count: shape.outputChannels)
+        guard bias.count == shape.outputChannels else {
+            throw .invalidModel("bias: \(shape.outputChannels) elements expected, \(bias.count) found")
+        }
+        let kernel = eo_u8_gemm_best().pointee
+        plan = ConvolutionPlan(
+            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
+            blockSize: eo_u8_gemm_packed_size(kernel.nr, depth, 1),
+            rows: .init(
+                inputSize: 1, outputSize: 1, multiple: 4, wide: eo_gemm_takes_wide_rows(kernel.isa),
+                padding: zero.padding, flip: zero.activationFlip),
+            slots: threads)
+        let groupSize = plan.context.group_size
+        let form =
+            "u8_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(zero.form) \(digest(bias)) \(digest(scales))"
+        packed = try cache.packed(weights, form: form) { () throws(Failure) in
+            try allocatePacked(groupSize * shape.groups) { base in
+                bias.withUnsafeBufferPointer { bias in
+                    scales.withUnsafeBufferPointer { scales in
+                        for group in 0..<shape.groups {
+                            var source = eo_u8_gemm_weights(
+                                depth: depth, columns: outputs,
+                                weights: (weights.baseAddress + group * outputs * depth)
+                                    .assumingMemoryBound(to: UInt8.self),
+                                flip: zero.weightFlip, weight_zero_point: zero.weight, input_zero_point: zero.input,
+                                bias: bias.baseAddress! + group * outputs, scale: scales.baseAddress! + group * outputs)
+                            eo_u8_gemm_pack(kernel.nr, &source, base + group * groupSize)
+                        }
+                    }
+                }
+            }
+        }
+        parameters = requantization.byteParameters(weightZeroPoint: zero.weight)
+        kernelName = String(cString: kernel.name)
+    }
+
+    /// `input` and `output`: NHWC bytes, int8 or uint8 as `init` was told. `scratch`: of `scratchByteCount` bytes.
+    package func run(
+        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+    ) {
+        precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
+        withUnsafePointer(to: parameters) { parameters in
+            input.withUnsafeBufferPointer { input in
+                output.withUnsafeMutableBufferPointer { output in
+                    scratch.withUnsafeMutableBufferPointer { scratch in
+                        plan.run(
+                            input: input.baseAddress, output: output.baseAddress, weights: Bytes(packed).baseAddress,
+                            parameters: parameters, scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The kernels multiply uint8 activations by int8 weights. What is otherwise is xored with 0x80, which adds or takes off
+/// 128, and so does its zero point.
+struct ByteZeroPoints {
+    let activations: ClosedRange<Int>
+    let weights: ClosedRange<Int>
+    let activationFlip: UInt8
+    let weightFlip: UInt8
+    /// Of the activations as uint8.
+    let input: Int32
+    /// Of the weights as int8.
+    let weight: Int32
+    /// The byte of padding: after the xor.
+    var padding: UInt8 { UInt8(input) }
+
+    init(_ requantization: Requantization, weightsAreSigned: Bool, activationsAreSigned: Bool) throws(Failure) {
+        let signed = -128...127
+        let unsigned = 0...255
+        activations = activationsAreSigned ? signed : unsigned
+        weights = weightsAreSigned ? signed : unsigned
+        guard activations.contains(requantization.inputZeroPoint), weights.contains(requantization.weightZeroPoint)
+        else {
+            throw .invalidModel(
+                "zero points \(requantization.inputZeroPoint) (input) or \(requantization.weightZeroPoint) (weights) "
+                    + "are outside their types")
+        }
+        activationFlip = activationsAreSigned ? 0x80 : 0
+        weightFlip = weightsAreSigned ? 0 : 0x80
+        input = Int32(requantization.inputZeroPoint + (activationsAreSigned ? 128 : 0))
+        weight = Int32(requantization.weightZeroPoint - (weightsAreSigned ? 0 : 128))
+    }
+
+    /// All that packing depends on.
+    var form: String { "\(activationFlip) \(weightFlip) \(input) \(weight)" }
+}
+
+extension Requantization {
+    func byteParameters(weightZeroPoint: Int32) -> eo_u8_gemm_parameters {
+        eo_u8_gemm_parameters(
+            minimum: Float(outputMinimum - outputZeroPoint), maximum: Float(outputMaximum - outputZeroPoint),
+            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint)
+    }
+}

@@ -1,0 +1,105 @@
+/// An element-wise choice between two tensors by a third of booleans, all broadcast to one shape.
+package struct SelectedCopy: Sendable {
+    package struct Dimension: Sendable {
+        package let count: Int
+        /// Distances between neighbours, in elements: of the condition, of both choices and of the result.
+        package let condition: Int
+        package let first: Int
+        package let second: Int
+        package let target: Int
+
+        package init(count: Int, condition: Int, first: Int, second: Int, target: Int) {
+            self.count = count
+            self.condition = condition
+            self.first = first
+            self.second = second
+            self.target = target
+        }
+
+        fileprivate func continues(_ inner: Dimension) -> Bool {
+            condition == inner.condition * inner.count && first == inner.first * inner.count
+                && second == inner.second * inner.count && target == inner.target * inner.count
+        }
+    }
+
+    private let elementBytes: Int
+    private let dimensions: [Dimension]
+
+    package init(elementBytes: Int, dimensions: [Dimension]) {
+        self.elementBytes = elementBytes
+        var merged: [Dimension] = []
+        for dimension in dimensions where dimension.count != 1 {
+            if let outer = merged.last, outer.continues(dimension) {
+                merged[merged.count - 1] = Dimension(
+                    count: outer.count * dimension.count, condition: dimension.condition, first: dimension.first,
+                    second: dimension.second, target: dimension.target)
+            } else {
+                merged.append(dimension)
+            }
+        }
+        if merged.isEmpty { merged = [Dimension(count: 1, condition: 0, first: 0, second: 0, target: 0)] }
+        self.dimensions = merged
+    }
+
+    /// The tensors have the shapes that the dimensions were made from.
+    package func run(
+        _ condition: Span<UInt8>, _ first: Span<UInt8>, _ second: Span<UInt8>, to target: inout MutableSpan<UInt8>
+    ) {
+        precondition(
+            condition.count >= extent { $0.condition } && first.count >= extent { $0.first } * elementBytes
+                && second.count >= extent { $0.second } * elementBytes
+                && target.count >= extent { $0.target } * elementBytes)
+        guard !dimensions.contains(where: { $0.count == 0 }) else { return }
+        condition.withUnsafeBytes { condition in
+            first.withUnsafeBytes { first in
+                second.withUnsafeBytes { second in
+                    target.withUnsafeMutableBytes { target in
+                        guard let c = condition.baseAddress, let a = first.baseAddress, let b = second.baseAddress,
+                            let y = target.baseAddress
+                        else { return }
+                        walk(0, c, a, b, y)
+                    }
+                }
+            }
+        }
+    }
+
+    private func extent(_ stride: (Dimension) -> Int) -> Int {
+        dimensions.contains { $0.count == 0 } ? 0 : dimensions.reduce(1) { $0 + ($1.count - 1) * stride($1) }
+    }
+
+    private func walk(
+        _ level: Int, _ condition: UnsafeRawPointer, _ first: UnsafeRawPointer, _ second: UnsafeRawPointer,
+        _ target: UnsafeMutableRawPointer
+    ) {
+        guard level < dimensions.count - 1 else {
+            switch elementBytes {
+            case 1: return row(condition, first, second, target, UInt8.self)
+            case 2: return row(condition, first, second, target, UInt16.self)
+            case 4: return row(condition, first, second, target, UInt32.self)
+            case 8: return row(condition, first, second, target, UInt64.self)
+            default: return row(condition, first, second, target, (UInt64, UInt64).self)
+            }
+        }
+        let d = dimensions[level]
+        for i in 0..<d.count {
+            walk(
+                level + 1, condition + i * d.condition, first + i * d.first * elementBytes,
+                second + i * d.second * elementBytes, target + i * d.target * elementBytes)
+        }
+    }
+
+    @inline(__always)
+    private func row<T: BitwiseCopyable>(
+        _ condition: UnsafeRawPointer, _ first: UnsafeRawPointer, _ second: UnsafeRawPointer,
+        _ target: UnsafeMutableRawPointer, _: T.Type
+    ) {
+        let d = dimensions[dimensions.count - 1]
+        let size = MemoryLayout<T>.size
+        for i in 0..<d.count {
+            let isFirst = condition.load(fromByteOffset: i &* d.condition, as: UInt8.self) != 0
+            let from = isFirst ? first + i &* d.first &* size : second + i &* d.second &* size
+            target.storeBytes(of: from.loadUnaligned(as: T.self), toByteOffset: i &* d.target &* size, as: T.self)
+        }
+    }
+}

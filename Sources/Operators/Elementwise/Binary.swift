@@ -1,0 +1,130 @@
+import Kernels
+import Model
+
+/// What the operators with two inputs that broadcast have in common.
+struct Binary {
+    let op: Preparation
+    let a: TensorInfo
+    let b: TensorInfo
+    let output: TensorInfo
+    let shape: Broadcast
+    let activation: FusedActivation
+
+    /// `activationField`: the option that holds the fused activation, if the operator has one.
+    init(_ op: Preparation, activationField: Int? = nil) throws(Failure) {
+        self.op = op
+        a = try op.input(0)
+        b = try op.input(1)
+        output = try op.output()
+        try op.requireType(a.type, of: b)
+        guard let expected = broadcast(a.shape, b.shape), expected == output.shape else {
+            throw op.invalid("\(a.described) and \(b.described) do not broadcast to \(output.described)")
+        }
+        shape = Broadcast(a.shape, b.shape, to: output.shape)
+        activation =
+            try activationField.map { field throws(Failure) in
+                try FusedActivation(option: op.options.int(field), operator: op.name)
+            } ?? .none
+        guard activation.isClamp else {
+            throw op.unsupported("fused activation \(activation) is not supported")
+        }
+    }
+
+    static func shapes(_ op: borrowing ShapeInference) throws(Failure) -> [[Int]]? {
+        let (a, b) = (try op.input(0), try op.input(1))
+        guard let shape = broadcast(a.shape, b.shape) else {
+            throw op.invalid("\(a.described) and \(b.described) do not broadcast to one shape")
+        }
+        return [shape]
+    }
+
+    /// The kernel for float32.
+    func float(_ function: BinaryFunction) -> Kernel {
+        let (shape, clamp) = (shape, activation.floatRange)
+        return { io in
+            var y = io.output(as: Float.self)
+            Elementwise.apply(function, shape, io.input(0), io.input(1), &y, clamp: clamp, pool: io.pool)
+        }
+    }
+
+    /// y = f(a, b), one element after the other.
+    func map<T: BitwiseCopyable, Y: BitwiseCopyable>(_ function: @escaping (T, T) -> Y) -> Kernel {
+        let shape = shape
+        return { io in
+            var y = io.output(as: Y.self)
+            shape.map(io.input(0, as: T.self), io.input(1, as: T.self), &y, function)
+        }
+    }
+
+    /// The same for whole numbers, clamped by the activation.
+    func integer<T: FixedWidthInteger & BitwiseCopyable>(_ function: @escaping (T, T) -> T) -> Kernel {
+        let (low, high) = activation.floatRange
+        let minimum = low.isFinite ? T(truncatingIfNeeded: Int(low)) : T.min
+        let maximum = high.isFinite ? T(truncatingIfNeeded: Int(high)) : T.max
+        return map { a, b in min(maximum, max(minimum, function(a, b))) }
+    }
+
+    /// Values of the quantized output that the activation lets pass.
+    func outputRange() throws(Failure) -> (minimum: Int, maximum: Int) {
+        guard let range = activation.integerRange(of: output) else {
+            throw op.invalid("fused activation \(activation) cannot be expressed in the scale of \(output.described)")
+        }
+        return range
+    }
+
+    func affines() throws(Failure) -> (a: Affine, b: Affine, y: Affine) {
+        try op.requireType(a.type, of: output)
+        return (try op.affine(a), try op.affine(b), try op.affine(output))
+    }
+
+    /// Through float and back: the fast form of quantized operators that have no kernels of their own.
+    func throughFloat<T: QuantizedInteger>(_ function: BinaryFunction, _ type: T.Type) throws(Failure) -> Kernel {
+        let (a, b, y) = try affines()
+        let (minimum, maximum) = try outputRange()
+        let shape = shape
+        let inputs = (a: a.quantizer, b: b.quantizer)
+        let target = y.quantizer
+        return { io in
+            var y = io.output(as: T.self)
+            Elementwise.apply(
+                function, shape, io.input(0), io.input(1), &y, from: inputs, to: target, minimum: minimum,
+                maximum: maximum, pool: io.pool)
+        }
+    }
+
+    /// The reference form: stored values to a stored value.
+    func reference<T: QuantizedInteger>(
+        _ type: T.Type, _ function: @escaping (Int32, Int32) -> Int32
+    ) -> Kernel {
+        map { (a: T, b: T) in T(truncatingIfNeeded: function(Int32(a), Int32(b))) }
+    }
+}
+
+extension Broadcast {
+    /// y = f(a, b), one element after the other.
+    @inline(__always)
+    func map<A: BitwiseCopyable, B: BitwiseCopyable, Y: BitwiseCopyable>(
+        _ a: Span<A>, _ b: Span<B>, _ y: inout MutableSpan<Y>, _ function: (A, B) -> Y
+    ) {
+        let steps = form.steps
+        for run in 0..<runs {
+            let start = start(ofRun: run)
+            for index in 0..<length {
+                y[run * length + index] = function(a[start.a + index * steps.a], b[start.b + index * steps.b])
+            }
+        }
+    }
+}
+
+extension OperatorDefinition {
+    /// An operator with two inputs that broadcast, and one output.
+    static func binary(
+        _ code: BuiltinOperator, maxVersion: Int, quantization: QuantizationRule = .floatOnly,
+        activationField: Int? = nil, inPlace: Bool = true,
+        _ prepare: @escaping @Sendable (Binary) throws(Failure) -> Kernel
+    ) -> OperatorDefinition {
+        OperatorDefinition(
+            code, maxVersion: maxVersion, quantization: quantization, inPlace: inPlace, shapes: Binary.shapes
+        ) { op throws(Failure) in try prepare(Binary(op, activationField: activationField)) }
+    }
+}

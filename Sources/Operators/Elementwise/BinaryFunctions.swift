@@ -1,0 +1,145 @@
+import Kernels
+import Model
+
+/// MINIMUM and MAXIMUM. Quantized tensors share one scale and zero point, so stored values are compared.
+enum Extremes {
+    static var minimum: OperatorDefinition { definition(.minimum, isMinimum: true) }
+    static var maximum: OperatorDefinition { definition(.maximum, isMinimum: false) }
+
+    private static func definition(_ code: BuiltinOperator, isMinimum: Bool) -> OperatorDefinition {
+        let rule = QuantizationRule(activations: [0, 1], output: .sameAsInput)
+        return .binary(code, maxVersion: 4, quantization: rule) { binary throws(Failure) in
+            try binary.op.requireType(binary.a.type, of: binary.output)
+            switch binary.a.type {
+            case .float32: return binary.float(isMinimum ? .minimum : .maximum)
+            case .int8: return kernel(Int8.self, binary, isMinimum)
+            case .uint8: return kernel(UInt8.self, binary, isMinimum)
+            case .int16: return kernel(Int16.self, binary, isMinimum)
+            case .int32: return binary.integer(isMinimum ? { (a: Int32, b) in min(a, b) } : { a, b in max(a, b) })
+            case .int64: return binary.integer(isMinimum ? { (a: Int64, b) in min(a, b) } : { a, b in max(a, b) })
+            default: throw binary.op.unsupportedTypes()
+            }
+        }
+    }
+
+    private static func kernel<T: QuantizedInteger>(_ type: T.Type, _ binary: Binary, _ isMinimum: Bool) -> Kernel {
+        let shape = binary.shape
+        if isMinimum {
+            return { io in
+                var y = io.output(as: T.self)
+                Elementwise.minimum(shape, io.input(0), io.input(1), &y, pool: io.pool)
+            }
+        }
+        return { io in
+            var y = io.output(as: T.self)
+            Elementwise.maximum(shape, io.input(0), io.input(1), &y, pool: io.pool)
+        }
+    }
+}
+
+/// SQUARED_DIFFERENCE: (a - b)^2.
+enum SquaredDifference {
+    static var definition: OperatorDefinition {
+        .binary(.squaredDifference, maxVersion: 2, quantization: .binary) { binary throws(Failure) in
+            try binary.op.requireType(binary.a.type, of: binary.output)
+            switch binary.a.type {
+            case .float32: return binary.float(.squaredDifference)
+            case .int32: return binary.integer { (a: Int32, b: Int32) in (a &- b) &* (a &- b) }
+            case .int8 where binary.op.arithmetic == .reference: return try reference(binary)
+            case .int8: return try binary.throughFloat(.squaredDifference, Int8.self)
+            case .uint8: return try binary.throughFloat(.squaredDifference, UInt8.self)
+            case .int16: return try binary.throughFloat(.squaredDifference, Int16.self)
+            default: throw binary.op.unsupportedTypes()
+            }
+        }
+    }
+
+    /// Both inputs on twice the larger scale with 7 more bits.
+    private static func reference(_ binary: Binary) throws(Failure) -> Kernel {
+        let (a, b, y) = try binary.affines()
+        let raised = RaisedSum(a, b, y, bits: 7)
+        let common = Double(2 * max(a.scale, b.scale))
+        let factor = QuantizedMultiplier(common * common / Double(Float(1 << 14) * y.scale))
+        return binary.reference(Int8.self) {
+            let (a, b) = raised.raised($0, $1)
+            return y.clamped(factor.scale((a &- b) &* (a &- b)) &+ y.zero)
+        }
+    }
+}
+
+/// PRELU: x if x >= 0, else x times the slope of its channel.
+enum Prelu {
+    static var definition: OperatorDefinition {
+        .binary(.prelu, maxVersion: 1, quantization: .binary) { binary throws(Failure) in
+            try binary.op.requireType(binary.a.type, of: binary.output)
+            guard binary.output.shape == binary.a.shape else {
+                throw binary.op.invalid("\(binary.b.described) must broadcast to \(binary.a.described)")
+            }
+            switch binary.a.type {
+            case .float32: return binary.float(.prelu)
+            case .int8: return try quantized(Int8.self, binary)
+            case .uint8: return try quantized(UInt8.self, binary)
+            case .int16: return try quantized(Int16.self, binary)
+            default: throw binary.op.unsupportedTypes()
+            }
+        }
+    }
+
+    private static func quantized<T: QuantizedInteger>(_ type: T.Type, _ binary: Binary) throws(Failure) -> Kernel {
+        guard binary.op.arithmetic == .reference else { return try binary.throughFloat(.prelu, type) }
+        let (x, slope, y) = try binary.affines()
+        let identity = QuantizedMultiplier(Double(x.scale / y.scale))
+        let product = QuantizedMultiplier(Double(x.scale * slope.scale / y.scale))
+        return binary.reference(type) {
+            let value = $0 &- x.zero
+            let scaled = value >= 0 ? identity.scale(value) : product.scale(value &* ($1 &- slope.zero))
+            return y.clamped(scaled &+ y.zero)
+        }
+    }
+}
+
+/// POW: a to the power of b. Whole numbers wrap; a negative exponent of a whole number is an error.
+enum Power {
+    static var definition: OperatorDefinition {
+        .binary(.pow, maxVersion: 1) { binary throws(Failure) in
+            switch binary.a.type {
+            case .float32: return binary.map { (a: Float, b: Float) in Real.pow(a, b) }
+            case .int32: return integer(binary)
+            default: throw binary.op.unsupportedTypes()
+            }
+        }
+    }
+
+    private static func integer(_ binary: Binary) -> Kernel {
+        let kernel = binary.map { (a: Int32, b: Int32) in power(a, b) }
+        let (name, exponents) = (binary.op.name, binary.b.described)
+        return { io throws(Failure) in
+            let b = io.input(1, as: Int32.self)
+            for index in 0..<b.count where b[index] < 0 {
+                throw .execution("\(name): element \(index) of \(exponents) is \(b[index]), expected 0 or more")
+            }
+            try kernel(io)
+        }
+    }
+
+    /// By repeated squaring.
+    private static func power(_ base: Int32, _ exponent: Int32) -> Int32 {
+        var (result, factor, rest): (Int32, Int32, Int32) = (1, base, exponent)
+        while rest > 0 {
+            if rest & 1 == 1 { result = result &* factor }
+            factor = factor &* factor
+            rest >>= 1
+        }
+        return result
+    }
+}
+
+/// ATAN2: the angle of the point (b, a).
+enum Atan2 {
+    static var definition: OperatorDefinition {
+        .binary(.atan2, maxVersion: 1) { binary throws(Failure) in
+            guard binary.a.type == .float32 else { throw binary.op.unsupportedTypes() }
+            return binary.map { (a: Float, b: Float) in Real.atan2(a, b) }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+import Kernels
+import Model
+
+/// GATHER: slices of a tensor along one dimension, in the order that the indices say.
+enum Gather {
+    private static let axisField = 0
+    private static let batchField = 1
+
+    static var definition: OperatorDefinition {
+        OperatorDefinition(.gather, maxVersion: 8, quantization: .sameScale) { op throws(Failure) in
+            [try Geometry(op).outputShape]
+        } prepare: { op throws(Failure) in
+            let input = try op.input(0)
+            let g = try Geometry(op.inference)
+            try op.output(shape: g.outputShape, like: input)
+            let row = StridedCopy(
+                bits: try op.elementBits(input), counts: [g.inner], source: [1], target: [1])
+            let width = try op.input(1).type.bits.map { $0 / 8 } ?? 4
+            let name = op.name
+            return { io throws(Failure) in
+                let (x, indices) = (io.input(0, as: UInt8.self), io.input(1, as: UInt8.self))
+                var y = io.output(as: UInt8.self)
+                for batch in 0..<g.batch {
+                    for i in 0..<g.indices {
+                        let index = loadInteger(indices, batch &* g.indices &+ i, width: width)
+                        guard index >= 0, index < g.limit else { throw outOfRange(name, index, g.limit) }
+                        for outer in batch &* g.outer..<(batch &+ 1) &* g.outer {
+                            row.run(
+                                from: x, to: &y, sourceShift: (outer &* g.limit &+ index) &* g.inner,
+                                targetShift: (outer &* g.indices &+ i) &* g.inner)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The input as [batch][outer][limit][inner], the indices as [batch][indices], the output as
+    /// [batch][outer][indices][inner].
+    private struct Geometry {
+        let batch: Int
+        let outer: Int
+        let limit: Int
+        let inner: Int
+        let indices: Int
+        let outputShape: [Int]
+
+        init(_ op: ShapeInference) throws(Failure) {
+            let (input, positions) = (try op.input(0), try op.input(1))
+            switch positions.type {
+            case .int16, .int32, .int64: break
+            default: throw op.invalid("the indices must be integers, not \(positions.described)")
+            }
+            let axis = try op.axis(op.options.int(axisField), rank: input.rank)
+            let given = op.options.int(batchField)
+            let shared = given < 0 ? given + positions.rank : given
+            guard shared >= 0, shared <= axis, shared <= positions.rank,
+                input.shape[..<shared] == positions.shape[..<shared]
+            else { throw op.invalid("\(given) batch dimensions do not fit \(input.described), \(positions.described)") }
+            batch = input.shape[..<shared].reduce(1, &*)
+            outer = input.shape[shared..<axis].reduce(1, &*)
+            limit = input.shape[axis]
+            inner = input.shape[(axis + 1)...].reduce(1, &*)
+            indices = positions.shape[shared...].reduce(1, &*)
+            outputShape = try op.checked(
+                Array(input.shape[..<axis] + positions.shape[shared...] + input.shape[(axis + 1)...]))
+        }
+    }
+}
+
+/// For an index of a running model that points nowhere.
+func outOfRange(_ name: String, _ index: Int, _ limit: Int) -> Failure {
+    .execution("\(name): index \(index) is outside 0..<\(limit)")
+}

@@ -1,0 +1,75 @@
+import Kernels
+import Model
+
+/// GATHER_ND: slices of a tensor, each named by a tuple of indices along its first dimensions.
+enum GatherND {
+    static var definition: OperatorDefinition {
+        OperatorDefinition(.gatherNd, maxVersion: 6, quantization: .sameScale) { op throws(Failure) in
+            [try outputShape(op)]
+        } prepare: { op throws(Failure) in
+            let (input, indices) = (try op.input(0), try op.input(1))
+            try op.output(shape: outputShape(op.inference), like: input)
+            let tuples = IndexTuples(op.name, indices, into: input.shape)
+            let row = StridedCopy(
+                bits: try op.elementBits(input), counts: [tuples.sliceCount], source: [1], target: [1])
+            return { io throws(Failure) in
+                var y = io.output(as: UInt8.self)
+                for i in 0..<tuples.count {
+                    let from = try tuples.place(i, io.input(1))
+                    row.run(from: io.input(0), to: &y, sourceShift: from, targetShift: i &* tuples.sliceCount)
+                }
+            }
+        }
+    }
+
+    private static func outputShape(_ op: ShapeInference) throws(Failure) -> [Int] {
+        let (input, indices) = (try op.input(0), try op.input(1))
+        let depth = try IndexTuples.depth(op, indices, rank: input.rank)
+        return try op.checked(Array(indices.shape.dropLast() + input.shape[depth...]))
+    }
+}
+
+/// Tuples of indices along the first dimensions of a tensor: the last dimension of an index input.
+struct IndexTuples {
+    private let name: String
+    private let limits: [Int]
+    private let strides: [Int]
+    private let width: Int
+    let count: Int
+    /// Elements that a tuple names.
+    let sliceCount: Int
+
+    /// `indices` has been checked by `depth`.
+    init(_ name: String, _ indices: TensorInfo, into shape: [Int]) {
+        let depth = indices.shape.last ?? 0
+        self.name = name
+        limits = Array(shape[..<depth])
+        strides = Array(rowMajorStrides(shape)[..<depth])
+        width = (indices.type.bits ?? 32) / 8
+        count = indices.shape.dropLast().reduce(1, &*)
+        sliceCount = shape[depth...].reduce(1, &*)
+    }
+
+    /// Length of the tuples.
+    static func depth(_ op: ShapeInference, _ indices: TensorInfo, rank: Int) throws(Failure) -> Int {
+        switch indices.type {
+        case .int16, .int32, .int64: break
+        default: throw op.invalid("the indices must be integers, not \(indices.described)")
+        }
+        guard let depth = indices.shape.last, depth <= rank else {
+            throw op.invalid("\(indices.described) cannot index a tensor of rank \(rank)")
+        }
+        return depth
+    }
+
+    /// First element that tuple `i` names.
+    func place(_ i: Int, _ indices: Span<UInt8>) throws(Failure) -> Int {
+        var place = 0
+        for d in 0..<limits.count {
+            let index = loadInteger(indices, i &* limits.count &+ d, width: width)
+            guard index >= 0, index < limits[d] else { throw outOfRange(name, index, limits[d]) }
+            place &+= index &* strides[d]
+        }
+        return place
+    }
+}

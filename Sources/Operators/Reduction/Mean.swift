@@ -1,0 +1,97 @@
+import Kernels
+import Model
+
+/// MEAN and SUM over axes. Quantized: an exact sum of stored values, less the zero points, scaled once. The reference
+/// scale of a mean has the count in its fixed-point multiplier.
+enum Sums {
+    static var mean: OperatorDefinition {
+        .reduction(.mean, maxVersion: 3, quantization: .unary) { reducer throws(Failure) in
+            switch reducer.input.type {
+            case .float32:
+                let shape = reducer.shape
+                return { io in
+                    var y = io.output(as: Float.self)
+                    Reduction.mean(shape, io.input(0), &y, pool: io.pool)
+                }
+            case .int32: return integerMean(Int32.self, reducer)
+            case .int64: return integerMean(Int64.self, reducer)
+            default: return try quantized(reducer, isMean: true)
+            }
+        }
+    }
+
+    static var sum: OperatorDefinition {
+        .reduction(.sum, maxVersion: 2, quantization: .unary) { reducer throws(Failure) in
+            switch reducer.input.type {
+            case .float32:
+                let shape = reducer.shape
+                return { io in
+                    var y = io.output(as: Float.self)
+                    Reduction.sum(shape, io.input(0), &y, pool: io.pool)
+                }
+            case .int32: return reducer.fold(0 as Int32) { $0 &+ $1 }
+            case .int64: return reducer.fold(0 as Int64) { $0 &+ $1 }
+            default: return try quantized(reducer, isMean: false)
+            }
+        }
+    }
+
+    /// Rounded toward zero; 0 of no elements.
+    private static func integerMean<T: FixedWidthInteger & BitwiseCopyable>(
+        _ type: T.Type, _ reducer: Reducer
+    ) -> Kernel {
+        let count = Int64(max(1, reducer.shape.factor))
+        return reducer.fold(from: 0 as Int64, { (sum, x: T) in sum &+ Int64(x) }) { T(truncatingIfNeeded: $0 / count) }
+    }
+
+    private static func quantized(_ reducer: Reducer, isMean: Bool) throws(Failure) -> Kernel {
+        switch reducer.input.type {
+        case .int8: return try quantized(Int8.self, reducer, isMean)
+        case .uint8: return try quantized(UInt8.self, reducer, isMean)
+        case .int16: return try quantized(Int16.self, reducer, isMean)
+        default: throw reducer.op.unsupportedTypes()
+        }
+    }
+
+    private static func quantized<T: QuantizedInteger>(
+        _ type: T.Type, _ reducer: Reducer, _ isMean: Bool
+    ) throws(Failure) -> Kernel {
+        let (x, y) = (try reducer.op.affine(reducer.input), try reducer.op.affine(reducer.output))
+        let shape = reducer.shape
+        let count = shape.factor
+        guard count > 0 else { return Unary.map { (_: T) in 0 } }
+        let offset = Int32(truncatingIfNeeded: x.zeroPoint &* count)
+        let sums = reducer.op.scratch(bytes: reducer.output.count * MemoryLayout<Int32>.stride)
+        if reducer.op.arithmetic == .reference {
+            let scale = QuantizedMultiplier(Double(x.scale) / Double(y.scale))
+            let factor = isMean ? scale.divided(by: count) : scale
+            return { io in
+                var totals = io.scratch(sums, as: Int32.self)
+                Reduction.sum(shape, io.input(0, as: T.self), &totals)
+                var output = io.output(as: T.self)
+                for index in 0..<output.count {
+                    let scaled = factor.scale(totals[index] &- offset) &+ y.zero
+                    output[index] = T(truncatingIfNeeded: y.clamped(scaled))
+                }
+            }
+        }
+        let factor = try reducer.op.finite(x.scale / y.scale) / (isMean ? Float(count) : 1)
+        return { io in
+            var totals = io.scratch(sums, as: Int32.self)
+            Reduction.sum(shape, io.input(0, as: T.self), &totals)
+            var output = io.output(as: T.self)
+            Conversion.requantize(
+                totals.span, &output, offset: offset, factor: factor, zeroPoint: y.zeroPoint, pool: io.pool)
+        }
+    }
+}
+
+extension QuantizedMultiplier {
+    /// The factor over a count, truncated, with as many bits as it leaves room for.
+    func divided(by count: Int) -> QuantizedMultiplier {
+        let bits = max(0, min(63 - count.leadingZeroBitCount, 32, 31 + shift))
+        return QuantizedMultiplier(
+            significand: Int32(truncatingIfNeeded: (Int64(significand) << Int64(bits)) / Int64(count)),
+            shift: shift - bits)
+    }
+}

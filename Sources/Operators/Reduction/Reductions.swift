@@ -1,0 +1,146 @@
+import Kernels
+import Model
+
+/// REDUCE_MAX and REDUCE_MIN. Quantized input and output share one scale.
+enum ReduceExtreme {
+    static var maximum: OperatorDefinition { definition(.reduceMax, isMinimum: false) }
+    static var minimum: OperatorDefinition { definition(.reduceMin, isMinimum: true) }
+
+    private static func definition(_ code: BuiltinOperator, isMinimum: Bool) -> OperatorDefinition {
+        .reduction(code, maxVersion: 3, quantization: .sameScale) { reducer throws(Failure) in
+            switch reducer.input.type {
+            case .float32: return float(reducer.shape, isMinimum)
+            case .int8:
+                try reducer.requireSameScale()
+                return integer(Int8.self, reducer, isMinimum)
+            case .uint8:
+                try reducer.requireSameScale()
+                return integer(UInt8.self, reducer, isMinimum)
+            case .int16:
+                try reducer.requireSameScale()
+                return integer(Int16.self, reducer, isMinimum)
+            case .int32: return integer(Int32.self, reducer, isMinimum)
+            case .int64: return integer(Int64.self, reducer, isMinimum)
+            default: throw reducer.op.unsupportedTypes()
+            }
+        }
+    }
+
+    private static func float(_ shape: ReductionShape, _ isMinimum: Bool) -> Kernel {
+        { io in
+            var y = io.output(as: Float.self)
+            if isMinimum {
+                Reduction.minimum(shape, io.input(0), &y, pool: io.pool)
+            } else {
+                Reduction.maximum(shape, io.input(0), &y, pool: io.pool)
+            }
+        }
+    }
+
+    private static func integer<T: FixedWidthInteger & BitwiseCopyable>(
+        _ type: T.Type, _ reducer: Reducer, _ isMinimum: Bool
+    ) -> Kernel {
+        isMinimum ? reducer.fold(T.max) { min($0, $1) } : reducer.fold(T.min) { max($0, $1) }
+    }
+}
+
+/// REDUCE_PROD. Quantized, the reference kernels scale after every factor; the fast form multiplies real numbers.
+enum ReduceProduct {
+    static var definition: OperatorDefinition {
+        .reduction(.reduceProd, maxVersion: 2, quantization: .unary) { reducer throws(Failure) in
+            switch reducer.input.type {
+            case .float32: return reducer.fold(1 as Float) { $0 * $1 }
+            case .int32: return reducer.fold(1 as Int32) { $0 &* $1 }
+            case .int64: return reducer.fold(1 as Int64) { $0 &* $1 }
+            case .int8: return try quantized(Int8.self, reducer)
+            case .int16: return try quantized(Int16.self, reducer)
+            default: throw reducer.op.unsupportedTypes()
+            }
+        }
+    }
+
+    private static func quantized<T: QuantizedInteger>(_ type: T.Type, _ reducer: Reducer) throws(Failure) -> Kernel {
+        guard reducer.input.quantization != nil else { return reducer.fold(1 as T) { $0 &* $1 } }
+        let (x, y) = (try reducer.op.affine(reducer.input), try reducer.op.affine(reducer.output))
+        guard reducer.op.arithmetic == .reference else {
+            let (scale, inverse) = (Double(x.scale), 1 / Double(y.scale))
+            return reducer.fold(from: 1.0, { (product, x_: T) in product * (Double(Int32(x_) &- x.zero) * scale) }) {
+                let steps = ($0 * inverse).rounded(.toNearestOrEven)
+                let stored = steps.isNaN ? 0 : Int32(max(-0x1p30, min(0x1p30, steps)))
+                return T(truncatingIfNeeded: y.clamped(stored &+ y.zero))
+            }
+        }
+        let count = max(1, reducer.shape.factor)
+        let factor = QuantizedMultiplier(Double(x.scale) / Real.pow(Double(y.scale), 1 / Double(count)))
+        // nil: nothing multiplied yet.
+        return reducer.fold(
+            from: nil as Int32?,
+            { (product, stored: T) in
+                let value = Int32(stored) &- x.zero
+                return product.map { factor.scale(Int64($0) &* Int64(value)) } ?? value
+            }
+        ) { T(truncatingIfNeeded: y.clamped(factor.scale(Int64($0 ?? 1)) &+ y.zero)) }
+    }
+}
+
+/// REDUCE_ANY and REDUCE_ALL of booleans, one byte each.
+enum ReduceLogical {
+    static var any: OperatorDefinition {
+        .reduction(.reduceAny, maxVersion: 1) { reducer throws(Failure) in
+            guard reducer.input.type == .bool else { throw reducer.op.unsupportedTypes() }
+            return reducer.fold(0 as UInt8) { $0 != 0 || $1 != 0 ? 1 : 0 }
+        }
+    }
+    static var all: OperatorDefinition {
+        .reduction(.reduceAll, maxVersion: 1) { reducer throws(Failure) in
+            guard reducer.input.type == .bool else { throw reducer.op.unsupportedTypes() }
+            return reducer.fold(1 as UInt8) { $0 != 0 && $1 != 0 ? 1 : 0 }
+        }
+    }
+}
+
+/// CUMSUM: sums along one axis. Inputs: tensor, axis. Options: 0 exclusive (an element is not part of its own sum),
+/// 1 reverse (from the end).
+enum CumulativeSum {
+    static var definition: OperatorDefinition {
+        OperatorDefinition(.cumsum, maxVersion: 1, shapes: Unary.shapes) { op throws(Failure) in
+            let input = try op.input(0)
+            try op.requireType(input.type, of: op.output())
+            guard let axes = try op.input(1).integers else {
+                throw op.unsupported("the axis must be known when the model is compiled")
+            }
+            guard axes.count == 1, let axis = Reducer.axes(axes, rank: input.rank)?.first else {
+                throw op.invalid("axis \(axes) does not fit \(input.described)")
+            }
+            switch input.type {
+            case .float32: return kernel(op, input, axis, 0 as Float) { $0 + $1 }
+            case .int32: return kernel(op, input, axis, 0 as Int32) { $0 &+ $1 }
+            case .int64: return kernel(op, input, axis, 0 as Int64) { $0 &+ $1 }
+            default: throw op.unsupportedTypes()
+            }
+        }
+    }
+
+    private static func kernel<T: BitwiseCopyable>(
+        _ op: Preparation, _ input: TensorInfo, _ axis: Int, _ zero: T, _ add: @escaping (T, T) -> T
+    ) -> Kernel {
+        let (exclusive, reverse) = (op.options.bool(0), op.options.bool(1))
+        let depth = input.shape[axis]
+        let inner = input.shape[(axis + 1)...].reduce(1, &*)
+        let outer = input.shape[..<axis].reduce(1, &*)
+        return { io in
+            let x = io.input(0, as: T.self)
+            var y = io.output(as: T.self)
+            for line in 0..<(outer * inner) {
+                let start = line / inner * depth * inner + line % inner
+                var sum = zero
+                for step in 0..<depth {
+                    let index = start + (reverse ? depth - 1 - step : step) * inner
+                    let next = add(sum, x[index])
+                    y[index] = exclusive ? sum : next
+                    sum = next
+                }
+            }
+        }
+    }
+}
