@@ -13,3 +13,46 @@ void eo_f32_depthwise_pack(size_t taps, size_t channels, const void *weights, co
     if (bias) memcpy(to, bias, row);
     for (size_t t = 0; t < taps; t++) memcpy(to + (1 + t) * stride, (const char *)weights + t * row, row);
 }
+
+static size_t round_up(size_t count, size_t multiple) { return (count + multiple - 1) / multiple * multiple; }
+
+static size_t u8_block_size(const eo_u8_depthwise_kernel *kernel, size_t taps) {
+    const size_t weight = kernel->mr == 4 ? sizeof(int8_t) : sizeof(int16_t);
+    return kernel->nr * (sizeof(int32_t) + sizeof(float) + round_up(taps, kernel->mr) * weight);
+}
+
+size_t eo_u8_depthwise_packed_size(const eo_u8_depthwise_kernel *kernel, size_t taps, size_t channels) {
+    return round_up(channels, kernel->nr) / kernel->nr * u8_block_size(kernel, taps);
+}
+
+// One channel at its place in a block. Taps beyond the last stay zero.
+static void pack_channel(const eo_u8_depthwise_kernel *kernel, const struct eo_u8_gemm_weights *w, size_t channel,
+                         char *block, size_t place) {
+    const size_t mr = kernel->mr, nr = kernel->nr;
+    int32_t *bias = (int32_t *)block;
+    float *scale = (float *)(bias + nr);
+    const uint32_t za = (uint32_t)w->input_zero_point, zw = (uint32_t)w->weight_zero_point;
+    uint32_t sum = 0;
+    for (size_t t = 0; t < w->depth; t++) {
+        const int8_t weight = (int8_t)(w->weights[t * w->columns + channel] ^ w->flip);
+        const size_t at = (t / mr * nr + place) * mr + t % mr;
+        sum += (uint32_t)weight;
+        if (mr == 4)
+            ((int8_t *)(scale + nr))[at] = weight;
+        else
+            ((int16_t *)(scale + nr))[at] = weight;
+    }
+    bias[place] = (int32_t)((w->bias ? (uint32_t)w->bias[channel] : 0) - za * sum + (uint32_t)w->depth * za * zw);
+    scale[place] = w->scale[channel];
+}
+
+void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *kernel, const struct eo_u8_gemm_weights *w, void *packed) {
+    char *block = packed;
+    const size_t size = u8_block_size(kernel, w->depth);
+    memset(packed, 0, eo_u8_depthwise_packed_size(kernel, w->depth, w->columns));
+    for (size_t first = 0; first < w->columns; first += kernel->nr, block += size)
+        for (size_t place = 0; place < (size_t)kernel->nr; place++) {
+            const size_t channel = first + eo_u8_depthwise_channel(kernel->mr, kernel->nr, place);
+            if (channel < w->columns) pack_channel(kernel, w, channel, block, place);
+        }
+}

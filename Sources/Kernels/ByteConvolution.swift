@@ -27,10 +27,7 @@ package final class ByteConvolution: @unchecked Sendable {
             requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned)
         let scales = try requantization.channelScales(
             shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
-        let bias = bias ?? [Int32](repeating: 0, count: shape.outputChannels)
-        guard bias.count == shape.outputChannels else {
-            throw .invalidModel("bias: \(shape.outputChannels) elements expected, \(bias.count) found")
-        }
+        let bias = try expect(bias, count: shape.outputChannels)
         let kernel = eo_u8_gemm_best().pointee
         plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
@@ -47,12 +44,10 @@ package final class ByteConvolution: @unchecked Sendable {
                 bias.withUnsafeBufferPointer { bias in
                     scales.withUnsafeBufferPointer { scales in
                         for group in 0..<shape.groups {
-                            var source = eo_u8_gemm_weights(
-                                depth: depth, columns: outputs,
-                                weights: (weights.baseAddress + group * outputs * depth)
-                                    .assumingMemoryBound(to: UInt8.self),
-                                flip: zero.weightFlip, weight_zero_point: zero.weight, input_zero_point: zero.input,
-                                bias: bias.baseAddress! + group * outputs, scale: scales.baseAddress! + group * outputs)
+                            var source = zero.source(
+                                weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
+                                bias: bias.baseAddress! + group * outputs,
+                                scales: scales.baseAddress! + group * outputs)
                             eo_u8_gemm_pack(kernel.nr, &source, base + group * groupSize)
                         }
                     }
@@ -111,6 +106,14 @@ struct ByteZeroPoints {
         weightFlip = weightsAreSigned ? 0 : 0x80
         input = Int32(requantization.inputZeroPoint + (activationsAreSigned ? 128 : 0))
         weight = Int32(requantization.weightZeroPoint - (weightsAreSigned ? 0 : 128))
+    }
+
+    func source(
+        _ weights: UnsafeRawPointer, depth: Int, columns: Int, bias: UnsafePointer<Int32>, scales: UnsafePointer<Float>
+    ) -> eo_u8_gemm_weights {
+        eo_u8_gemm_weights(
+            depth: depth, columns: columns, weights: weights.assumingMemoryBound(to: UInt8.self), flip: weightFlip,
+            weight_zero_point: weight, input_zero_point: input, bias: bias, scale: scales)
     }
 
     /// All that packing depends on.

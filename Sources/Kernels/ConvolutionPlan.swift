@@ -163,6 +163,13 @@ func expect(_ bytes: Bytes, _ what: String, count: Int, size: Int) throws(Failur
     }
 }
 
+/// `bias`, or zeros.
+func expect<T: FixedWidthInteger>(_ bias: [T]?, count: Int) throws(Failure) -> [T] {
+    guard let bias else { return [T](repeating: 0, count: count) }
+    guard bias.count == count else { throw .invalidModel("bias: \(count) elements expected, \(bias.count) found") }
+    return bias
+}
+
 /// Memory for packed weights, filled by `pack`.
 func allocatePacked(_ count: Int, _ pack: (UnsafeMutableRawPointer) -> Void) throws(Failure) -> Storage {
     let storage = try Storage.allocate(count)

@@ -140,7 +140,10 @@ extension SparseLayout {
                     + " from \(segments.first ?? 0) to \(segments.last ?? 0)"
             }
             for row in 1..<segments.count {
-                guard segments[row] >= segments[row - 1] else { return "segment \(row) ends before it begins" }
+                guard segments[row] >= segments[row - 1], segments[row] <= indices.count else {
+                    return "segment \(row) from \(segments[row - 1]) to \(segments[row]) is not among the"
+                        + " \(indices.count) indices"
+                }
                 var previous = -1
                 for index in indices[segments[row - 1]..<segments[row]] {
                     guard index > previous, index < size else {

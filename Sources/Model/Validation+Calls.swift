@@ -58,12 +58,17 @@ extension Validator {
                 if open[caller] == 0 { ready.append(caller) }
             }
         }
-        guard let index = open.firstIndex(where: { $0 > 0 }),
-            let call = callees[index].first(where: { open[$0.subgraph] > 0 })
-        else { return }
-        throw invalid(
-            .operation(subgraph: index, index: call.caller),
-            "subgraph \(call.subgraph), which it runs, leads back to itself")
+        // From any of the rest, calls of the rest lead into a cycle; the first subgraph met twice is on it.
+        var seen: Set<Int> = []
+        var next = open.firstIndex { $0 > 0 }
+        while let index = next, let call = callees[index].first(where: { open[$0.subgraph] > 0 }) {
+            guard seen.insert(index).inserted else {
+                throw invalid(
+                    .operation(subgraph: index, index: call.caller),
+                    "subgraph \(call.subgraph), which it runs, leads back to itself")
+            }
+            next = call.subgraph
+        }
     }
 
     private func checkArity(_ operation: Operator, _ called: [Int], _ part: Part) throws(Failure) {

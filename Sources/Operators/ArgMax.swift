@@ -36,7 +36,9 @@ enum ArgMax {
         let input = try op.input(0)
         guard let axis = try op.number(1, "the axis") else { return nil }
         let dimension = try op.axis(axis, rank: input.rank)
-        guard input.shape[dimension] > 0 else { throw op.invalid("dimension \(dimension) of \(input.described) is empty") }
+        guard input.shape[dimension] > 0 else {
+            throw op.invalid("dimension \(dimension) of \(input.described) is empty")
+        }
         return dimension
     }
 

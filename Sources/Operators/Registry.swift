@@ -12,58 +12,6 @@ package enum OperatorRegistry {
     private static func builtin(_ code: BuiltinOperator) -> OperatorDefinition? {
         switch code {
         case .abs: Abs.definition
-        case .gather: Gather.definition
-        case .gatherNd: GatherND.definition
-        case .scatterNd: ScatterND.definition
-        case .spaceToDepth: SpaceToDepth.definition
-        case .depthToSpace: SpaceToDepth.inverse
-        case .spaceToBatchNd: SpaceToBatchND.definition
-        case .batchToSpaceNd: SpaceToBatchND.inverse
-        case .cast: Cast.definition
-        case .argMax: ArgMax.definition
-        case .argMin: ArgMax.least
-        case .shape: Shape.definition
-        case .rank: Shape.rank
-        case .fill: Fill.definition
-        case .zerosLike: Fill.zerosLike
-        case .tile: Tile.definition
-        case .broadcastTo: BroadcastTo.definition
-        case .broadcastArgs: BroadcastArgs.definition
-        case .select: Select.definition
-        case .selectV2: Select.version2
-        case .range: RangeOperator.definition
-        case .reverseV2: ReverseV2.definition
-        case .embeddingLookup: EmbeddingLookup.definition
-        case .densify: Densify.definition
-        case .oneHot: OneHot.definition
-        case .dynamicUpdateSlice: DynamicUpdateSlice.definition
-        case .topkV2: TopK.definition
-        case .batchMatmul: BatchMatmul.definition
-        case .conv2D: Conv2D.definition
-        case .depthwiseConv2D: DepthwiseConv2D.definition
-        case .transposeConv: TransposeConv.definition
-        case .fullyConnected: FullyConnected.definition
-        case .averagePool2D: AveragePool2D.definition
-        case .maxPool2D: MaxPool2D.definition
-        case .l2Pool2D: L2Pool2D.definition
-        case .reshape: Reshape.definition
-        case .squeeze: Squeeze.definition
-        case .expandDims: ExpandDims.definition
-        case .transpose: Transpose.definition
-        case .pad: Pad.definition
-        case .padv2: Pad.version2
-        case .mirrorPad: MirrorPad.definition
-        case .concatenation: Concatenation.definition
-        case .split: Split.definition
-        case .splitV: Split.sized
-        case .pack: Pack.definition
-        case .unpack: Unpack.definition
-        case .slice: Slice.definition
-        case .stridedSlice: StridedSlice.definition
-        case .quantize: Quantize.definition
-        case .dequantize: Dequantize.definition
-        case .resizeBilinear: ResizeBilinear.definition
-        case .resizeNearestNeighbor: ResizeNearestNeighbor.definition
         case .add: Addition.add
         case .sub: Addition.subtract
         case .mul: Multiply.definition
@@ -119,6 +67,58 @@ package enum OperatorRegistry {
         case .round: Rounding.round
         case .sin: Trigonometric.sin
         case .cos: Trigonometric.cos
+        case .gather: Gather.definition
+        case .gatherNd: GatherND.definition
+        case .scatterNd: ScatterND.definition
+        case .spaceToDepth: SpaceToDepth.definition
+        case .depthToSpace: SpaceToDepth.inverse
+        case .spaceToBatchNd: SpaceToBatchND.definition
+        case .batchToSpaceNd: SpaceToBatchND.inverse
+        case .cast: Cast.definition
+        case .argMax: ArgMax.definition
+        case .argMin: ArgMax.least
+        case .shape: Shape.definition
+        case .rank: Shape.rank
+        case .fill: Fill.definition
+        case .zerosLike: Fill.zerosLike
+        case .tile: Tile.definition
+        case .broadcastTo: BroadcastTo.definition
+        case .broadcastArgs: BroadcastArgs.definition
+        case .select: Select.definition
+        case .selectV2: Select.version2
+        case .range: RangeOperator.definition
+        case .reverseV2: ReverseV2.definition
+        case .embeddingLookup: EmbeddingLookup.definition
+        case .densify: Densify.definition
+        case .oneHot: OneHot.definition
+        case .dynamicUpdateSlice: DynamicUpdateSlice.definition
+        case .topkV2: TopK.definition
+        case .batchMatmul: BatchMatmul.definition
+        case .conv2D: Conv2D.definition
+        case .depthwiseConv2D: DepthwiseConv2D.definition
+        case .transposeConv: TransposeConv.definition
+        case .fullyConnected: FullyConnected.definition
+        case .averagePool2D: AveragePool2D.definition
+        case .maxPool2D: MaxPool2D.definition
+        case .l2Pool2D: L2Pool2D.definition
+        case .reshape: Reshape.definition
+        case .squeeze: Squeeze.definition
+        case .expandDims: ExpandDims.definition
+        case .transpose: Transpose.definition
+        case .pad: Pad.definition
+        case .padv2: Pad.version2
+        case .mirrorPad: MirrorPad.definition
+        case .concatenation: Concatenation.definition
+        case .split: Split.definition
+        case .splitV: Split.sized
+        case .pack: Pack.definition
+        case .unpack: Unpack.definition
+        case .slice: Slice.definition
+        case .stridedSlice: StridedSlice.definition
+        case .quantize: Quantize.definition
+        case .dequantize: Dequantize.definition
+        case .resizeBilinear: ResizeBilinear.definition
+        case .resizeNearestNeighbor: ResizeNearestNeighbor.definition
         default: nil
         }
     }

@@ -103,7 +103,8 @@ enum SpaceToBatchND {
         }
 
         private static func parameters(_ op: ShapeInference) throws(Failure) -> (block: [Int], margins: [Int])? {
-            guard let block = try op.numbers(1, "the block shape"), let margins = try op.numbers(2, "the margins") else {
+            guard let block = try op.numbers(1, "the block shape"), let margins = try op.numbers(2, "the margins")
+            else {
                 return nil
             }
             let input = try op.input(0)

@@ -12,7 +12,9 @@ enum TopK {
             let shape = try op.known(outputShape(op.inference))
             try op.output(0, shape: shape, like: input)
             let indices = try op.output(1)
-            guard indices.shape == shape else { throw op.invalid("\(indices.described) must have shape \(text(shape))") }
+            guard indices.shape == shape else {
+                throw op.invalid("\(indices.described) must have shape \(text(shape))")
+            }
             let rows = Rows(
                 count: shape.dropLast().reduce(1, &*), length: input.shape[input.rank - 1], k: shape[shape.count - 1])
             switch indices.type {

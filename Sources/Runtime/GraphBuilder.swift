@@ -39,7 +39,7 @@ struct GraphBuilder {
             var info = TensorInfo(
                 name: tensor.name, type: tensor.type, shape: tensor.shape, quantization: tensor.quantization,
                 isVariable: tensor.isVariable)
-            info.blockwise = try blockwise(tensor, in: source)
+            info.blockScales = try blockScales(tensor, in: source)
             if !tensor.isVariable { info.constant = try constant(tensor) }
             graph.tensors.append(info)
             graph.hasShape.append(true)
@@ -77,27 +77,12 @@ struct GraphBuilder {
             })
     }
 
-    private func blockwise(_ tensor: Tensor, in source: Subgraph) throws(Failure) -> TensorInfo.Blockwise? {
-        guard case .blockwise(let scales, let zeroPoints, let size) = tensor.quantization?.details else { return nil }
-        return TensorInfo.Blockwise(
-            scales: try floats(scales, in: source), zeroPoints: try integers(zeroPoints, in: source), size: size)
-    }
-
-    private func floats(_ index: Int, in source: Subgraph) throws(Failure) -> [Float] {
-        guard source.tensors.indices.contains(index) else { return [] }
-        guard let data = try constant(source.tensors[index]) else { return [] }
+    /// Blockwise scales are a tensor of their own.
+    private func blockScales(_ tensor: Tensor, in source: Subgraph) throws(Failure) -> [Float]? {
+        guard case .blockwise(let index, _, _) = tensor.quantization?.details, source.tensors.indices.contains(index),
+            let data = try constant(source.tensors[index])
+        else { return nil }
         return FloatValues.read(data, source.tensors[index].type)
-    }
-
-    private func integers(_ index: Int, in source: Subgraph) throws(Failure) -> [Int] {
-        guard source.tensors.indices.contains(index) else { return [] }
-        guard let data = try constant(source.tensors[index]) else { return [] }
-        switch source.tensors[index].type {
-        case .int8: return data.array(of: Int8.self).map { Int($0) }
-        case .int32: return data.array(of: Int32.self).map { Int($0) }
-        case .int64: return data.array(of: Int64.self).map { Int($0) }
-        default: return []
-        }
     }
 
     // MARK: Operators

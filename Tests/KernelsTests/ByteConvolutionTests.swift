@@ -84,3 +84,37 @@ func byteConvolutionIsItsDefinition(_ shape: ConvolutionShape, _ byteCase: ByteC
             "\(convolution.kernelName) \(byteCase) \(shape) at \(index): \(output[index]), expected \(expected)")
     }
 }
+
+@Test(arguments: depthwiseShapes, byteCases)
+func byteDepthwiseIsItsDefinition(_ shape: ConvolutionShape, _ byteCase: ByteCase) throws {
+    var numbers = Numbers(seed: shape.inputCount + shape.outputCount)
+    let activations = byteCase.activationsAreSigned ? -128...127 : 0...255
+    let input = numbers.integers(shape.inputCount, activations)
+    let weights = numbers.integers(shape.outputChannels * shape.taps, byteCase.weightsAreSigned ? -128...127 : 0...255)
+    let bias = byteCase.hasBias ? numbers.integers(shape.outputChannels, -2000...2000) : nil
+    var requantization = byteCase.requantization
+    if requantization.scales.isEmpty {
+        requantization.scales = numbers.integers(shape.outputChannels, 1...99).map { Float($0) / 9000 }
+    }
+    let convolution = try ByteDepthwise(
+        shape, weights: Bytes(copying: weights.map(byte)), weightsAreSigned: byteCase.weightsAreSigned,
+        bias: bias.map { $0.map { Int32($0) } }, requantization: requantization,
+        activationsAreSigned: byteCase.activationsAreSigned, cache: PackedWeightCache())
+    let pool = try ThreadPool(threads: 2)
+    let bytes = input.map(byte)
+    var output = [UInt8](repeating: 0x55, count: shape.outputCount)
+    var scratch = [UInt8](repeating: 0xff, count: convolution.scratchByteCount)
+    var outputSpan = output.mutableSpan
+    var scratchSpan = scratch.mutableSpan
+    convolution.run(bytes.span, &outputSpan, scratch: &scratchSpan, pool: pool)
+    shape.outputs { index, b, y, x, channel in
+        var sum = bias?[channel] ?? 0
+        shape.depthwiseProducts(b, y, x, channel) {
+            sum += (input[$0] - requantization.inputZeroPoint) * (weights[$1] - requantization.weightZeroPoint)
+        }
+        let expected = byte(requantization.apply(sum, channel))
+        #expect(
+            output[index] == expected,
+            "\(convolution.kernelName) \(byteCase) \(shape) at \(index): \(output[index]), expected \(expected)")
+    }
+}

@@ -40,6 +40,40 @@ size_t eo_f32_depthwise_packed_size(size_t taps, size_t channels);
 void eo_f32_depthwise_pack(size_t taps, size_t channels, const void *_Nonnull weights, const void *_Nullable bias,
                            void *_Nonnull packed);
 
+// ----------------------------------------------------------------------------------------------------- 8 bits to 8
+// bits
+
+// Sums and results as eo_u8_gemm; the activations are xored with `flip` (0x80: int8) as they are read, and the weights'
+// zero point takes the sum of the taps.
+//
+// `mr` taps are multiplied at once, by int8 weights where they are 4, by int16 weights where they are fewer; `nr`
+// channels make a block: int32 bias[NR]; float scale[NR]; weights[taps / MR][NR][MR]. Channels stand in the order in
+// which interleaving the bytes of 4 * MR channels within each 16 bytes leaves them, see eo_u8_depthwise_channel.
+typedef eo_depthwise_function eo_u8_depthwise_function;
+struct eo_u8_depthwise_parameters {
+    float maximum; // relative to the output's zero point
+    int32_t minimum, output_zero_point;
+    int32_t weight_zero_point;
+    uint8_t flip;
+};
+#define EO_U8_DEPTHWISE_ROWS(ROW)                                                                                      \
+    X86_ROW(ROW, eo_u8_depthwise_4x64__avx512vnni, ISA_AVX512VNNI, 4, 64)                                              \
+    X86_ROW(ROW, eo_u8_depthwise_2x32__avx512, ISA_AVX512, 2, 32)                                                      \
+    X86_ROW(ROW, eo_u8_depthwise_4x32__avxvnni, ISA_AVXVNNI, 4, 32)                                                    \
+    X86_ROW(ROW, eo_u8_depthwise_2x16__avx2, ISA_AVX2, 2, 16)                                                          \
+    ROW(eo_u8_depthwise_1x4__scalar, ISA_SCALAR, 1, 4)
+KERNEL_FAMILY(eo_u8_depthwise)
+
+// Channel of a block that stands at `place`.
+static inline size_t eo_u8_depthwise_channel(size_t mr, size_t nr, size_t place) {
+    const size_t vector = place / (nr / mr), lane = place % (nr / mr) / 4;
+    return lane * 4 * mr + vector * 4 + place % 4;
+}
+// eo_u8_gemm_weights with [depth = taps][columns = channels] weights.
+size_t eo_u8_depthwise_packed_size(const eo_u8_depthwise_kernel *_Nonnull kernel, size_t taps, size_t channels);
+void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *_Nonnull kernel,
+                          const struct eo_u8_gemm_weights *_Nonnull weights, void *_Nonnull packed);
+
 // ------------------------------------------------------------------------------------------------------------ images
 
 // A depthwise convolution ready to run. `groups` of the window is 1, both channel counts are the same.
@@ -68,6 +102,7 @@ void eo_depthwise_work(struct eo_depthwise *_Nonnull depthwise, size_t worker);
 
 #define KERNEL_ROW(function, ...) eo_depthwise_function function;
 EO_F32_DEPTHWISE_ROWS(KERNEL_ROW)
+EO_U8_DEPTHWISE_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

@@ -13,21 +13,6 @@ package struct TensorInfo: Sendable {
     /// of the last dimension, row after row.
     package var blockScales: [Float]?
     package var isVariable: Bool
-    /// Scales of its own for each run of elements along the last dimension, in the order of the elements.
-    package var blockwise: Blockwise?
-
-    package struct Blockwise: Sendable {
-        package var scales: [Float]
-        /// Empty: all zero.
-        package var zeroPoints: [Int]
-        /// Elements per scale.
-        package var size: Int
-        package init(scales: [Float], zeroPoints: [Int], size: Int) {
-            self.scales = scales
-            self.zeroPoints = zeroPoints
-            self.size = size
-        }
-    }
 
     package init(
         name: String = "", type: TensorType, shape: [Int], quantization: Quantization? = nil, constant: Bytes? = nil,

@@ -51,7 +51,8 @@ enum SmallFloat {
         }
         guard low < greatest else {
             let halfway = values[greatest] + (values[greatest] - values[greatest - 1]) / 2
-            return sign | (magnitude > halfway || greatest & 1 == 1 && magnitude == halfway ? overflow : UInt8(greatest))
+            return sign
+                | (magnitude > halfway || greatest & 1 == 1 && magnitude == halfway ? overflow : UInt8(greatest))
         }
         let (below, above) = (magnitude - values[low], values[low + 1] - magnitude)
         let isUp = above < below || above == below && low & 1 == 1
