@@ -107,6 +107,14 @@ import Operators
         }
     }
 
+    /// Fills what holds nothing between invokes with bytes that make every float a NaN.
+    func poison() {
+        for segment in segments {
+            let arena = segment.arena
+            unsafe arena.address.initializeMemory(as: UInt8.self, repeating: 0xff, count: arena.count)
+        }
+    }
+
     // MARK: Variables
 
     func resetStates() {
