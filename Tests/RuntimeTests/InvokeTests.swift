@@ -31,7 +31,7 @@ struct InvokeTests {
         let started = Started()
         async let outcome = Task.detached { () -> eo_status in
             started.flag.store(true, ordering: .releasing)
-            do { try interpreter.value.invoke() } catch { return error.status }
+            do throws(Failure) { try interpreter.value.invoke() } catch { return error.status }
             return EO_OK
         }.value
         while !started.flag.load(ordering: .acquiring) { await Task.yield() }
