@@ -37,6 +37,9 @@ import Runtime
         prepared.subgraphs[graph].inputs.map { prepared.subgraphs[graph].tensors[$0] }
     }
 
+    /// Their indices in the subgraph.
+    package var inputIndices: [Int] { prepared.subgraphs[graph].inputs }
+
     package var inputCount: Int { prepared.subgraphs[graph].inputs.count }
 
     /// Runs one sample through the float model and notes the ranges of all float tensors. `data` has the bytes of each
@@ -119,7 +122,8 @@ extension Model {
     fileprivate func refuseQuantized() throws(Failure) {
         for subgraph in subgraphs {
             for tensor in subgraph.tensors {
-                guard let quantization = tensor.quantization, !quantization.scales.isEmpty || quantization.details != nil
+                guard let quantization = tensor.quantization,
+                    !quantization.scales.isEmpty || quantization.details != nil
                 else { continue }
                 switch tensor.type {
                 case .int8, .uint8, .int16, .int4, .uint4, .int2:

@@ -40,7 +40,7 @@ enum Extremes {
 /// SQUARED_DIFFERENCE: (a - b)^2.
 enum SquaredDifference {
     static var definition: OperatorDefinition {
-        .binary(.squaredDifference, maxVersion: 2, quantization: .binary) { binary throws(Failure) in
+        .binary(.squaredDifference, maxVersion: 2, quantization: .binary.int8Only) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
             case .float32: return binary.float(.squaredDifference)
@@ -70,7 +70,7 @@ enum SquaredDifference {
 /// PRELU: x if x >= 0, else x times the slope of its channel.
 enum Prelu {
     static var definition: OperatorDefinition {
-        .binary(.prelu, maxVersion: 1, quantization: .binary) { binary throws(Failure) in
+        .binary(.prelu, maxVersion: 1, quantization: .binary.int8Only) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             guard binary.output.shape == binary.a.shape else {
                 throw binary.op.invalid("\(binary.b.described) must broadcast to \(binary.a.described)")

@@ -16,7 +16,7 @@ enum Comparison: Sendable {
             case .greater: (.greater, 2)
             case .greaterEqual: (.greaterEqual, 3)
             }
-        let rule = QuantizationRule(activations: [0, 1], output: .unquantized)
+        let rule = QuantizationRule(activations: [0, 1], output: .unquantized).int8Only
         return .binary(code, maxVersion: maxVersion, quantization: rule, inPlace: false) { binary throws(Failure) in
             try kernel(binary)
         }
@@ -28,7 +28,8 @@ enum Comparison: Sendable {
         case .float32: return plain(Float.self, binary)
         case .int32: return plain(Int32.self, binary)
         case .int64: return plain(Int64.self, binary)
-        case .bool where self == .equal: return binary.map { (a: UInt8, b: UInt8) in (a != 0) == (b != 0) ? 1 : 0 as UInt8 }
+        case .bool where self == .equal:
+            return binary.map { (a: UInt8, b: UInt8) in (a != 0) == (b != 0) ? 1 : 0 as UInt8 }
         case .bool where self == .notEqual:
             return binary.map { (a: UInt8, b: UInt8) in (a != 0) != (b != 0) ? 1 : 0 as UInt8 }
         case .int16 where binary.a.quantization == nil: return plain(Int16.self, binary)

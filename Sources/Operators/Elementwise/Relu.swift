@@ -11,7 +11,9 @@ enum Relu {
     private static func definition(
         _ code: BuiltinOperator, maxVersion: Int, _ low: Float, _ high: Float
     ) -> OperatorDefinition {
-        .unary(code, maxVersion: maxVersion, quantization: .unary) { unary throws(Failure) in
+        // Version 3 brings int16.
+        .unary(code, maxVersion: maxVersion, quantization: maxVersion < 3 ? .unary.int8Only : .unary) {
+            unary throws(Failure) in
             try unary.kernel(.clamp(low, high)) { x, y throws(Failure) in
                 let factor = QuantizedMultiplier(Double(x.scale / y.scale))
                 let minimum = y.stored(low) ?? Int32(y.minimum)
@@ -53,7 +55,7 @@ enum LeakyRelu {
 /// HARD_SWISH: x relu6(x + 3) / 6.
 enum HardSwish {
     static var definition: OperatorDefinition {
-        .unary(.hardSwish, maxVersion: 1, quantization: .unary) { unary throws(Failure) in
+        .unary(.hardSwish, maxVersion: 1, quantization: .unary.int8Only) { unary throws(Failure) in
             try unary.kernel(.hardSwish) { x, y throws(Failure) in try reference(unary.op, x, y) }
         }
     }
