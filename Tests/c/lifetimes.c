@@ -1,4 +1,5 @@
 // Who owns what: destroying in any order, memory copied or borrowed, options of an older header, results of queries.
+#define _GNU_SOURCE
 #include "test.h"
 
 static void scores_of(const eo_model *model, float *scores) {
