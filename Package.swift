@@ -8,11 +8,12 @@ let embedded = Context.environment["EDGEOPT_EMBEDDED"] == "1"
 
 let buildKind: [SwiftSetting] =
     embedded
-    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo", "-Osize"])]
+    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo", "-Osize", "-Xfrontend", "-function-sections"])]
     : [.treatWarning("EmbeddedRestrictions", as: .error)]
 
 // In Embedded Swift a module also emits what it uses of the modules it imports. All rooms but the last leave that to
-// EdgeOpt, or the library would hold four copies of the operators.
+// EdgeOpt, or the library would hold four copies of the operators. Worse, Swift 6.3.1 numbers the constant arrays of a
+// function anew in every module that emits it but gives them weak symbols, so that the linker mixes them up.
 let deferred: [SwiftSetting] = embedded ? [.enableExperimentalFeature("DeferredCodeGen")] : []
 
 // `Lifetimes`: types of our own that hand out Span. `strictMemorySafety`: every unsafe use says `unsafe`.
@@ -35,7 +36,7 @@ var linker: [LinkerSetting] = [
 if embedded {
     // lld tags every export with its version; gc drops what no eo_* function reaches. String comparison needs the
     // toolchain's Unicode tables, whose place only the caller of this file knows (see CMakeLists.txt).
-    linker.append(.unsafeFlags(["-use-ld=lld", "-Xlinker", "--gc-sections", "-lm"]))
+    linker.append(.unsafeFlags(["-use-ld=lld", "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all", "-lm"]))
 }
 
 var targets: [Target] = [
