@@ -21,7 +21,7 @@ enum Sums {
     }
 
     static var sum: OperatorDefinition {
-        .reduction(.sum, maxVersion: 2, quantization: .unary) { reducer throws(Failure) in
+        .reduction(.sum, maxVersion: 2, quantization: .unary.int8Only) { reducer throws(Failure) in
             switch reducer.input.type {
             case .float32:
                 let shape = reducer.shape
