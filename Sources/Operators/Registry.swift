@@ -3,7 +3,7 @@ import Model
 /// All operators the library can run: one row each.
 package enum OperatorRegistry {
     /// nil: there is no such operator here.
-    package static func definition(_ code: OperatorCode) -> OperatorDefinition? {
+    @export(interface) package static func definition(_ code: OperatorCode) -> OperatorDefinition? {
         code.builtin == .custom ? custom(code.custom ?? "") : builtin(code.builtin)
     }
 

@@ -13,7 +13,7 @@ import Runtime
     private let graph = 0
 
     /// Fails if the model is quantized already, or its shapes are not known.
-    package init(_ model: Model, _ options: QuantizerOptions) throws(Failure) {
+    @export(interface) package init(_ model: Model, _ options: QuantizerOptions) throws(Failure) {
         try options.validate()
         prepared = try model.preparedForQuantization()
         self.options = options
@@ -37,11 +37,14 @@ import Runtime
         prepared.subgraphs[graph].inputs.map { prepared.subgraphs[graph].tensors[$0] }
     }
 
+    /// Their indices in the subgraph.
+    package var inputIndices: [Int] { prepared.subgraphs[graph].inputs }
+
     package var inputCount: Int { prepared.subgraphs[graph].inputs.count }
 
     /// Runs one sample through the float model and notes the ranges of all float tensors. `data` has the bytes of each
     /// input, valid until the call returns. A sample that fails leaves no trace.
-    package func calibrate(_ data: [Bytes]) throws(Failure) {
+    @export(interface) package func calibrate(_ data: [Bytes]) throws(Failure) {
         guard let interpreter else { return }
         try check(data)
         let tensors = prepared.subgraphs[graph].tensors
@@ -99,7 +102,7 @@ import Runtime
     }
 
     /// The quantized model.
-    package func finish() throws(Failure) -> Model {
+    @export(interface) package func finish() throws(Failure) -> Model {
         switch options.scheme {
         case .float16: return try Float16Scheme.apply(to: prepared, options: options).compacted()
         case .dynamicRange: return try DynamicRangeScheme.apply(to: prepared, options: options).compacted()
@@ -119,7 +122,8 @@ extension Model {
     fileprivate func refuseQuantized() throws(Failure) {
         for subgraph in subgraphs {
             for tensor in subgraph.tensors {
-                guard let quantization = tensor.quantization, !quantization.scales.isEmpty || quantization.details != nil
+                guard let quantization = tensor.quantization,
+                    !quantization.scales.isEmpty || quantization.details != nil
                 else { continue }
                 switch tensor.type {
                 case .int8, .uint8, .int16, .int4, .uint4, .int2:
