@@ -56,3 +56,20 @@ void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *kernel, const struct eo_
             if (channel < w->columns) pack_channel(kernel, w, channel, block, place);
         }
 }
+
+size_t eo_s16_depthwise_packed_size(size_t taps, size_t channels) {
+    return eo_depthwise_stride(channels) * (sizeof(int64_t) + sizeof(float) + taps * sizeof(int16_t));
+}
+
+void eo_s16_depthwise_pack(size_t taps, size_t channels, const uint8_t *weights, const float *scale,
+                           const int64_t *bias, void *packed) {
+    const size_t stride = eo_depthwise_stride(channels);
+    int64_t *biases = packed;
+    float *scales = (float *)(biases + stride);
+    int16_t *to = (int16_t *)(scales + stride);
+    memset(packed, 0, eo_s16_depthwise_packed_size(taps, channels));
+    memcpy(biases, bias, channels * sizeof *bias);
+    memcpy(scales, scale, channels * sizeof *scale);
+    for (size_t t = 0; t < taps; t++)
+        for (size_t c = 0; c < channels; c++) to[t * stride + c] = (int8_t)weights[t * channels + c];
+}

@@ -38,14 +38,23 @@ void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const flo
     }
 }
 
-static size_t round_up_to_4(size_t depth) { return (depth + 3) / 4 * 4; }
+// In tiles that stay in the cache while they are read along one side and written along the other.
+void eo_f32_transpose(size_t rows, size_t columns, const float *from, float *to) {
+    enum { TILE = 16 };
+    for (size_t r = 0; r < rows; r += TILE)
+        for (size_t c = 0; c < columns; c += TILE)
+            for (size_t i = r; i < rows && i < r + TILE; i++)
+                for (size_t j = c; j < columns && j < c + TILE; j++) to[j * rows + i] = from[i * columns + j];
+}
 
-// int8 weights[depth / 4][nr][4] of the columns from `first` on, zeros beyond the matrix.
-static void pack_quads(int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights, uint8_t flip,
-                       uint8_t *to) {
-    for (size_t quad = 0; quad < round_up_to_4(depth); quad += 4)
+static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }
+
+// int8 weights[depth / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
+static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights,
+                        uint8_t flip, uint8_t *to) {
+    for (size_t group = 0; group < depth; group += kr)
         for (int j = 0; j < nr; j++)
-            for (size_t k = quad; k < quad + 4; k++)
+            for (size_t k = group; k < group + kr; k++)
                 *to++ = first + j < columns && k < depth ? weights[(first + j) * depth + k] ^ flip : 0;
 }
 
@@ -56,7 +65,7 @@ static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
 }
 
 size_t eo_u8_gemm_packed_size(int nr, size_t depth, size_t columns) {
-    return blocks(nr, columns) * nr * (2 * sizeof(float) + round_up_to_4(depth));
+    return blocks(nr, columns) * nr * (2 * sizeof(float) + round_up(depth, 4));
 }
 
 // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + depth za zw: all but the product and the sum of the row is
@@ -76,12 +85,12 @@ void eo_u8_gemm_pack(int nr, const struct eo_u8_gemm_weights *w, void *packed) {
             bias[j] = (int32_t)(given - za * sum + (uint32_t)w->depth * za * zw);
             scale[j] = inside ? w->scale[column] : 0;
         }
-        pack_quads(nr, w->depth, w->columns, first, w->weights, w->flip, (uint8_t *)(scale + nr));
+        pack_groups(4, nr, w->depth, w->columns, first, w->weights, w->flip, (uint8_t *)(scale + nr));
     }
 }
 
 size_t eo_hybrid_gemm_packed_size(int nr, size_t depth, size_t columns) {
-    return blocks(nr, columns) * nr * (3 * sizeof(float) + round_up_to_4(depth));
+    return blocks(nr, columns) * nr * (3 * sizeof(float) + round_up(depth, 4));
 }
 
 void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weights, const float *scale,
@@ -97,6 +106,24 @@ void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *we
             scales[j] = inside ? scale[column] : 0;
             biases[j] = inside && bias ? bias[column] : 0;
         }
-        pack_quads(nr, depth, columns, first, weights, 0, (uint8_t *)(biases + nr));
+        pack_groups(4, nr, depth, columns, first, weights, 0, (uint8_t *)(biases + nr));
+    }
+}
+
+size_t eo_s16_gemm_packed_size(int nr, size_t depth, size_t columns) {
+    return blocks(nr, columns) * nr * (sizeof(int64_t) + sizeof(float) + round_up(depth, 2));
+}
+
+void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weights, const float *scale,
+                      const int64_t *bias, void *packed) {
+    char *block = packed;
+    for (size_t first = 0; first < columns; first += nr, block += eo_s16_gemm_packed_size(nr, depth, 1)) {
+        int64_t *biases = (int64_t *)block;
+        float *scales = (float *)(biases + nr);
+        for (int j = 0; j < nr; j++) {
+            biases[j] = first + j < columns ? bias[first + j] : 0;
+            scales[j] = first + j < columns ? scale[first + j] : 0;
+        }
+        pack_groups(2, nr, depth, columns, first, weights, 0, (uint8_t *)(scales + nr));
     }
 }

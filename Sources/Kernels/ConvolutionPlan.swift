@@ -117,7 +117,7 @@ struct ConvolutionPlan {
     /// Runs on the threads of `pool`, on as many as there is scratch memory for.
     func run(
         input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
-        parameters: UnsafeRawPointer, rowParameters: (UnsafeRawPointer, size: Int)? = nil,
+        parameters: UnsafeRawPointer, rowParameters: (UnsafeRawPointer, size: Int)? = nil, padding: UInt8? = nil,
         scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
     ) {
         var context = context
@@ -127,6 +127,7 @@ struct ConvolutionPlan {
         context.parameters = parameters
         context.row_parameters = rowParameters?.0
         context.row_parameters_size = rowParameters?.size ?? 0
+        if let padding { context.padding = padding }
         context.scratch = scratch.baseAddress
         var workers = pool.threadCount
         if context.slot_size > 0 {

@@ -10,7 +10,7 @@ enum MaxPool2D {
             let windows = try PoolingWindows(op.options, input: op.input(0), operator: op.name)
             try op.checkSameQuantization()
             switch try op.input(0).type {
-            case .float32: return float(windows)
+            case .float32: return float(op, windows)
             case .int8: return try integer(op, windows, Int8.self)
             case .uint8: return try integer(op, windows, UInt8.self)
             case .int16: return try integer(op, windows, Int16.self)
@@ -19,7 +19,14 @@ enum MaxPool2D {
         }
     }
 
-    private static func float(_ windows: PoolingWindows) -> Kernel {
+    private static func float(_ op: Preparation, _ windows: PoolingWindows) -> Kernel {
+        if op.arithmetic == .fast, windows.activation.isClamp {
+            let (shape, range) = (windows.poolShape, windows.activation.floatRange)
+            return { io throws(Failure) in
+                var y = io.output(as: Float.self)
+                Pooling.maximum(shape, io.input(0, as: Float.self), &y, clamp: range, pool: io.pool)
+            }
+        }
         let stage = FloatStage(bias: nil, activation: windows.activation)
         return { io throws(Failure) in
             let x = io.input(0, as: Float.self)
@@ -32,16 +39,23 @@ enum MaxPool2D {
         }
     }
 
-    private static func integer<T: FixedWidthInteger & BitwiseCopyable>(
+    private static func integer<T: QuantizedInteger>(
         _ op: Preparation, _ windows: PoolingWindows, _: T.Type
     ) throws(Failure) -> Kernel {
-        let (minimum, maximum) = try op.integerRange(windows.activation)
+        let range = try op.range(of: windows.activation, as: T.self)
+        if op.arithmetic == .fast {
+            let shape = windows.poolShape
+            return { io throws(Failure) in
+                var y = io.output(as: T.self)
+                Pooling.maximum(shape, io.input(0, as: T.self), &y, clamp: range, pool: io.pool)
+            }
+        }
         return { io throws(Failure) in
             let x = io.input(0, as: T.self)
             var y = io.output(as: T.self)
             for index in 0..<y.count {
                 let (greatest, _) = windows.fold(windows.shape.position(index), x, from: T.min) { max($0, $1) }
-                y[index] = T(truncatingIfNeeded: min(maximum, max(minimum, Int(greatest))))
+                y[index] = min(range.maximum, max(range.minimum, greatest))
             }
         }
     }

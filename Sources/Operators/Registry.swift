@@ -12,6 +12,9 @@ package enum OperatorRegistry {
     private static func builtin(_ code: BuiltinOperator) -> OperatorDefinition? {
         switch code {
         case .abs: Abs.definition
+        case .complexAbs: ComplexAbs.definition
+        case .rfft2D: Rfft2D.definition
+        case .unidirectionalSequenceLstm: UnidirectionalSequenceLSTM.definition
         case .add: Addition.add
         case .sub: Addition.subtract
         case .mul: Multiply.definition

@@ -215,6 +215,9 @@ import Synchronization
 
     package func resetVariables() { execution.resetStates() }
 
+    /// For tests: spoils all memory that need not outlive an invoke.
+    package func poison() { execution.poison() }
+
     // MARK: Reports
 
     package var arenaSize: Int { execution.arenaSize }

@@ -74,6 +74,22 @@ size_t eo_u8_depthwise_packed_size(const eo_u8_depthwise_kernel *_Nonnull kernel
 void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *_Nonnull kernel,
                           const struct eo_u8_gemm_weights *_Nonnull weights, void *_Nonnull packed);
 
+// --------------------------------------------------------------------------------------------------- 16 bits to 16
+// bits
+
+// As eo_s16_gemm. Packed, each array padded to eo_depthwise_stride: int64 bias; float scale; int16 weights[taps].
+typedef eo_depthwise_function eo_s16_depthwise_function;
+#define EO_S16_DEPTHWISE_ROWS(ROW)                                                                                     \
+    X86_ROW(ROW, eo_s16_depthwise__avx512, ISA_AVX512, 0, 0)                                                           \
+    X86_ROW(ROW, eo_s16_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
+    ROW(eo_s16_depthwise__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_s16_depthwise)
+
+size_t eo_s16_depthwise_packed_size(size_t taps, size_t channels);
+// `weights`: int8 [taps][channels]; scale, bias: [channels].
+void eo_s16_depthwise_pack(size_t taps, size_t channels, const uint8_t *_Nonnull weights, const float *_Nonnull scale,
+                           const int64_t *_Nonnull bias, void *_Nonnull packed);
+
 // ------------------------------------------------------------------------------------------------------------ images
 
 // A depthwise convolution ready to run. `groups` of the window is 1, both channel counts are the same.
@@ -103,6 +119,7 @@ void eo_depthwise_work(struct eo_depthwise *_Nonnull depthwise, size_t worker);
 #define KERNEL_ROW(function, ...) eo_depthwise_function function;
 EO_F32_DEPTHWISE_ROWS(KERNEL_ROW)
 EO_U8_DEPTHWISE_ROWS(KERNEL_ROW)
+EO_S16_DEPTHWISE_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

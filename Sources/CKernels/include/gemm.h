@@ -44,6 +44,8 @@ void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *_Nonnull
 // The same from `weights` [depth][columns], no bias.
 void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const float *_Nonnull weights,
                                  void *_Nonnull packed);
+// to [columns][rows] = from [rows][columns]
+void eo_f32_transpose(size_t rows, size_t columns, const float *_Nonnull from, float *_Nonnull to);
 
 // ------------------------------------------------------------------------------------------- 8 bits to 8 bits or float
 
@@ -107,10 +109,34 @@ size_t eo_hybrid_gemm_packed_size(int nr, size_t depth, size_t columns);
 void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *_Nonnull weights,
                          const float *_Nonnull scale, const float *_Nullable bias, void *_Nonnull packed);
 
+// ------------------------------------------------------------------------------------------------- 16 bits to 16 bits
+
+// Rows of int16 activations times int8 weights, summed exactly in 64 bits; `depth` is even, filled up with zeros.
+// Result: f = (float)(sum + bias[column]) * scale[column]; f = min(max(f, minimum), maximum); int16 of
+// rint_ties_even(f) + output zero point. Block: int64 bias[NR]; float scale[NR]; int8 weights[depth / 2][NR][2].
+typedef eo_gemm_function eo_s16_gemm_function;
+struct eo_s16_parameters {
+    float minimum, maximum; // relative to the output's zero point
+    int32_t output_zero_point;
+};
+// A product has at most 22 bits and a sign, so this many of them fit 32 bits.
+enum { EO_S16_PARTIAL_DEPTH = 256 };
+#define EO_S16_GEMM_ROWS(ROW)                                                                                          \
+    X86_ROW(ROW, eo_s16_gemm_12x32__avx512, ISA_AVX512, 12, 32)                                                        \
+    X86_ROW(ROW, eo_s16_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                              \
+    ROW(eo_s16_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
+KERNEL_FAMILY(eo_s16_gemm)
+
+size_t eo_s16_gemm_packed_size(int nr, size_t depth, size_t columns);
+// `weights`: int8 [columns][depth]; scale, bias: [columns].
+void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *_Nonnull weights,
+                      const float *_Nonnull scale, const int64_t *_Nonnull bias, void *_Nonnull packed);
+
 #define KERNEL_ROW(function, ...) eo_gemm_function function;
 EO_F32_GEMM_ROWS(KERNEL_ROW)
 EO_U8_GEMM_ROWS(KERNEL_ROW)
 EO_HYBRID_GEMM_ROWS(KERNEL_ROW)
+EO_S16_GEMM_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

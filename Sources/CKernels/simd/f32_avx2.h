@@ -21,6 +21,7 @@ SIMD void vec_store(float *p, vec x) { _mm256_storeu_ps(p, x); }
 SIMD vec vec_load_part(const float *p, size_t count) { return _mm256_maskload_ps(p, vec_mask(count)); }
 SIMD void vec_store_part(float *p, vec x, size_t count) { _mm256_maskstore_ps(p, vec_mask(count), x); }
 SIMD vec vec_fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+SIMD vec vec_max(vec x, vec low) { return _mm256_max_ps(low, x); }
 SIMD vec vec_min(vec x, vec high) { return _mm256_min_ps(high, x); }
 // A NaN in x stays.
 SIMD vec vec_clamp(vec x, vec low, vec high) { return _mm256_min_ps(high, _mm256_max_ps(low, x)); }

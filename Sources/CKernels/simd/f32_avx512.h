@@ -20,6 +20,7 @@ SIMD vec vec_load_part(const float *p, size_t count) {
 }
 SIMD void vec_store_part(float *p, vec x, size_t count) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), x); }
 SIMD vec vec_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+SIMD vec vec_max(vec x, vec low) { return _mm512_max_ps(low, x); }
 SIMD vec vec_min(vec x, vec high) { return _mm512_min_ps(high, x); }
 // A NaN in x stays.
 SIMD vec vec_clamp(vec x, vec low, vec high) { return _mm512_min_ps(high, _mm512_max_ps(low, x)); }

@@ -17,6 +17,11 @@ SIMD vec vec_multiply(vec a, vec b) { return _mm256_mul_ps(a, b); }
 SIMD vec vec_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 // Nearest, ties to even.
 SIMD ivec vec_round(vec x) { return _mm256_cvtps_epi32(x); }
+// Nearest, ties away from zero: adds the greatest number below a half, with the sign of x, and drops the fraction.
+SIMD ivec vec_round_away(vec x) {
+    const vec half = _mm256_or_ps(_mm256_and_ps(x, vec_set(-0.0f)), vec_set(0.49999997f));
+    return _mm256_cvttps_epi32(vec_add(x, half));
+}
 // Low bytes of the first `count` lanes.
 SIMD void ivec_store_bytes(void *p, ivec x, size_t count) {
     const ivec low = _mm256_and_si256(x, _mm256_set1_epi32(0xff));

@@ -16,6 +16,11 @@ SIMD vec vec_multiply(vec a, vec b) { return _mm512_mul_ps(a, b); }
 SIMD vec vec_add(vec a, vec b) { return _mm512_add_ps(a, b); }
 // Nearest, ties to even.
 SIMD ivec vec_round(vec x) { return _mm512_cvtps_epi32(x); }
+// Nearest, ties away from zero: adds the greatest number below a half, with the sign of x, and drops the fraction.
+SIMD ivec vec_round_away(vec x) {
+    const vec half = _mm512_or_ps(_mm512_and_ps(x, vec_set(-0.0f)), vec_set(0.49999997f));
+    return _mm512_cvttps_epi32(vec_add(x, half));
+}
 // Low bytes of the first `count` lanes.
 SIMD void ivec_store_bytes(void *p, ivec x, size_t count) {
     if (count >= LANES)

@@ -25,7 +25,7 @@ enum Log {
 /// ELU: x if x >= 0, else exp(x) - 1.
 enum Elu {
     static var definition: OperatorDefinition {
-        .unary(.elu, maxVersion: 1, quantization: .unary) { unary throws(Failure) in
+        .unary(.elu, maxVersion: 1, quantization: .byteUnary) { unary throws(Failure) in
             try unary.kernel(.elu) { x, y throws(Failure) in
                 try unary.reference(x, y) { $0 < 0 ? Real.expm1($0) : $0 }
             }

@@ -13,14 +13,27 @@ protocol PackedLayer: AnyObject {
 
 extension FloatConvolution: PackedLayer {}
 extension FloatDepthwise: PackedLayer {}
+extension ByteConvolution: PackedLayer {}
+extension ByteDepthwise: PackedLayer {}
+extension ShortConvolution: PackedLayer {}
+extension ShortDepthwise: PackedLayer {}
+extension HybridConvolution: PackedLayer {}
+extension HybridDepthwise: PackedLayer {}
 
 /// The fast arithmetic by micro-kernels. They take constant weights and clamping activations; other layers run by the
 /// plain definition, which gives the same bits for integers.
 extension LinearLayer {
     func fastKernel() throws(Failure) -> Kernel? {
-        guard let (weights, bias) = packable() else { return nil }
+        guard let (weights, bias) = try packable() else { return nil }
         return switch (input.type, filter.type, output.type) {
         case (.float32, .float32, .float32): try floatKernel(weights, bias)
+        case (.int8, .int8, .int8), (.int8, .int4, .int8), (.int8, .int2, .int8), (.uint8, .uint8, .uint8):
+            try byteKernel(weights, bias?.array(of: Int32.self))
+        case (.int16, .int8, .int16), (.int16, .int4, .int16), (.int16, .int2, .int16):
+            try shortKernel(weights, self.bias?.integers.map { $0.map { Int64($0) } })
+        case (.float32, .int8, .float32), (.float32, .uint8, .float32), (.float32, .int4, .float32),
+            (.float32, .int2, .float32):
+            try hybridKernel(weights, bias?.array(of: Float.self))
         default: nil
         }
     }
@@ -28,18 +41,84 @@ extension LinearLayer {
     private func floatKernel(_ weights: Bytes, _ bias: Bytes?) throws(Failure) -> Kernel? {
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
-        case .convolution:
-            return launch(
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
                 try FloatConvolution(
                     shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
-                    threads: op.threadCount))
+                    threads: op.threadCount)
+            }
         case .depthwise:
             return launch(
                 try FloatDepthwise(
-                    depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
-                    threads: op.threadCount))
-        case .transposed: return nil
+                    depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum,
+                    cache: op.weights, threads: op.threadCount))
         }
+    }
+
+    private func byteKernel(_ weights: Bytes, _ bias: [Int32]?) throws(Failure) -> Kernel? {
+        let signed = input.type == .int8
+        let requantization = try requantization()
+        switch windows.form {
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
+                try ByteConvolution(
+                    shape, weights: weights, weightsAreSigned: signed, bias: bias, requantization: requantization,
+                    activationsAreSigned: signed, cache: op.weights, threads: op.threadCount)
+            }
+        case .depthwise:
+            return launch(
+                try ByteDepthwise(
+                    depthwiseShape, weights: weights, weightsAreSigned: signed, bias: bias,
+                    requantization: requantization, activationsAreSigned: signed, cache: op.weights,
+                    threads: op.threadCount))
+        }
+    }
+
+    private func shortKernel(_ weights: Bytes, _ bias: [Int64]?) throws(Failure) -> Kernel? {
+        let requantization = try requantization()
+        guard requantization.weightZeroPoint == 0 else { return nil }
+        switch windows.form {
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
+                try ShortConvolution(
+                    shape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
+                    threads: op.threadCount)
+            }
+        case .depthwise:
+            return launch(
+                try ShortDepthwise(
+                    depthwiseShape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
+                    threads: op.threadCount))
+        }
+    }
+
+    private func hybridKernel(_ weights: Bytes, _ bias: [Float]?) throws(Failure) -> Kernel? {
+        guard blockSize == nil else { return nil }
+        let scales = try hybridScales()
+        let (minimum, maximum) = activation.floatRange
+        switch windows.form {
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
+                try HybridConvolution(
+                    shape, weights: weights, weightScales: scales, bias: bias, minimum: minimum, maximum: maximum,
+                    asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount)
+            }
+        case .depthwise:
+            return launch(
+                try HybridDepthwise(
+                    depthwiseShape, weights: weights, weightScales: scales, bias: bias, minimum: minimum,
+                    maximum: maximum, asymmetric: conventions.asymmetricInputs, cache: op.weights,
+                    threads: op.threadCount))
+        }
+    }
+
+    private func requantization() throws(Failure) -> Kernels.Requantization {
+        let weights = try weightQuantization()
+        let stage = try outputStage(weights)
+        guard case .single(let scales) = stage.factors else { throw op.unsupportedTypes() }
+        return Kernels.Requantization(
+            scales: scales, inputZeroPoint: input.zeroPoint, weightZeroPoint: weights.zeroPoint,
+            outputZeroPoint: stage.zeroPoint, outputMinimum: stage.minimum, outputMaximum: stage.maximum)
     }
 
     /// The depthwise kernels take it for granted that each channel is a group.
@@ -49,14 +128,23 @@ extension LinearLayer {
         return shape
     }
 
-    /// The constants to pack, cut to size.
-    private func packable() -> (weights: Bytes, bias: Bytes?)? {
+    /// The constants to pack, cut to size; weights of fewer than 8 bits as int8.
+    private func packable() throws(Failure) -> (weights: Bytes, bias: Bytes?)? {
         guard op.arithmetic == .fast, activation.isClamp, input.count > 0, output.count > 0, filter.count > 0,
-            let weights = filter.bytes
+            let stored = filter.bytes
         else { return nil }
+        let weights = try WeightSource(op, input: roles.filter, filter: filter).unpacked ?? stored
         guard let bias else { return (weights, nil) }
         guard let bytes = bias.bytes else { return nil }
         return (weights, bytes)
+    }
+
+    /// A convolution as it is, or as the parts that a transposed one falls into.
+    private func deploy<Layer: PackedLayer>(
+        _ weights: Bytes, elementSize: Int, _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
+    ) throws(Failure) -> Kernel? {
+        guard windows.form == .transposed else { return launch(try make(shape, weights)) }
+        return try transposedKernel(weights, elementSize: elementSize, make)
     }
 
     private func launch<Layer: PackedLayer>(_ layer: Layer) -> Kernel {

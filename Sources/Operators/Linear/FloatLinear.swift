@@ -49,13 +49,18 @@ extension LinearLayer {
         }
     }
 
-    /// Dynamic range: each image's inputs are quantized on the fly.
-    func hybridKernel() throws(Failure) -> Kernel {
+    /// Scales of integer weights that meet float activations.
+    func hybridScales() throws(Failure) -> [Float] {
         let quantization = try weightQuantization()
         guard quantization.zeroPoint == 0 else {
             throw op.unsupported("weights \(filter.described) of a float layer must have zero point 0")
         }
-        let scales = quantization.scales
+        return quantization.scales
+    }
+
+    /// Dynamic range: each image's inputs are quantized on the fly.
+    func hybridKernel() throws(Failure) -> Kernel {
+        let scales = try hybridScales()
         let weights = try WeightSource(op, input: roles.filter, filter: filter)
         let quantized = op.scratch(bytes: shape.inputsPerImage)
         let (windows, stage, inputIndex) = (windows, floatStage, roles.input)

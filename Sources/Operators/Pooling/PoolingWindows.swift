@@ -17,6 +17,18 @@ struct PoolingWindows: Sendable {
         activation = convolution.activation
     }
 
+    /// The same for the kernels.
+    var poolShape: PoolShape {
+        var pool = PoolShape()
+        (pool.batch, pool.channels) = (shape.batch, shape.inputChannels)
+        (pool.inputHeight, pool.inputWidth) = (shape.inputHeight, shape.inputWidth)
+        (pool.outputHeight, pool.outputWidth) = (shape.outputHeight, shape.outputWidth)
+        (pool.filterHeight, pool.filterWidth) = (shape.kernelHeight, shape.kernelWidth)
+        (pool.strideHeight, pool.strideWidth) = (shape.strideHeight, shape.strideWidth)
+        (pool.paddingTop, pool.paddingLeft) = (shape.paddingTop, shape.paddingLeft)
+        return pool
+    }
+
     /// Folds `add` over the inputs of one output element; `count` is how many there are: places in the padding do not
     /// count. Never zero: padding is smaller than the window.
     @inline(__always)
@@ -51,10 +63,12 @@ extension Preparation {
     }
 
     /// Quantized values that pass the fused activation.
-    func integerRange(_ activation: FusedActivation) throws(Failure) -> (minimum: Int, maximum: Int) {
-        guard let range = activation.integerRange(of: try output()) else {
+    func range<T: FixedWidthInteger>(
+        of activation: FusedActivation, as type: T.Type
+    ) throws(Failure) -> (minimum: T, maximum: T) {
+        guard let (minimum, maximum) = activation.integerRange(of: try output()) else {
             throw unsupported("the fused activation cannot be applied to \(try output().described)")
         }
-        return range
+        return (T(clamping: minimum), T(clamping: maximum))
     }
 }

@@ -5,7 +5,7 @@ import Model
 enum LogSoftmax {
     static var definition: OperatorDefinition {
         .rows(
-            .logSoftmax, maxVersion: 2, quantization: .fixedOutput(int8: (16 / 256, 127), int16: 1 / 32768)
+            .logSoftmax, maxVersion: 2, quantization: .fixedOutput(int8: (16 / 256, 127), int16: nil)
         ) { rows throws(Failure) in
             try rows.op.requireType(rows.input.type, of: rows.output)
             switch rows.input.type {
@@ -49,7 +49,7 @@ enum LogSoftmax {
 enum L2Normalization {
     static var definition: OperatorDefinition {
         .rows(
-            .l2Normalization, maxVersion: 2, quantization: .fixedOutput(int8: (1 / 128, 0), int16: 1 / 32768)
+            .l2Normalization, maxVersion: 2, quantization: .fixedOutput(int8: (1 / 128, 0), int16: nil)
         ) { rows throws(Failure) in
             try rows.op.requireType(rows.input.type, of: rows.output)
             guard rows.op.options.int(0) == 0 else { throw rows.op.unsupported("fused activations are not supported") }
@@ -67,7 +67,8 @@ enum L2Normalization {
         guard rows.op.arithmetic == .reference else { return try rows.throughFloat(.normalize, type, type) }
         let (input, output) = (try rows.op.affine(rows.input), try rows.op.affine(rows.output))
         guard output.scale == 1 / 128, output.zeroPoint == (T.isSigned ? 0 : 128) else {
-            throw rows.op.invalid("\(rows.output.described) must have scale 1/128 and zero point \(T.isSigned ? 0 : 128)")
+            throw rows.op.invalid(
+                "\(rows.output.described) must have scale 1/128 and zero point \(T.isSigned ? 0 : 128)")
         }
         return rows.reference { (row, x: borrowing Span<T>, y: inout MutableSpan<T>) in
             var squares: Int32 = 0

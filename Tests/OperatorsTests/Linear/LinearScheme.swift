@@ -102,21 +102,6 @@ struct TestTensor {
     }
 }
 
-extension TensorInfo {
-    /// The stored values of a constant.
-    var numbers: [Double] {
-        guard let constant else { return [] }
-        return switch type {
-        case .float32: constant.array(of: Float.self).map { Double($0) }
-        case .int8: constant.array(of: Int8.self).map { Double($0) }
-        case .uint8: constant.array(of: UInt8.self).map { Double($0) }
-        case .int16: constant.array(of: Int16.self).map { Double($0) }
-        case .int32: constant.array(of: Int32.self).map { Double($0) }
-        default: []
-        }
-    }
-}
-
 /// Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (2014).
 struct SplitMix {
     var state: UInt64

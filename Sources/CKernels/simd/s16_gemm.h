@@ -1,0 +1,74 @@
+// Body of the 16-bit matrix product over an integer vocabulary and these words:
+//   pair_load(p)         weights of a vector of columns, 2 deep, widened to 16 bits
+//   pair_dot(sum, a, b)  sum + the two products
+//   ROWS                 rows of the tile
+// Partial sums of 32 bits are added to totals of 64 (modulo 2^64) before they can overflow.
+#include "gemm.h"
+#include "requantize_scalar.h"
+
+#define VECTORS 2
+#define NR (VECTORS * LANES)
+
+SIMD int32_t pair_at(const int16_t *p) {
+    int32_t pair;
+    __builtin_memcpy(&pair, p, sizeof pair);
+    return pair;
+}
+
+// totals += the products from `k` on, `depth` deep.
+SIMD void add_partial(const int rows, const struct eo_gemm_tile *t, const int8_t *w, size_t k, size_t depth,
+                      uint64_t totals[ROWS][NR]) {
+    ivec sum[rows][VECTORS];
+    const int16_t *row[rows];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        row[i] = (const int16_t *)((const char *)t->input + i * t->input_stride) + k;
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++) sum[i][j] = ivec_set(0);
+    }
+    for (size_t d = 0; d < depth; d += 2, w += 2 * NR) {
+        ivec b[VECTORS];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++) b[j] = pair_load(w + j * 2 * LANES);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            const ivec a = ivec_set(pair_at(row[i] + d));
+#pragma clang loop unroll(full)
+            for (int j = 0; j < VECTORS; j++) sum[i][j] = pair_dot(sum[i][j], a, b[j]);
+        }
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++) {
+        int32_t partial[NR];
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++) __builtin_memcpy(partial + j * LANES, &sum[i][j], sizeof(ivec));
+        for (int j = 0; j < NR; j++) totals[i][j] += (uint64_t)(int64_t)partial[j];
+    }
+}
+
+SIMD void strip(const int rows, const struct eo_gemm_tile *t) {
+    const struct eo_s16_parameters *p = t->parameters;
+    const char *block = t->weights;
+    for (size_t column = 0; column < t->columns; column += NR) {
+        const int64_t *bias = (const int64_t *)block;
+        const float *scale = (const float *)(bias + NR);
+        const int8_t *w = (const int8_t *)(scale + NR);
+        uint64_t totals[ROWS][NR];
+        for (int i = 0; i < rows; i++) __builtin_memcpy(totals[i], bias, sizeof totals[i]);
+        for (size_t k = 0; k < t->depth; k += EO_S16_PARTIAL_DEPTH) {
+            const size_t left = t->depth - k;
+            add_partial(rows, t, w + k * NR, k, left < EO_S16_PARTIAL_DEPTH ? left : EO_S16_PARTIAL_DEPTH, totals);
+        }
+        const size_t count = t->columns - column < NR ? t->columns - column : NR;
+        for (int i = 0; i < rows; i++) {
+            int16_t *output = (int16_t *)((char *)t->output + i * t->output_stride) + column;
+            for (size_t j = 0; j < count; j++)
+                output[j] =
+                    (int16_t)requantize((float)(int64_t)totals[i][j], scale[j], p->minimum, p->maximum, p->output_zero_point);
+        }
+        block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
+    }
+}
+
+#define STRIP(R)                                                                                                       \
+    static TARGET void strip_##R(const struct eo_gemm_tile *t) { strip(R, t); }

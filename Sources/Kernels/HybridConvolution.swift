@@ -1,0 +1,139 @@
+import CKernels
+import Model
+
+/// CONV_2D and FULLY_CONNECTED of dynamic range models: float32 activations are quantized to 8 bits while the model runs,
+/// each image of the batch with its own scale, and multiplied by int8 weights. A fully connected layer whose rows are
+/// the batch has a scale for each row. Instances are immutable: any thread.
+package final class HybridConvolution: @unchecked Sendable {
+    package let kernelName: String
+    /// What `run` needs for `threads` threads.
+    package let scratchByteCount: Int
+
+    /// Of all images if each is a single pixel, otherwise of one image after the other.
+    private let plan: ConvolutionPlan
+    private let passes: Int
+    private let quantizer: DynamicRangeQuantizer
+    private let packed: Storage
+    private let parameters: eo_hybrid_gemm_parameters
+
+    /// `weights`: OHWI int8 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `weightScales`: one per
+    /// output channel, or one; `bias`: [outputChannels] or nil. `asymmetric`: activations use the whole int8 range with
+    /// a zero point, otherwise -127...127 with zero point 0. `threads`: for how many threads scratch memory is asked.
+    package init(
+        _ shape: ConvolutionShape, weights: Bytes, weightScales: [Float], bias: [Float]?, minimum: Float,
+        maximum: Float, asymmetric: Bool, cache: PackedWeightCache, threads: Int = 4
+    ) throws(Failure) {
+        try shape.check()
+        let (depth, outputs) = (shape.depth, shape.groupOutputs)
+        try expect(weights, "weights", count: shape.outputChannels * depth, size: 1)
+        let scales = try eachChannel(weightScales, shape.outputChannels)
+        let bias = bias ?? [Float](repeating: 0, count: shape.outputChannels)
+        guard bias.count == shape.outputChannels else {
+            throw .invalidModel("bias: \(shape.outputChannels) elements expected, \(bias.count) found")
+        }
+        let kernel = eo_hybrid_gemm_best().pointee
+        let isPixel = shape.isPointwise && shape.inputHeight * shape.inputWidth == 1
+        var pass = shape
+        if !isPixel { pass.batch = 1 }
+        plan = ConvolutionPlan(
+            pass, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
+            blockSize: eo_hybrid_gemm_packed_size(kernel.nr, depth, 1),
+            rows: .init(
+                inputSize: 1, outputSize: 4, multiple: 4, wide: eo_gemm_takes_wide_rows(kernel.isa)),
+            slots: threads)
+        passes = shape.batch / pass.batch
+        quantizer = DynamicRangeQuantizer(
+            rows: isPixel ? shape.batch : 1, length: isPixel ? shape.inputChannels : pass.inputCount,
+            copies: isPixel ? 1 : Int(kernel.mr), asymmetric: asymmetric)
+        scratchByteCount = quantizer.byteCount + plan.scratchByteCount
+        let groupSize = plan.context.group_size
+        let form =
+            "hybrid_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
+        packed = try cache.packed(weights, form: form) { () throws(Failure) in
+            try allocatePacked(groupSize * shape.groups) { base in
+                bias.withUnsafeBufferPointer { bias in
+                    scales.withUnsafeBufferPointer { scales in
+                        for group in 0..<shape.groups {
+                            eo_hybrid_gemm_pack(
+                                kernel.nr, depth, outputs,
+                                (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
+                                scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
+                                base + group * groupSize)
+                        }
+                    }
+                }
+            }
+        }
+        parameters = eo_hybrid_gemm_parameters(minimum: minimum, maximum: maximum)
+        kernelName = String(cString: kernel.name)
+    }
+
+    /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
+    package func run(
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+    ) {
+        precondition(input.count >= plan.inputCount * passes && output.count >= plan.outputCount * passes)
+        precondition(scratch.count >= quantizer.byteCount, "scratch memory of a convolution is too small")
+        withUnsafePointer(to: parameters) { parameters in
+            input.withUnsafeBufferPointer { input in
+                output.withUnsafeMutableBufferPointer { output in
+                    scratch.withUnsafeMutableBufferPointer { scratch in
+                        for pass in 0..<passes {
+                            runPass(
+                                input.baseAddress! + pass * plan.inputCount,
+                                output.baseAddress! + pass * plan.outputCount, parameters,
+                                UnsafeMutableRawBufferPointer(scratch), pool)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func runPass(
+        _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
+        _ parameters: UnsafePointer<eo_hybrid_gemm_parameters>, _ scratch: UnsafeMutableRawBufferPointer,
+        _ pool: ThreadPool
+    ) {
+        let quantized = quantizer.run(input, scratch.baseAddress!, pool: pool)
+        plan.run(
+            input: quantized.bytes, output: output, weights: Bytes(packed).baseAddress, parameters: parameters,
+            rowParameters: (UnsafeRawPointer(quantized.rows), quantizer.rowStride),
+            padding: UInt8(quantized.rows.pointee.zero_point),
+            scratch: UnsafeMutableRawBufferPointer(rebasing: scratch[quantizer.byteCount...]), pool: pool)
+    }
+}
+
+/// Quantizes rows of activations, each with its own scale, into scratch memory.
+struct DynamicRangeQuantizer {
+    let rows: Int
+    let length: Int
+    /// How often the numbers of a row are repeated, for a product whose rows all come from one row of this.
+    let copies: Int
+    let asymmetric: Bool
+
+    private var rowBytes: Int { (rows * length + 63) / 64 * 64 }
+    private var entryBytes: Int { (rows * copies * MemoryLayout<eo_hybrid_row>.stride + 63) / 64 * 64 }
+    /// Scratch memory it takes, a multiple of 64.
+    var byteCount: Int { rowBytes + entryBytes }
+    /// Bytes from one row's numbers to the next: 0 if all are the same.
+    var rowStride: Int { copies == 1 ? MemoryLayout<eo_hybrid_row>.stride : 0 }
+
+    /// `scratch`: of `byteCount` bytes.
+    func run(
+        _ input: UnsafePointer<Float>, _ scratch: UnsafeMutableRawPointer, pool: ThreadPool
+    ) -> (bytes: UnsafeMutablePointer<UInt8>, rows: UnsafeMutablePointer<eo_hybrid_row>) {
+        let bytes = scratch.assumingMemoryBound(to: UInt8.self)
+        let entries = (scratch + rowBytes).assumingMemoryBound(to: eo_hybrid_row.self)
+        let context = eo_dynamic_range(
+            x: input, q: bytes, rows: entries, length: length, asymmetric: asymmetric,
+            range: eo_f32_range_best().pointee.run, quantize: eo_f32_to_u8_best().pointee.run)
+        withUnsafePointer(to: context) { context in
+            pool.run(rows, context) { context, row in
+                eo_dynamic_range_row(context.assumingMemoryBound(to: eo_dynamic_range.self), row)
+            }
+        }
+        for copy in 1..<max(1, copies) { entries[copy] = entries[0] }
+        return (bytes, entries)
+    }
+}

@@ -1,0 +1,82 @@
+import CKernels
+import Model
+
+/// CONV_2D and FULLY_CONNECTED with int16 activations and int8 weights (16x8), with groups: sums are exact in 64 bits,
+/// and requantized as `Requantization` says. The same bits on every machine. Instances are immutable: any thread.
+package final class ShortConvolution: @unchecked Sendable {
+    package let kernelName: String
+    /// What `run` needs for `threads` threads.
+    package var scratchByteCount: Int { plan.scratchByteCount }
+
+    private let plan: ConvolutionPlan
+    private let packed: Storage
+    private let parameters: eo_s16_parameters
+
+    /// `weights`: OHWI int8 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`:
+    /// [outputChannels] or nil. The zero points of input and weights must be 0. `threads`: for how many threads scratch
+    /// memory is asked.
+    package init(
+        _ shape: ConvolutionShape, weights: Bytes, bias: [Int64]?, requantization: Requantization,
+        cache: PackedWeightCache, threads: Int = 4
+    ) throws(Failure) {
+        try shape.check()
+        let (depth, outputs) = (shape.depth, shape.groupOutputs)
+        try expect(weights, "weights", count: shape.outputChannels * depth, size: 1)
+        let scales = try requantization.shortScales(shape.outputChannels)
+        let bias = try expect(bias, count: shape.outputChannels)
+        let kernel = eo_s16_gemm_best().pointee
+        plan = ConvolutionPlan(
+            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
+            blockSize: eo_s16_gemm_packed_size(kernel.nr, depth, 1),
+            rows: .init(inputSize: 2, outputSize: 2, multiple: 2), slots: threads)
+        let groupSize = plan.context.group_size
+        let form = "s16_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
+        packed = try cache.packed(weights, form: form) { () throws(Failure) in
+            try allocatePacked(groupSize * shape.groups) { base in
+                bias.withUnsafeBufferPointer { bias in
+                    scales.withUnsafeBufferPointer { scales in
+                        for group in 0..<shape.groups {
+                            eo_s16_gemm_pack(
+                                kernel.nr, depth, outputs,
+                                (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
+                                scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
+                                base + group * groupSize)
+                        }
+                    }
+                }
+            }
+        }
+        parameters = requantization.shortParameters
+        kernelName = String(cString: kernel.name)
+    }
+
+    /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
+    package func run(
+        _ input: Span<Int16>, _ output: inout MutableSpan<Int16>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+    ) {
+        precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
+        withUnsafePointer(to: parameters) { parameters in
+            input.withUnsafeBufferPointer { input in
+                output.withUnsafeMutableBufferPointer { output in
+                    scratch.withUnsafeMutableBufferPointer { scratch in
+                        plan.run(
+                            input: input.baseAddress, output: output.baseAddress, weights: Bytes(packed).baseAddress,
+                            parameters: parameters, scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
+                    }
+                }
+            }
+        }
+    }
+}
+
+extension Requantization {
+    func shortScales(_ channels: Int) throws(Failure) -> [Float] {
+        try channelScales(channels, inputs: 0...0, weights: 0...0, outputs: -32768...32767)
+    }
+
+    var shortParameters: eo_s16_parameters {
+        eo_s16_parameters(
+            minimum: Float(outputMinimum - outputZeroPoint), maximum: Float(outputMaximum - outputZeroPoint),
+            output_zero_point: Int32(outputZeroPoint))
+    }
+}

@@ -1,0 +1,34 @@
+import CKernels
+import Model
+import Testing
+
+@testable import Kernels
+
+@Test(arguments: [(1, 1, 1), (5, 33, 7), (17, 16, 40), (3, 70, 1), (40, 5, 19), (61, 130, 65)], [0, 1, 2, 3])
+func matmulIsItsDefinition(_ size: (Int, Int, Int), _ transposes: Int) throws {
+    let (rows, columns, depth) = size
+    let (transposesA, transposesB) = (transposes & 1 != 0, transposes & 2 != 0)
+    var numbers = Numbers(seed: rows * 1000 + columns * 10 + depth)
+    let a = numbers.floats(rows * depth)
+    let b = numbers.floats(depth * columns)
+    let matmul = try Matmul(
+        rows: rows, columns: columns, depth: depth, transposesA: transposesA, transposesB: transposesB)
+    var output = [Float](repeating: .nan, count: rows * columns)
+    var scratch = [UInt8](repeating: 0xff, count: matmul.scratchByteCount)
+    var outputSpan = output.mutableSpan
+    var scratchSpan = scratch.mutableSpan
+    matmul.run(a.span, b.span, &outputSpan, scratch: &scratchSpan, pool: try ThreadPool(threads: 2))
+    for row in 0..<rows {
+        for column in 0..<columns {
+            var sum = 0.0
+            for k in 0..<depth {
+                sum +=
+                    Double(transposesA ? a[k * rows + row] : a[row * depth + k])
+                    * Double(transposesB ? b[column * depth + k] : b[k * columns + column])
+            }
+            #expect(
+                abs(Double(output[row * columns + column]) - sum) <= 1e-6 * Double(depth + 1),
+                "\(matmul.kernelName) \(size) \(transposes) at \(row), \(column)")
+        }
+    }
+}
