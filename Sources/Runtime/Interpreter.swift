@@ -52,6 +52,10 @@ import Synchronization
         execution = try Self.compile(
             graph, inputShapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount)
         execution.attachDelegates(old: [])
+        options.log(
+            .info,
+            "\(loaded.model.origin): \(operatorCount) operators compiled, \(arenaSize) bytes of arena,"
+                + " \(pool.threadCount) threads")
     }
 
     /// Changes nothing outside what it returns.
@@ -143,7 +147,10 @@ import Synchronization
         let tensor = execution.endpoints[endpoint].tensor
         if unsafe data != nil {
             guard execution.graph.hasShape[tensor] else {
-                throw Failure(EO_WRONG_STATE, "\(what()), \(execution.graph.tensors[tensor].described), has a shape that depends on values; it cannot be bound")
+                throw Failure(
+                    EO_WRONG_STATE,
+                    "\(what()), \(execution.graph.tensors[tensor].described), has a shape that depends on values; it cannot be bound"
+                )
             }
             guard byteCount == execution.endpoints[endpoint].bytes else {
                 throw .wrongSize(
