@@ -434,7 +434,8 @@ typedef struct eo_quantizer_options {
     eo_type output_type;          // EO_INT16 (INT16X8)
     eo_calibration calibration;
     float moving_average;         // share of the old range kept; default 0.9
-    int32_t min_weight_elements;  // dynamic range and float16: smaller weights stay float32. Default 1024
+    int32_t min_weight_elements;  // dynamic range: smaller weights stay float32; float16: those below an eighth of it,
+                                  // where the operator that converts them would be larger. Default 1024
     int32_t num_threads;          // for the calibration runs; as for interpreters. Default 1
     eo_log log;
     void *log_user;

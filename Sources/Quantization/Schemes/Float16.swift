@@ -5,6 +5,9 @@ import Model
 enum Float16Scheme {
     /// The largest finite float16.
     private static let limit: Float = 65504
+    /// Rounding to a half costs next to nothing, so only size counts: below 128 elements, by default, the DEQUANTIZE
+    /// would be larger than what it saves.
+    private static let share = 8
 
     static func apply(to model: Model, options: QuantizerOptions) throws(Failure) -> Model {
         var model = model
@@ -15,7 +18,7 @@ enum Float16Scheme {
             var conversions: [Operator] = []
             for tensor in model.subgraphs[graph].tensors.indices {
                 guard !uses.consumers(of: tensor).isEmpty, !uses.isOutput(tensor),
-                    let values = model.floats(graph, tensor), values.count >= options.minWeightElements
+                    let values = model.floats(graph, tensor), values.count >= options.minWeightElements / share
                 else { continue }
                 if let value = values.first(where: { $0.isFinite && $0.magnitude > limit }) {
                     let name = model.subgraphs[graph].tensors[tensor].name

@@ -58,7 +58,7 @@ def quantize(
     `per_channel`: one scale for each output channel of a weight; else one for the whole tensor.
     `calibration_method`: "min_max", the range of all samples, or "moving_average", of the samples' ranges, keeping the
     share `moving_average` of the old range each time.
-    `min_weight_elements`: FLOAT16 and DYNAMIC_RANGE leave smaller weights as they are.
+    `min_weight_elements`: DYNAMIC_RANGE leaves smaller weights as they are, FLOAT16 those below an eighth of it.
     `progress`: show a tqdm bar (default: where stderr is a terminal and tqdm is installed).
 
     Raises `CalibrationError`, `ModelError` (already quantized), `UnsupportedError`, `ArgumentError` and
