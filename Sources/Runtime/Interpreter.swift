@@ -35,23 +35,40 @@ import Synchronization
     private var isProfiled: Bool
     private let isCancelled = Atomic<Bool>(false)
 
-    package init(_ loaded: LoadedModel, _ options: Options = Options()) throws(Failure) {
+    /// Compiles a subgraph or signature. Throws `EO_UNSUPPORTED` naming every operator that cannot be run,
+    /// `EO_OUT_OF_RANGE` for a signature or name that is not there.
+    package convenience init(_ loaded: LoadedModel, _ options: Options = Options()) throws(Failure) {
         let entry = try EntryPoint(loaded.model, signature: options.signature)
         var builder = try GraphBuilder(loaded, subgraph: entry.subgraph)
         var graph = try builder.build(inputs: entry.inputs.map { $0.tensor }, outputs: entry.outputs.map { $0.tensor })
         try graph.keep(options, in: loaded.model.subgraphs[entry.subgraph])
+        let pool = try ThreadPool(threads: options.threadCount)
+        let shapes = graph.inputs.map { graph.tensors[$0].shape }
+        let execution = try Self.compile(
+            graph, shapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount)
+        execution.attachDelegates(old: [])
+        self.init(loaded, options, entry, graph, execution, pool)
+        options.log(
+            .info,
+            "\(loaded.model.origin): \(operatorCount) operators compiled, \(arenaSize) bytes of arena,"
+                + " \(pool.threadCount) threads")
+    }
+
+    // Nothing fails here: in Embedded Swift 6.3 a designated initializer that throws leaks the instance.
+    private init(
+        _ loaded: LoadedModel, _ options: Options, _ entry: EntryPoint, _ source: Graph, _ execution: Execution,
+        _ pool: ThreadPool
+    ) {
         self.loaded = loaded
         self.options = options
         subgraph = entry.subgraph
         inputNames = entry.inputs[..<entry.openInputs].map { $0.name }
         outputNames = entry.outputs.map { $0.name }
-        source = graph
-        inputShapes = graph.inputs.map { graph.tensors[$0].shape }
+        self.source = source
+        inputShapes = source.inputs.map { source.tensors[$0].shape }
         isProfiled = options.isProfiled
-        pool = try ThreadPool(threads: options.threadCount)
-        execution = try Self.compile(
-            graph, inputShapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount)
-        execution.attachDelegates(old: [])
+        self.pool = pool
+        self.execution = execution
     }
 
     /// Changes nothing outside what it returns.
@@ -143,7 +160,10 @@ import Synchronization
         let tensor = execution.endpoints[endpoint].tensor
         if unsafe data != nil {
             guard execution.graph.hasShape[tensor] else {
-                throw Failure(EO_WRONG_STATE, "\(what()), \(execution.graph.tensors[tensor].described), has a shape that depends on values; it cannot be bound")
+                throw Failure(
+                    EO_WRONG_STATE,
+                    "\(what()), \(execution.graph.tensors[tensor].described), has a shape that depends on values; it cannot be bound"
+                )
             }
             guard byteCount == execution.endpoints[endpoint].bytes else {
                 throw .wrongSize(
