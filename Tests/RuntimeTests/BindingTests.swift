@@ -102,7 +102,9 @@ struct BindingTests {
                 try interpreter.bindOutput(index, memory.base, byteCount: memory.count)
             }
         }
-        let expected: [[Float]] = [[-1, 2, -3, 4], [5, 6], [-1, 2, -3, 4], [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]
+        let expected: [[Float]] = [
+            [-1, 2, -3, 4], [5, 6], [-1, 2, -3, 4], [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4],
+        ]
         try interpreter.inputTensor(0).fill([-1, 2, -3, 4])
         for _ in 0..<2 {
             try interpreter.invoke()

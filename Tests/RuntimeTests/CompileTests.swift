@@ -24,7 +24,9 @@ struct CompileTests {
             Issue.record("compiled")
         } catch {
             #expect(error.status == EO_UNSUPPORTED)
-            for part in ["SKIP_GRAM version 1 (operators 0, 2)", "LSH_PROJECTION version 1 (operator 1)", "ABS version 99"] {
+            for part in [
+                "SKIP_GRAM version 1 (operators 0, 2)", "LSH_PROJECTION version 1 (operator 1)", "ABS version 99",
+            ] {
                 #expect(error.message.contains(part), "\(error.message)")
             }
         }

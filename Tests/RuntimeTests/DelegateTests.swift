@@ -64,7 +64,8 @@ final class TestKernel: DelegateKernel {
         for place in partition.operators {
             let op = subgraph.operators[place]
             let a = values[op.inputs[0]] ?? []
-            values[op.outputs[0]] = op.inputs.count == 1 ? a.map { abs($0) } : zip(a, values[op.inputs[1]] ?? []).map { $0 + $1 }
+            values[op.outputs[0]] =
+                op.inputs.count == 1 ? a.map { abs($0) } : zip(a, values[op.inputs[1]] ?? []).map { $0 + $1 }
         }
         for (index, tensor) in partition.outputs.enumerated() {
             for (position, value) in (values[tensor.index] ?? []).enumerated() {

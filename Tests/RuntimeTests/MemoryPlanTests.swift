@@ -25,9 +25,10 @@ struct MemoryPlanTests {
         }
         // Never less than what one moment needs, and never more than all blocks in a row.
         let steps = 0..<50
-        let busiest = steps.map { step in
-            requests.filter { $0.first <= step && step <= $0.last }.reduce(0) { $0 + MemoryPlan.roundUp($1.bytes) }
-        }.max() ?? 0
+        let busiest =
+            steps.map { step in
+                requests.filter { $0.first <= step && step <= $0.last }.reduce(0) { $0 + MemoryPlan.roundUp($1.bytes) }
+            }.max() ?? 0
         #expect(plan.size >= busiest)
         #expect(plan.size <= requests.reduce(0) { $0 + MemoryPlan.roundUp($1.bytes) })
     }

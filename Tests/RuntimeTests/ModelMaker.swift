@@ -61,11 +61,19 @@ struct ModelMaker {
 }
 
 extension LiveTensor {
-    var floats: [Float] { data.map { Array(UnsafeBufferPointer(start: $0.assumingMemoryBound(to: Float.self), count: byteCount / 4)) } ?? [] }
-    var integers: [Int32] { data.map { Array(UnsafeBufferPointer(start: $0.assumingMemoryBound(to: Int32.self), count: byteCount / 4)) } ?? [] }
+    var floats: [Float] {
+        data.map { Array(UnsafeBufferPointer(start: $0.assumingMemoryBound(to: Float.self), count: byteCount / 4)) }
+            ?? []
+    }
+    var integers: [Int32] {
+        data.map { Array(UnsafeBufferPointer(start: $0.assumingMemoryBound(to: Int32.self), count: byteCount / 4)) }
+            ?? []
+    }
 
     func fill(_ values: [Float]) {
-        values.withUnsafeBytes { source in data?.copyMemory(from: source.baseAddress!, byteCount: min(source.count, byteCount)) }
+        values.withUnsafeBytes { source in
+            data?.copyMemory(from: source.baseAddress!, byteCount: min(source.count, byteCount))
+        }
     }
 }
 
@@ -80,6 +88,10 @@ final class CallerMemory {
     }
     var values: [Float] {
         get { (0..<count / 4).map { base.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) } }
-        set { for (index, value) in newValue.enumerated() { base.storeBytes(of: value, toByteOffset: index * 4, as: Float.self) } }
+        set {
+            for (index, value) in newValue.enumerated() {
+                base.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
+            }
+        }
     }
 }
