@@ -35,7 +35,7 @@ var linker: [LinkerSetting] = [
 if embedded {
     // lld tags every export with its version; gc drops what no eo_* function reaches. String comparison needs the
     // toolchain's Unicode tables, whose place only the caller of this file knows (see CMakeLists.txt).
-    linker.append(.unsafeFlags(["-use-ld=lld", "-Xlinker", "--gc-sections", "-lm"]))
+    linker.append(.unsafeFlags(["-use-ld=lld", "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all", "-lm"]))
 }
 
 var targets: [Target] = [
