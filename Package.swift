@@ -8,11 +8,12 @@ let embedded = Context.environment["EDGEOPT_EMBEDDED"] == "1"
 
 let buildKind: [SwiftSetting] =
     embedded
-    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo", "-Osize"])]
+    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo", "-Osize", "-Xfrontend", "-function-sections"])]
     : [.treatWarning("EmbeddedRestrictions", as: .error)]
 
 // In Embedded Swift a module also emits what it uses of the modules it imports. All rooms but the last leave that to
-// EdgeOpt, or the library would hold four copies of the operators.
+// EdgeOpt, or the library would hold four copies of the operators. Worse, Swift 6.3.1 numbers the constant arrays of a
+// function anew in every module that emits it but gives them weak symbols, so that the linker mixes them up.
 let deferred: [SwiftSetting] = embedded ? [.enableExperimentalFeature("DeferredCodeGen")] : []
 
 // `Lifetimes`: types of our own that hand out Span. `strictMemorySafety`: every unsafe use says `unsafe`.
@@ -43,13 +44,19 @@ var targets: [Target] = [
     .target(name: "CPlatform"),
     .target(name: "CKernels"),
     .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced + deferred),
-    .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced + deferred),
+    .target(
+        name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"],
+        swiftSettings: unfenced + deferred),
     .target(name: "Operators", dependencies: ["Kernels", "Model", "CPlatform"], swiftSettings: fenced + deferred),
     .target(
-        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced + deferred),
-    .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced + deferred),
+        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"],
+        swiftSettings: fenced + deferred),
     .target(
-        name: "EdgeOpt", dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
+        name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"],
+        swiftSettings: fenced + deferred),
+    .target(
+        name: "EdgeOpt",
+        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
         swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]

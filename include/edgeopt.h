@@ -292,8 +292,10 @@ EO_API eo_status eo_interpreter_output(eo_interpreter *interpreter, int32_t outp
 EO_API int32_t eo_interpreter_tensor_count(const eo_interpreter *interpreter);
 EO_API eo_status eo_interpreter_tensor(eo_interpreter *interpreter, int32_t index, eo_tensor *tensor);
 
-// Gives input `input` another shape and compiles again. Bindings whose size no longer fits are dropped. On failure the
-// interpreter stays as it was. EO_WRONG_SIZE (a dimension the model fixes, a negative one), EO_UNSUPPORTED.
+// Gives input `input` another shape and compiles again: every shape is taken that the operators can compute with, also
+// where the model has no -1 in shape_signature. Variables start anew; bindings whose size no longer fits are dropped. On
+// failure the interpreter stays as it was. EO_WRONG_SIZE (a negative dimension, a size no memory has), EO_INVALID_MODEL,
+// EO_UNSUPPORTED (an operator cannot compute with it; the sentence names it).
 EO_API eo_status eo_interpreter_resize_input(eo_interpreter *interpreter, int32_t input, const int32_t *shape,
                                              int32_t rank);
 // The same for all inputs at once: shapes follow one another in `shapes`, ranks[i] numbers each.
@@ -303,15 +305,17 @@ EO_API eo_status eo_interpreter_resize_inputs(eo_interpreter *interpreter, const
 // Binds the caller's memory as input or output: no copy is made at invoke. NULL unbinds. The memory must stay alive
 // until it is unbound, rebound, or the interpreter is destroyed. `size` must be exactly the tensor's. 64-byte aligned
 // memory is always used in place; otherwise eo_interpreter_input_binding says what happens. Rebinding costs nothing.
-// EO_WRONG_SIZE, EO_OUT_OF_RANGE.
+// Bound or not, an input or output has a place outside the arena, whose pages cost memory only once they are touched.
+// EO_WRONG_SIZE, EO_OUT_OF_RANGE, EO_WRONG_STATE (an output whose shape depends on values: read it after invoke).
 EO_API eo_status eo_interpreter_bind_input(eo_interpreter *interpreter, int32_t input, const void *data, size_t size);
 EO_API eo_status eo_interpreter_bind_output(eo_interpreter *interpreter, int32_t output, void *data, size_t size);
 
 typedef enum eo_binding {
     EO_BINDING_ARENA = 0,  // the library's own memory
     EO_BINDING_DIRECT = 1, // the caller's memory is the tensor
-    EO_BINDING_COPIED = 2  // the caller's memory is not aligned to its element type (or is bound to two tensors at
-                           // once): each invoke copies it
+    EO_BINDING_COPIED = 2  // each invoke copies: the caller's memory is not aligned to its element type, or overlaps
+                           // other bound memory; or the output is also an input, a constant, a view of an input, or
+                           // the same tensor as an output before it
 } eo_binding;
 EO_API eo_binding eo_interpreter_input_binding(const eo_interpreter *interpreter, int32_t input);
 EO_API eo_binding eo_interpreter_output_binding(const eo_interpreter *interpreter, int32_t output);
@@ -333,7 +337,8 @@ EO_API size_t eo_interpreter_arena_size(const eo_interpreter *interpreter);
 typedef struct eo_operator_report {
     int32_t index;        // in the subgraph
     const char *name;     // "CONV_2D"
-    const char *runner;   // "CPU", a delegate's name, "folded" (computed at compile), "fused" or "view" (costs nothing)
+    const char *runner;   // "CPU", a delegate's name, "folded" (computed at compile), "fused", "view" (costs nothing),
+                          // "unused" (nobody reads its results), or "" (not planned yet: shapes depend on values)
     const char *kernel;   // which kernel runs it, "f32_igemm_6x32__avx512", or ""
     const char *reason;   // why it is not run by the delegates, one sentence per delegate; or what it was fused into
     int32_t partition;    // number of the delegate's partition; -1 on the CPU
@@ -367,14 +372,16 @@ typedef struct eo_partition {
     int32_t operator_count;
     const int32_t *operators;    // indices in the subgraph, in execution order
     int32_t input_count;
-    const eo_tensor *inputs;     // with their present shapes; constants have data
+    const eo_tensor *inputs;     // what is read from outside, each once, with present shapes; constants, also those
+                                 // computed at compile, are among them and have data
     int32_t output_count;
     const eo_tensor *outputs;
     int32_t num_threads;
 } eo_partition;
 
-// A delegate: somebody else who runs parts of a graph. The library never calls one delegate from two threads at once
-// for the same interpreter. Every call may fail; then the CPU runs the partition, and the report says so.
+// A delegate: somebody else who runs parts of a graph. It is asked about every operator that is left after constants
+// are folded, whatever its types (float16, int8, ...), and the operators it takes are joined to maximal partitions that
+// no path leaves and enters again. The library never calls one delegate from two threads at once for the same interpreter. Every call may fail; then the CPU runs the partition, and the report says so.
 struct eo_delegate {
     size_t struct_size;
     uint32_t abi; // EO_DELEGATE_ABI
@@ -388,7 +395,8 @@ struct eo_delegate {
                      char *reason, size_t reason_size);
     // Makes a partition ready; *kernel is the delegate's own object for it. On failure a sentence goes into `reason`.
     eo_status (*prepare)(void *user, const eo_partition *partition, void **kernel, char *reason, size_t reason_size);
-    // Runs it. inputs and outputs are in the partition's order. With `wait` set, it may return before it is done.
+    // Runs it. inputs and outputs are in the partition's order. With `wait` set it may return before it is done: the
+    // library calls wait before anybody touches those buffers.
     eo_status (*invoke)(void *user, void *kernel, const eo_buffer *inputs, const eo_buffer *outputs);
     // Releases what prepare made.
     void (*release)(void *user, void *kernel);
@@ -398,7 +406,8 @@ struct eo_delegate {
     eo_status (*resize)(void *user, void *kernel, const eo_partition *partition, char *reason, size_t reason_size);
     // Blocks until the last invoke of this kernel is done and says how it went.
     eo_status (*wait)(void *user, void *kernel);
-    // Memory of the delegate's own for a tensor that only it touches; and its release.
+    // Memory of the delegate's own for a tensor that only it touches; and its release. This version of the library hands
+    // out host memory only and does not call them.
     eo_status (*allocate_buffer)(void *user, const eo_tensor *tensor, eo_buffer *buffer);
     void (*release_buffer)(void *user, eo_buffer *buffer);
 };

@@ -11,18 +11,24 @@ import Runtime
     private let model: ModelHandle
     fileprivate static let reasonSize = 256
 
-    init(_ delegate: UnsafePointer<eo_delegate>, _ model: ModelHandle) throws(Failure) {
+    private init(_ name: String, _ calls: eo_delegate, _ model: ModelHandle) {
+        self.name = name
+        unsafe self.calls = calls
+        self.model = model
+    }
+
+    // No throwing initializer: in Embedded Swift 6.3 it would leak the instance.
+    static func make(_ delegate: UnsafePointer<eo_delegate>, _ model: ModelHandle) throws(Failure) -> CDelegate {
         let calls = try unsafe options(delegate, defaults: eo_delegate(), in: "eo_interpreter_create")
         guard unsafe calls.abi == EO_DELEGATE_ABI else {
             throw .invalidArgument(
                 "eo_interpreter_create: a delegate has abi \(unsafe calls.abi), this library \(EO_DELEGATE_ABI)")
         }
-        name = try unsafe text(calls.name, "the delegate's name", in: "eo_interpreter_create")
+        let name = try unsafe text(calls.name, "the delegate's name", in: "eo_interpreter_create")
         guard unsafe calls.supports != nil, unsafe calls.prepare != nil, unsafe calls.invoke != nil,
             unsafe calls.release != nil
         else { throw .invalidArgument("eo_interpreter_create: delegate '\(name)' lacks a function it must have") }
-        unsafe self.calls = calls
-        self.model = model
+        return unsafe CDelegate(name, calls, model)
     }
 
     func refusal(of op: DelegateOperator) -> String? {

@@ -22,11 +22,11 @@ import Runtime
         let tensor: eo_tensor
     }
 
-    init(_ model: ModelHandle, _ options: Interpreter.Options) throws(Failure) {
+    init(_ model: ModelHandle, _ interpreter: Interpreter) {
         self.model = model
-        interpreter = try Interpreter(model.loaded, options)
-        unsafe inputNames = interpreter.inputNames.map { unsafe names.string($0) }
-        unsafe outputNames = interpreter.outputNames.map { unsafe names.string($0) }
+        self.interpreter = interpreter
+        unsafe inputNames = unsafe interpreter.inputNames.map { unsafe names.string($0) }
+        unsafe outputNames = unsafe interpreter.outputNames.map { unsafe names.string($0) }
     }
 
     /// Descriptions and reports handed out so far are void.

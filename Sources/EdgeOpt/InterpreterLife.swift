@@ -15,7 +15,8 @@ public func eo_interpreter_create(
         var defaults = unsafe eo_interpreter_options()
         unsafe defaults.num_threads = 1
         let given = try unsafe EdgeOpt.options(options, defaults: defaults)
-        unsafe place.pointee = handle(try InterpreterHandle(source, try unsafe convert(given, source)))
+        let made = try Interpreter(source.loaded, try unsafe convert(given, source))
+        unsafe place.pointee = handle(InterpreterHandle(source, made))
     }
 }
 
@@ -40,7 +41,7 @@ private func convert(
     for index in 0..<(try count(unsafe given.delegate_count, "delegate_count", in: function)) {
         let delegates = try unsafe argument(given.delegates, "delegates", in: function)
         let delegate = try unsafe argument(delegates[index], "delegates[\(index)]", in: function)
-        options.delegates.append(try unsafe CDelegate(delegate, model))
+        options.delegates.append(try unsafe CDelegate.make(delegate, model))
     }
     if let log = unsafe given.log {
         let user = unsafe given.log_user

@@ -4,7 +4,9 @@ import Runtime
 
 /// The handle, or nil with the sentence of `eo_last_error` set: for functions that have no status to return.
 func interpreter(_ handle: OpaquePointer?, in function: String = #function) -> InterpreterHandle? {
-    do throws(Failure) { return try unsafe object(handle, "interpreter", as: InterpreterHandle.self, in: function) } catch {
+    do throws(Failure) {
+        return try unsafe object(handle, "interpreter", as: InterpreterHandle.self, in: function)
+    } catch {
         remember(error.message)
         return nil
     }
@@ -116,7 +118,9 @@ public func eo_interpreter_resize_inputs(
         let ranks = try unsafe argument(ranks, "ranks", in: function)
         var all: [Int: [Int]] = [:]
         var position = 0
-        for input in 0..<Int(count) { all[input] = try unsafe dimensions(shapes, ranks[input], at: &position, in: function) }
+        for input in 0..<Int(count) {
+            all[input] = try unsafe dimensions(shapes, ranks[input], at: &position, in: function)
+        }
         try handle.interpreter.resize(all)
         handle.forget()
     }

@@ -19,7 +19,8 @@ public func eo_model_from_memory(
         unsafe result.pointee = nil
         guard let data = unsafe data else { throw .invalidArgument("eo_model_from_memory: data is NULL") }
         guard size >= 0, memory == EO_MEMORY_COPY || memory == EO_MEMORY_BORROW else {
-            throw .invalidArgument("eo_model_from_memory: there is no memory mode \(memory.rawValue) and no size \(size)")
+            throw .invalidArgument(
+                "eo_model_from_memory: there is no memory mode \(memory.rawValue) and no size \(size)")
         }
         var bytes = unsafe Bytes(Storage.borrow(data, count: size))
         if memory == EO_MEMORY_COPY { bytes = try bytes.copied() }

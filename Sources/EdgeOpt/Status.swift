@@ -1,10 +1,12 @@
 import CEdgeOpt
-import CPlatform
 import CKernels
+import CPlatform
 import Model
 
 @c @implementation
-public func eo_status_name(_ status: eo_status) -> UnsafePointer<CChar>! { unsafe platform_status_name(status.rawValue) }
+public func eo_status_name(_ status: eo_status) -> UnsafePointer<CChar>! {
+    unsafe platform_status_name(status.rawValue)
+}
 
 @c @implementation
 public func eo_status_message(_ status: eo_status) -> UnsafePointer<CChar>! {

@@ -37,12 +37,22 @@ struct FlatBufferBuilder {
 
     private var bytes: [UInt8] = []
     private var tables: [[UInt16]: Int] = [:]
+    /// Long vectors of numbers, laid behind all tables because a reference points forward, equal ones once: the zero
+    /// points of per-channel weights are all the same.
+    private var shared: [(elements: [UInt8], width: Int, references: [Int])] = []
+    private var sharedPlaces: [[UInt8]: Int] = [:]
     private var blocks: [(reference: Int, data: Bytes)] = []
     private var outside: [(field: Int, data: Bytes)] = []
 
     init(root: FlatTable, identifier: String) {
         bytes = [0, 0, 0, 0] + Array(identifier.utf8)
         emit(.table(root), from: 0)
+        for vector in shared {
+            let place = startVector(
+                count: vector.elements.count / vector.width, width: vector.width, from: vector.references[0])
+            bytes += vector.elements
+            for reference in vector.references { patch(reference, UInt32(truncatingIfNeeded: place - 4 - reference)) }
+        }
     }
 
     /// The file in pieces, `tail` behind the last. `tail` gets its place in the file.
@@ -110,9 +120,19 @@ struct FlatBufferBuilder {
             _ = startVector(count: text.utf8.count, width: 1, from: reference)
             bytes += Array(text.utf8)
             bytes.append(0)
+        case .vector(let elements, let width) where elements.count >= 32: share(elements, width, from: reference)
         case .vector(let elements, let width):
             _ = startVector(count: elements.count / width, width: width, from: reference)
             bytes += elements
+        }
+    }
+
+    private mutating func share(_ elements: [UInt8], _ width: Int, from reference: Int) {
+        if let known = sharedPlaces[elements], shared[known].width == width {
+            shared[known].references.append(reference)
+        } else {
+            sharedPlaces[elements] = shared.count
+            shared.append((elements, width, [reference]))
         }
     }
 

@@ -8,7 +8,7 @@ enum ArgMax {
 
     private static func definition(_ code: BuiltinOperator, maximum: Bool) -> OperatorDefinition {
         OperatorDefinition(
-            code, maxVersion: 3, quantization: QuantizationRule(activations: [0], output: .unquantized)
+            code, maxVersion: 3, quantization: QuantizationRule(activations: [0], output: .unquantized).int8Only
         ) { op throws(Failure) in
             guard let axis = try axis(op) else { return nil }
             var shape = try op.input(0).shape

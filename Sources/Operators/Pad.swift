@@ -7,7 +7,7 @@ enum Pad {
     static var version2: OperatorDefinition { definition(.padv2) }
 
     private static func definition(_ code: BuiltinOperator) -> OperatorDefinition {
-        OperatorDefinition(code, maxVersion: 6, quantization: .sameScale) { op throws(Failure) in
+        OperatorDefinition(code, maxVersion: 6, quantization: rule) { op throws(Failure) in
             guard let paddings = try Paddings(op) else { return nil }
             return [try paddings.outputShape(op)]
         } prepare: { op throws(Failure) in
@@ -23,6 +23,9 @@ enum Pad {
             return try kernel(op, copy, elementBytes: size)
         }
     }
+
+    /// The value PADV2 fills with has the scale of the tensor.
+    private static var rule: QuantizationRule { QuantizationRule(activations: [0, 2], output: .sameAsInput) }
 
     private static func kernel(_ op: Preparation, _ copy: PaddedCopy, elementBytes: Int) throws(Failure) -> Kernel {
         if op.hasInput(2) {

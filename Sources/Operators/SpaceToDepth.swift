@@ -6,7 +6,7 @@ enum SpaceToDepth {
     private static let blockSize = 0
 
     static var definition: OperatorDefinition {
-        OperatorDefinition(.spaceToDepth, maxVersion: 2, quantization: .sameScale) { op throws(Failure) in
+        OperatorDefinition(.spaceToDepth, maxVersion: 2, quantization: .sameScale.int8Only) { op throws(Failure) in
             [try Blocks(packing: op).channelShape]
         } prepare: { op throws(Failure) in
             let blocks = try Blocks(packing: op.inference)
@@ -19,7 +19,7 @@ enum SpaceToDepth {
     }
 
     static var inverse: OperatorDefinition {
-        OperatorDefinition(.depthToSpace, maxVersion: 2, quantization: .sameScale) { op throws(Failure) in
+        OperatorDefinition(.depthToSpace, maxVersion: 2, quantization: .sameScale.int8Only) { op throws(Failure) in
             [try Blocks(unpacking: op).pixelShape]
         } prepare: { op throws(Failure) in
             let blocks = try Blocks(unpacking: op.inference)

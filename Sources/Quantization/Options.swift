@@ -50,22 +50,30 @@ package struct QuantizerOptions {
 
     /// Refuses what does not go together.
     func validate() throws(Failure) {
-        let allowed: [TensorType] =
-            switch scheme {
-            case .float16, .dynamicRange: [.float32]
-            case .int8: [.float32, .int8, .uint8]
-            case .int16x8: [.float32, .int16]
-            }
-        for (type, what) in [(inputType, "input"), (outputType, "output")] where !allowed.contains(type) {
-            let names = allowed.map { $0.name }.joined(separator: ", ")
-            throw .invalidArgument(
-                "\(what) type \(type.name) does not go with scheme \(scheme.name): expected one of \(names)")
-        }
+        try check(inputType, "input")
+        try check(outputType, "output")
         guard movingAverage >= 0, movingAverage < 1 else {
             throw .invalidArgument("moving_average is \(movingAverage): expected a number from 0 up to, without, 1")
         }
         guard minWeightElements >= 0 else {
             throw .invalidArgument("min_weight_elements is \(minWeightElements): expected a number from 0")
         }
+    }
+
+    private func check(_ type: TensorType, _ what: String) throws(Failure) {
+        let isAllowed =
+            switch (scheme, type) {
+            case (_, .float32), (.int8, .int8), (.int8, .uint8), (.int16x8, .int16): true
+            default: false
+            }
+        guard !isAllowed else { return }
+        let others =
+            switch scheme {
+            case .float16, .dynamicRange: ""
+            case .int8: ", INT8 or UINT8"
+            case .int16x8: " or INT16"
+            }
+        throw .invalidArgument(
+            "\(what) type \(type.name) does not go with scheme \(scheme.name): expected FLOAT32\(others)")
     }
 }

@@ -43,9 +43,11 @@ struct EntryPoint {
     private func check(_ model: Model) throws(Failure) {
         let count = model.subgraphs[subgraph].tensors.count
         for entry in inputs + outputs where entry.tensor < 0 || entry.tensor >= count {
-            throw .invalidModel("\(model.origin): input or output '\(entry.name)' is tensor \(entry.tensor) of \(count)")
+            throw .invalidModel(
+                "\(model.origin): input or output '\(entry.name)' is tensor \(entry.tensor) of \(count)")
         }
-        for (index, entry) in inputs.enumerated() where inputs[..<index].contains(where: { $0.tensor == entry.tensor }) {
+        for (index, entry) in inputs.enumerated() where inputs[..<index].contains(where: { $0.tensor == entry.tensor })
+        {
             throw .invalidModel("\(model.origin): tensor \(entry.tensor) is an input twice")
         }
     }

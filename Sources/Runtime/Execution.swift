@@ -107,6 +107,14 @@ import Operators
         }
     }
 
+    /// Fills what holds nothing between invokes with bytes that make every float a NaN.
+    func poison() {
+        for segment in segments {
+            let arena = segment.arena
+            unsafe arena.address.initializeMemory(as: UInt8.self, repeating: 0xff, count: arena.count)
+        }
+    }
+
     // MARK: Variables
 
     func resetStates() {
@@ -324,8 +332,9 @@ struct Profile {
     private(set) var nanoseconds: [UInt64]
 
     init(count: Int) {
+        // Two arrays, not one shared until the first change: that would allocate while the graph runs.
         calls = [UInt64](repeating: 0, count: count)
-        nanoseconds = calls
+        nanoseconds = [UInt64](repeating: 0, count: count)
     }
 
     mutating func add(_ place: Int, _ time: UInt64) {

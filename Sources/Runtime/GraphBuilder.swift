@@ -107,7 +107,8 @@ struct GraphBuilder {
         graph.nodes.append(
             Node(
                 place: place, isInlined: isInlined, name: code.name, version: code.version, definition: definition,
-                options: op.options, customOptions: op.customOptions, inputs: op.inputs.map { $0 < 0 ? -1 : tensor($0) },
+                options: op.options, customOptions: op.customOptions,
+                inputs: op.inputs.map { $0 < 0 ? -1 : tensor($0) },
                 outputs: op.outputs.map(tensor)))
     }
 

@@ -35,23 +35,40 @@ import Synchronization
     private var isProfiled: Bool
     private let isCancelled = Atomic<Bool>(false)
 
-    @export(interface) package init(_ loaded: LoadedModel, _ options: Options = Options()) throws(Failure) {
+    /// Compiles a subgraph or signature. Throws `EO_UNSUPPORTED` naming every operator that cannot be run,
+    /// `EO_OUT_OF_RANGE` for a signature or name that is not there.
+    @export(interface) package convenience init(_ loaded: LoadedModel, _ options: Options = Options()) throws(Failure) {
         let entry = try EntryPoint(loaded.model, signature: options.signature)
         var builder = try GraphBuilder(loaded, subgraph: entry.subgraph)
         var graph = try builder.build(inputs: entry.inputs.map { $0.tensor }, outputs: entry.outputs.map { $0.tensor })
         try graph.keep(options, in: loaded.model.subgraphs[entry.subgraph])
+        let pool = try ThreadPool(threads: options.threadCount)
+        let shapes = graph.inputs.map { graph.tensors[$0].shape }
+        let execution = try Self.compile(
+            graph, shapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount)
+        execution.attachDelegates(old: [])
+        self.init(loaded, options, entry, graph, execution, pool)
+        options.log(
+            .info,
+            "\(loaded.model.origin): \(operatorCount) operators compiled, \(arenaSize) bytes of arena,"
+                + " \(pool.threadCount) threads")
+    }
+
+    // Nothing fails here: in Embedded Swift 6.3 a designated initializer that throws leaks the instance.
+    private init(
+        _ loaded: LoadedModel, _ options: Options, _ entry: EntryPoint, _ source: Graph, _ execution: Execution,
+        _ pool: ThreadPool
+    ) {
         self.loaded = loaded
         self.options = options
         subgraph = entry.subgraph
         inputNames = entry.inputs[..<entry.openInputs].map { $0.name }
         outputNames = entry.outputs.map { $0.name }
-        source = graph
-        inputShapes = graph.inputs.map { graph.tensors[$0].shape }
+        self.source = source
+        inputShapes = source.inputs.map { source.tensors[$0].shape }
         isProfiled = options.isProfiled
-        pool = try ThreadPool(threads: options.threadCount)
-        execution = try Self.compile(
-            graph, inputShapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount)
-        execution.attachDelegates(old: [])
+        self.pool = pool
+        self.execution = execution
     }
 
     /// Changes nothing outside what it returns.
@@ -93,16 +110,16 @@ import Synchronization
         return execution.inputCount + index
     }
 
-    @export(interface) package func inputTensor(_ index: Int) throws(Failure) -> LiveTensor {
+    package func inputTensor(_ index: Int) throws(Failure) -> LiveTensor {
         tensor(at: execution.endpoints[try input(index)].tensor)
     }
 
-    @export(interface) package func outputTensor(_ index: Int) throws(Failure) -> LiveTensor {
+    package func outputTensor(_ index: Int) throws(Failure) -> LiveTensor {
         tensor(at: execution.endpoints[try output(index)].tensor)
     }
 
     /// Any tensor of the subgraph.
-    @export(interface) package func tensor(_ index: Int) throws(Failure) -> LiveTensor {
+    package func tensor(_ index: Int) throws(Failure) -> LiveTensor {
         guard index >= 0, index < tensorCount else {
             throw .outOfRange("\(loaded.model.origin): there is no tensor \(index), only \(tensorCount)")
         }
@@ -129,11 +146,11 @@ import Synchronization
     }
 
     /// The caller's memory as an input; it is only read. nil unbinds.
-    @export(interface) @unsafe package func bindInput(_ index: Int, _ data: UnsafeRawPointer?, byteCount: Int) throws(Failure) {
+    @unsafe package func bindInput(_ index: Int, _ data: UnsafeRawPointer?, byteCount: Int) throws(Failure) {
         try unsafe bind(try input(index), UnsafeMutableRawPointer(mutating: data), byteCount, "input \(index)")
     }
 
-    @export(interface) @unsafe package func bindOutput(_ index: Int, _ data: UnsafeMutableRawPointer?, byteCount: Int) throws(Failure) {
+    @unsafe package func bindOutput(_ index: Int, _ data: UnsafeMutableRawPointer?, byteCount: Int) throws(Failure) {
         try unsafe bind(try output(index), data, byteCount, "output \(index)")
     }
 
@@ -143,7 +160,10 @@ import Synchronization
         let tensor = execution.endpoints[endpoint].tensor
         if unsafe data != nil {
             guard execution.graph.hasShape[tensor] else {
-                throw Failure(EO_WRONG_STATE, "\(what()), \(execution.graph.tensors[tensor].described), has a shape that depends on values; it cannot be bound")
+                throw Failure(
+                    EO_WRONG_STATE,
+                    "\(what()), \(execution.graph.tensors[tensor].described), has a shape that depends on values; it cannot be bound"
+                )
             }
             guard byteCount == execution.endpoints[endpoint].bytes else {
                 throw .wrongSize(
@@ -157,7 +177,7 @@ import Synchronization
     // MARK: Shapes and threads
 
     /// Compiles for other input shapes. On failure nothing has changed.
-    @export(interface) package func resize(_ shapes: [Int: [Int]]) throws(Failure) {
+    package func resize(_ shapes: [Int: [Int]]) throws(Failure) {
         var changed = inputShapes
         for (index, shape) in shapes {
             let tensor = source.tensors[execution.endpoints[try input(index)].tensor]
@@ -171,7 +191,7 @@ import Synchronization
     }
 
     /// From the next invoke on. Variables keep their values.
-    @export(interface) package func setThreadCount(_ count: Int) throws(Failure) {
+    package func setThreadCount(_ count: Int) throws(Failure) {
         guard count != pool.threadCount else { return }
         try replaceExecution(inputShapes, try ThreadPool(threads: count), keepsStates: true)
     }
@@ -194,13 +214,13 @@ import Synchronization
     // MARK: Running
 
     /// Runs the graph once. Allocates nothing, unless shapes depend on values or a delegate fails.
-    @export(interface) package func invoke() throws(Failure) {
+    package func invoke() throws(Failure) {
         try execution.run(pool, isCancelled: { takeCancellation() }, isProfiled: isProfiled)
     }
 
     /// Runs the graph once and shows the result of every step, which is gone when the next steps run. Tensors that are
     /// views of others, or computed at compile time, are not shown.
-    @export(interface) package func invoke(observing observer: @escaping Observer) throws(Failure) {
+    package func invoke(observing observer: @escaping Observer) throws(Failure) {
         execution.observer = observer
         defer { execution.observer = nil }
         try invoke()
@@ -215,6 +235,9 @@ import Synchronization
 
     package func resetVariables() { execution.resetStates() }
 
+    /// For tests: spoils all memory that need not outlive an invoke.
+    package func poison() { execution.poison() }
+
     // MARK: Reports
 
     package var arenaSize: Int { execution.arenaSize }
@@ -226,7 +249,7 @@ import Synchronization
         execution.profile = Profile(count: operatorCount)
     }
 
-    @export(interface) package func report(_ index: Int) throws(Failure) -> OperatorReport {
+    package func report(_ index: Int) throws(Failure) -> OperatorReport {
         guard index >= 0, index < operatorCount else {
             throw .outOfRange("\(loaded.model.origin): there is no operator \(index), only \(operatorCount)")
         }

@@ -86,11 +86,12 @@ def gap(ours, theirs):
     return (float(distance.max()), float(np.mean(distance > 0))) if ours.size else (0.0, 0.0)
 
 
-def allowed(record, index, theirs, arithmetic, is_float_model):
-    """How far output `index` may be from the stored one."""
+def allowed(record, index, theirs, arithmetic):
+    """How far output `index` may be from the stored one. The fast path, and every path where LiteRT's reference kernels
+    lack an operator, may differ as much as LiteRT's own kernel sets do among themselves."""
     scale = float(np.abs(theirs[np.isfinite(theirs)]).max(initial=0)) if theirs.dtype.kind in "fc" else 0.0
     tolerance = FLOAT_TOLERANCE * scale if theirs.dtype.kind in "fc" else 0.0
-    if arithmetic == capi.REFERENCE:
+    if arithmetic == capi.REFERENCE and record["oracle"] == "ref":
         return tolerance
     peers = [d[index].get("max_abs") or 0.0 for d in record.get("diff", {}).values() if index < len(d)]
     steps = 1.0 if theirs.dtype.kind in "iu" else 0.0
@@ -123,7 +124,7 @@ def compare(model, case, arithmetic, threads=1):
         stride = record["stride"][index]
         mine = mine.ravel()[::stride] if stride > 1 else mine
         distance, share = gap(mine.reshape(stored.shape), stored)
-        limit = allowed(record, index, stored, arithmetic, False)
+        limit = allowed(record, index, stored, arithmetic)
         if distance > limit:
             return False, f"output {index} differs by {distance:.3g} (allowed {limit:.3g}) in {share:.2%} of the elements"
         worst.append(distance)

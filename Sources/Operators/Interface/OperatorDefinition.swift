@@ -47,7 +47,8 @@ package struct QuantizationRule: Sendable {
     package enum Output: Sendable {
         /// Output ranges come from calibration.
         case calibrated
-        /// Every output has scale and zero point of input 0; with several activation inputs, all have the same.
+        /// Every output has the scale and zero point of the one activation input. With several, all inputs have those of
+        /// the output.
         case sameAsInput
         /// Fixed by the operator.
         case fixed(int8: (scale: Float, zeroPoint: Int), int16: Float)
@@ -60,11 +61,12 @@ package struct QuantizationRule: Sendable {
         package let channelDimension: Int
         package let bias: Int?
     }
-    /// Inputs that are activations: given positions, or all from `activationsFrom` on.
+    /// Positions of the inputs that are activations; the rest are weights, indices, shapes.
     package var activations: [Int]
     package var allInputs = false
     package var weights: Weights?
     package var output: Output
+    /// LiteRT and this library have kernels for these types.
     package var int8 = true
     package var int16x8 = true
     /// Integer weights with float activations (dynamic range).
@@ -92,6 +94,13 @@ package struct QuantizationRule: Sendable {
     /// Computes from input 0 with an output range of its own.
     package static var unary: QuantizationRule { QuantizationRule(activations: [0], output: .calibrated) }
     package static var binary: QuantizationRule { QuantizationRule(activations: [0, 1], output: .calibrated) }
+
+    /// LiteRT's kernel takes int8, but not int16: with int16 activations the operator stays float.
+    package var int8Only: QuantizationRule {
+        var rule = self
+        rule.int16x8 = false
+        return rule
+    }
 }
 
 /// How integer operators compute.

@@ -59,7 +59,14 @@ extension Model {
         return used
     }
 
+    /// Tensors without data all name buffer 0.
     private mutating func removeUnusedBuffers() {
+        for graph in subgraphs.indices {
+            for tensor in subgraphs[graph].tensors.indices {
+                let buffer = subgraphs[graph].tensors[tensor].buffer
+                if buffer != 0, buffers[buffer].data == nil { subgraphs[graph].tensors[tensor].buffer = 0 }
+            }
+        }
         var used = [Bool](repeating: false, count: buffers.count)
         if !used.isEmpty { used[0] = true }
         for subgraph in subgraphs { for tensor in subgraph.tensors { used[tensor.buffer] = true } }

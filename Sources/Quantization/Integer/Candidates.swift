@@ -63,18 +63,27 @@ struct Candidates {
             if tensor(input).isVariable { return .float("it reads the variable tensor '\(tensor(input).name)'") }
             if let values = model.floats(graph, input) {
                 if ValueRange(of: values) == nil { return .float("'\(tensor(input).name)' has NaN or infinite values") }
-            } else if ranges[input] == nil {
-                return .float("nothing is known about the values of '\(tensor(input).name)'")
+            } else if let reason = obstacle(values: input) {
+                return .float(reason)
             }
         }
-        for output in op.outputs where output >= 0 && tensor(output).type == .float32 && ranges[output] == nil {
-            return .float("nothing is known about the values of '\(tensor(output).name)'")
+        for output in op.outputs where output >= 0 && tensor(output).type == .float32 {
+            if let reason = obstacle(values: output) { return .float(reason) }
         }
         if case .fixed(_, let int16) = rule.output, type == .int16, int16 <= 0 {
             return .float("it has no \(type.name) kernel")
         }
         if let reason = obstacle(op, rule) { return .float(reason) }
         return .integer
+    }
+
+    /// Wider ranges come from masks (-1e9, the lowest float): next to such a value all others would become zero.
+    private static let widest = 1e8
+
+    private func obstacle(values index: Int) -> String? {
+        guard let range = ranges[index] else { return "nothing is known about the values of '\(tensor(index).name)'" }
+        guard range.width > Self.widest else { return nil }
+        return "the values of '\(tensor(index).name)' reach from \(range.min) to \(range.max), too far for integers"
     }
 
     /// What is wrong with the weights, bias or fused activation of an operator.

@@ -12,7 +12,6 @@ extension GraphBuilder {
     }
 
     private struct Problem {
-        let opcode: Int
         let subgraph: Int
         let what: String
         var places: [Int]
@@ -37,10 +36,10 @@ extension GraphBuilder {
                 continue
             }
             guard let what = problem(code) else { continue }
-            if let known = problems.firstIndex(where: { $0.opcode == op.opcode && $0.subgraph == subgraph }) {
+            if let known = problems.firstIndex(where: { $0.what == what && $0.subgraph == subgraph }) {
                 problems[known].places.append(place)
             } else {
-                problems.append(Problem(opcode: op.opcode, subgraph: subgraph, what: what, places: [place]))
+                problems.append(Problem(subgraph: subgraph, what: what, places: [place]))
             }
         }
     }

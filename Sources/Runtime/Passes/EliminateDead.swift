@@ -1,4 +1,3 @@
-import Operators
 import Model
 import Operators
 

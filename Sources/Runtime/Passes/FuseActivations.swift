@@ -13,7 +13,9 @@ extension Compiler {
             if let activation = FusedActivation.of(node), node.inputs.count == 1, producer[node.inputs[0]] >= 0 {
                 let first = producer[node.inputs[0]]
                 let result = node.inputs[0]
-                if counts[result] == 1, fuse(activation, items[first].nodes[0], result, node.outputs[0], &graph, &items[first]) {
+                if counts[result] == 1,
+                    fuse(activation, items[first].nodes[0], result, node.outputs[0], &graph, &items[first])
+                {
                     decide(node, runner: "fused", reason: "fused into operator \(items[first].nodes[0].place)")
                     isGone[index] = true
                     continue

@@ -17,7 +17,9 @@ extension Compiler {
                 let inputs = infos(node, graph, values: index == 0 ? values : [:])
                 guard try inferShapes(of: node, inputs, &graph) else {
                     ready = staying.count
-                    for waiting in graph.nodes[index...] { for output in waiting.outputs { graph.hasShape[output] = false } }
+                    for waiting in graph.nodes[index...] {
+                        for output in waiting.outputs { graph.hasShape[output] = false }
+                    }
                     staying.append(node)
                     continue
                 }
