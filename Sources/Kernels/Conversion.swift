@@ -26,7 +26,8 @@ extension Int8: QuantizedInteger {
     package static var kernels: QuantizedKernels {
         let table = kernelTable.pointee
         return QuantizedKernels(
-            fromFloat: table.f32_to_s8, fromInt32: table.s32_to_s8, toFloat: table.s8_to_f32, add: table.s8_add, multiply: table.s8_mul,
+            fromFloat: table.f32_to_s8, fromInt32: table.s32_to_s8, toFloat: table.s8_to_f32, add: table.s8_add,
+            multiply: table.s8_mul,
             minimum: table.s8_min, maximum: table.s8_max)
     }
     package static func accumulate(_ count: Int, _ x: UnsafePointer<Int8>, _ sums: UnsafeMutablePointer<Int32>) {
@@ -45,7 +46,8 @@ extension UInt8: QuantizedInteger {
     package static var kernels: QuantizedKernels {
         let table = kernelTable.pointee
         return QuantizedKernels(
-            fromFloat: table.f32_to_u8, fromInt32: table.s32_to_u8, toFloat: table.u8_to_f32, add: table.u8_add, multiply: table.u8_mul,
+            fromFloat: table.f32_to_u8, fromInt32: table.s32_to_u8, toFloat: table.u8_to_f32, add: table.u8_add,
+            multiply: table.u8_mul,
             minimum: table.u8_min, maximum: table.u8_max)
     }
     package static func accumulate(_ count: Int, _ x: UnsafePointer<UInt8>, _ sums: UnsafeMutablePointer<Int32>) {
@@ -64,7 +66,8 @@ extension Int16: QuantizedInteger {
     package static var kernels: QuantizedKernels {
         let table = kernelTable.pointee
         return QuantizedKernels(
-            fromFloat: table.f32_to_s16, fromInt32: table.s32_to_s16, toFloat: table.s16_to_f32, add: table.s16_add, multiply: table.s16_mul,
+            fromFloat: table.f32_to_s16, fromInt32: table.s32_to_s16, toFloat: table.s16_to_f32, add: table.s16_add,
+            multiply: table.s16_mul,
             minimum: table.s16_min, maximum: table.s16_max)
     }
     package static func accumulate(_ count: Int, _ x: UnsafePointer<Int16>, _ sums: UnsafeMutablePointer<Int32>) {

@@ -162,8 +162,8 @@ package enum Elementwise {
     }
 
     /// The memory must hold what `shape` says, or nothing is done.
-    static func binary<T: BitwiseCopyable>(
-        _ kernel: eo_binary, _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>,
+    static func binary<T: BitwiseCopyable, B: BitwiseCopyable>(
+        _ kernel: eo_binary, _ shape: Broadcast, _ a: Span<T>, _ b: Span<B>, _ y: inout MutableSpan<T>,
         _ parameters: UnsafeRawPointer, _ pool: ThreadPool
     ) {
         precondition(y.count >= shape.runs * shape.length)
@@ -172,8 +172,9 @@ package enum Elementwise {
             b.withUnsafeBytes { b in
                 y.withUnsafeMutableBytes { y in
                     let job = BinaryJob(
-                        kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!, y: y.baseAddress!,
-                        parameters: parameters, size: MemoryLayout<T>.stride)
+                        kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!,
+                        y: y.baseAddress!,
+                        parameters: parameters, size: MemoryLayout<T>.stride, sizeB: MemoryLayout<B>.stride)
                     withUnsafePointer(to: job) {
                         pool.run(job.pieces, $0) { context, piece in
                             context.assumingMemoryBound(to: BinaryJob.self).pointee.run(piece)
@@ -239,7 +240,9 @@ private struct BinaryJob {
     let b: UnsafeRawPointer
     let y: UnsafeMutableRawPointer
     let parameters: UnsafeRawPointer
+    /// Bytes of an element: a and y, b.
     let size: Int
+    let sizeB: Int
 
     /// Long runs are cut, short ones taken together.
     private var cuts: Int { (shape.length + elementsPerPiece - 1) / elementsPerPiece }
@@ -260,7 +263,7 @@ private struct BinaryJob {
         let (startA, startB) = shape.start(ofRun: index)
         let steps = shape.form.steps
         kernel(
-            count, a + (startA + start * steps.a) * size, b + (startB + start * steps.b) * size,
+            count, a + (startA + start * steps.a) * size, b + (startB + start * steps.b) * sizeB,
             y + (index * shape.length + start) * size, parameters)
     }
 }

@@ -24,7 +24,9 @@ package struct PoolShape: Equatable, Sendable {
 
     /// Input rows and columns under the window at an output position; windows are cut at the borders.
     func rows(_ outputY: Int) -> Range<Int> { Self.cut(outputY * strideHeight - paddingTop, filterHeight, inputHeight) }
-    func columns(_ outputX: Int) -> Range<Int> { Self.cut(outputX * strideWidth - paddingLeft, filterWidth, inputWidth) }
+    func columns(_ outputX: Int) -> Range<Int> {
+        Self.cut(outputX * strideWidth - paddingLeft, filterWidth, inputWidth)
+    }
 
     private static func cut(_ origin: Int, _ filter: Int, _ input: Int) -> Range<Int> {
         let end = min(input, origin + filter)

@@ -5,6 +5,8 @@ package enum Real {
     package static func exp(_ x: Double) -> Double { CPlatform.exp(x) }
     package static func exp(_ x: Float) -> Float { CPlatform.expf(x) }
     package static func expm1(_ x: Float) -> Float { CPlatform.expm1f(x) }
+    package static func sin(_ x: Double) -> Double { CPlatform.sin(x) }
+    package static func cos(_ x: Double) -> Double { CPlatform.cos(x) }
     package static func log(_ x: Float) -> Float { CPlatform.logf(x) }
     package static func tanh(_ x: Float) -> Float { CPlatform.tanhf(x) }
     package static func erfc(_ x: Float) -> Float { CPlatform.erfcf(x) }

@@ -70,7 +70,8 @@ package enum Reduction {
     package static func sum(
         _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, pool: ThreadPool
     ) {
-        fold(shape, x, &y, pool, .init(start: 0, run: kernelTable.pointee.f32_sum, runs: kernelTable.pointee.f32_add.vv))
+        fold(
+            shape, x, &y, pool, .init(start: 0, run: kernelTable.pointee.f32_sum, runs: kernelTable.pointee.f32_add.vv))
     }
 
     /// Of no elements: NaN.

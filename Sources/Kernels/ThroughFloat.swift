@@ -53,11 +53,11 @@ extension Elementwise {
     }
 
     /// y = quantize(f(dequantize(a), dequantize(b))), clamped to `minimum`...`maximum`.
-    package static func apply<T: QuantizedInteger>(
-        _ function: BinaryFunction, _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>,
+    package static func apply<T: QuantizedInteger, B: QuantizedInteger>(
+        _ function: BinaryFunction, _ shape: Broadcast, _ a: Span<T>, _ b: Span<B>, _ y: inout MutableSpan<T>,
         from inputs: (a: Quantizer, b: Quantizer), to output: Quantizer, minimum: Int, maximum: Int, pool: ThreadPool
     ) {
-        var job = BinaryThroughFloatJob(function, shape.form, T.self, inputs.a, inputs.b, output)
+        var job = BinaryThroughFloatJob(function, shape.form, T.self, B.self, inputs.a, inputs.b, output)
         job.output.low = Float(minimum - output.zeroPoint)
         job.output.high = Float(maximum - output.zeroPoint)
         let run: eo_binary_form = { count, a, b, y, job in
@@ -106,27 +106,31 @@ private struct ThroughFloatJob {
 }
 
 private struct BinaryThroughFloatJob {
-    let toFloat: eo_unary
+    let floatA: eo_unary
+    let floatB: eo_unary
     let function: eo_binary_form
     let fromFloat: eo_unary
     let a: eo_quantize_params
     let b: eo_quantize_params
     var output: eo_quantize_params
     let steps: (a: Int, b: Int)
-    let size: Int
+    let sizeA: Int
+    let sizeB: Int
 
-    init<T: QuantizedInteger>(
-        _ function: BinaryFunction, _ form: Broadcast.Form, _ type: T.Type, _ a: Quantizer, _ b: Quantizer,
-        _ output: Quantizer
+    init<T: QuantizedInteger, B: QuantizedInteger>(
+        _ function: BinaryFunction, _ form: Broadcast.Form, _ type: T.Type, _ typeB: B.Type, _ a: Quantizer,
+        _ b: Quantizer, _ output: Quantizer
     ) {
-        toFloat = T.kernels.toFloat
+        floatA = T.kernels.toFloat
+        floatB = B.kernels.toFloat
         self.function = form.kernel(function.kernel)
         fromFloat = T.kernels.fromFloat
         self.a = a.parameters(type)
-        self.b = b.parameters(type)
+        self.b = b.parameters(typeB)
         self.output = output.inverseParameters(type)
         steps = form.steps
-        size = MemoryLayout<T>.stride
+        sizeA = MemoryLayout<T>.stride
+        sizeB = MemoryLayout<B>.stride
     }
 
     func run(_ count: Int, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
@@ -136,12 +140,12 @@ private struct BinaryThroughFloatJob {
             let (left, right) = (values.baseAddress!, values.baseAddress! + block)
             for start in stride(from: 0, to: count, by: block) {
                 let count = min(block, count - start)
-                toFloat(steps.a == 0 ? 1 : count, a + start * steps.a * size, left, &parametersA)
-                toFloat(steps.b == 0 ? 1 : count, b + start * steps.b * size, right, &parametersB)
+                floatA(steps.a == 0 ? 1 : count, a + start * steps.a * sizeA, left, &parametersA)
+                floatB(steps.b == 0 ? 1 : count, b + start * steps.b * sizeB, right, &parametersB)
                 // A single operand stays where it is; the result goes to the other's place.
                 let result = steps.a == 0 ? right : left
                 function(count, left, right, result, &none)
-                fromFloat(count, result, y + start * size, &output)
+                fromFloat(count, result, y + start * sizeA, &output)
             }
         }
     }

@@ -10,7 +10,9 @@ enum BatchMatmul {
             let (a, b) = (try op.input(0), try op.input(1))
             let matrices = try geometry(op.options, a, b, op.name)
             switch (a.type, b.type, try op.output().type) {
-            case (.float32, .float32, .float32): return float(matrices)
+            case (.float32, .float32, .float32):
+                if let kernel = try fastFloat(op, matrices) { return kernel }
+                return float(matrices)
             case (.float32, .int8, .float32): return try hybrid(op, matrices)
             case (.int8, .int8, .int8): return try integer(op, matrices, Int8.self, Int8.self, sums: Int32.self)
             case (.int8, .int8, .int32): return sums(matrices)
@@ -25,6 +27,31 @@ enum BatchMatmul {
         _ options: Options, _ a: TensorInfo, _ b: TensorInfo, _ name: String
     ) throws(Failure) -> MatrixBatch {
         try MatrixBatch(a, transposeA: options.bool(0), b, transposeB: options.bool(1), operator: name)
+    }
+
+    /// By the matrix product kernel; nil for the reference arithmetic and empty operands.
+    private static func fastFloat(_ op: Preparation, _ matrices: MatrixBatch) throws(Failure) -> Kernel? {
+        let count = try op.output().count
+        guard op.arithmetic == .fast, count > 0, matrices.depth > 0 else { return nil }
+        let (columns, depth) = (matrices.columns, matrices.depth)
+        let rows = matrices.rowsOfOneProduct(of: count)
+        let product = try Matmul(
+            rows: rows, columns: columns, depth: depth, transposesA: op.options.bool(0),
+            transposesB: op.options.bool(1))
+        op.kernelName = product.kernelName
+        let scratch = op.scratch(bytes: product.scratchByteCount)
+        return { io throws(Failure) in
+            let (a, b) = (io.input(0, as: Float.self), io.input(1, as: Float.self))
+            var workspace = io.scratch(scratch, as: UInt8.self)
+            var c = io.output(as: Float.self)
+            for row in stride(from: 0, to: count / columns, by: rows) {
+                let at = matrices.operands(row: row)
+                var result = c._mutatingExtracting((row * columns)..<((row + rows) * columns))
+                product.run(
+                    a.extracting(at.a..<(at.a + rows * depth)), b.extracting(at.b..<(at.b + depth * columns)), &result,
+                    scratch: &workspace, pool: io.pool)
+            }
+        }
     }
 
     private static func float(_ matrices: MatrixBatch) -> Kernel {

@@ -37,7 +37,6 @@ enum Concatenation {
         let first = try op.input(0)
         let shape = try outputShape(op.inference)
         try op.output(shape: shape, like: first)
-        guard op.options.int(activationField) == 0 else { throw op.unsupported("a fused activation") }
         let axis = try op.inference.axis(op.options.int(axisField), rank: shape.count)
         let target = rowMajorStrides(shape)
         let bits = try op.elementBits(first)
@@ -51,8 +50,37 @@ enum Concatenation {
                     targetOffset: offset * target[axis]))
             offset += input.shape[axis]
         }
-        if let kernel = try rescaled(op, copies) { return kernel }
-        return Moves.gather(copies)
+        let joined = try rescaled(op, copies) ?? Moves.gather(copies)
+        return try clamped(op, joined)
+    }
+
+    /// `joined` and then the fused activation, where there is one.
+    private static func clamped(_ op: Preparation, _ joined: @escaping Kernel) throws(Failure) -> Kernel {
+        let activation = try FusedActivation(option: op.options.int(activationField), operator: op.name)
+        guard activation != .none else { return joined }
+        let output = try op.output()
+        if output.type == .float32, activation.isClamp {
+            let (low, high) = activation.floatRange
+            return clamp(joined, low, high)
+        }
+        guard output.scale > 0, let (low, high) = activation.integerRange(of: output) else {
+            throw op.unsupported("fused activation \(op.options.int(activationField)) of \(output.described)")
+        }
+        switch output.type {
+        case .int8: return clamp(joined, Int8(clamping: low), Int8(clamping: high))
+        case .uint8: return clamp(joined, UInt8(clamping: low), UInt8(clamping: high))
+        default: return clamp(joined, Int16(clamping: low), Int16(clamping: high))
+        }
+    }
+
+    private static func clamp<T: Comparable & BitwiseCopyable>(
+        _ joined: @escaping Kernel, _ low: T, _ high: T
+    ) -> Kernel {
+        return { io throws(Failure) in
+            try joined(io)
+            var y = io.output(as: T.self)
+            for i in 0..<y.count { y[i] = min(max(y[i], low), high) }
+        }
     }
 
     /// Quantized inputs of another scale than the output's; nil where there are none.

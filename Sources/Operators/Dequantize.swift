@@ -11,8 +11,8 @@ enum Dequantize {
             guard output.type == .float32 else { throw op.unsupportedTypes() }
             guard output.shape == input.shape else { throw op.invalid("\(output.described) for \(input.described)") }
             switch input.type {
-            case .float16: return widening { (bits: UInt16) in Float(Float16(bitPattern: bits)) }
-            case .bfloat16: return widening { (bits: UInt16) in Float(bitPattern: UInt32(bits) << 16) }
+            case .float16: return fromHalf
+            case .bfloat16: return fromBfloat16
             case .float8e4m3fn: return table(SmallFloat.e4m3)
             case .float8e5m2: return table(SmallFloat.e5m2)
             case .int8: return kernel(try ChannelScales(op, input), Int8.self)
@@ -24,7 +24,13 @@ enum Dequantize {
         }
     }
 
-    private static func kernel<T: FixedWidthInteger & BitwiseCopyable>(_ scales: ChannelScales, _: T.Type) -> Kernel {
+    private static func kernel<T: QuantizedInteger>(_ scales: ChannelScales, _: T.Type) -> Kernel {
+        if let (scale, zeroPoint) = scales.single(T.self) {
+            return { io in
+                var y = io.output(as: Float.self)
+                Conversion.dequantize(io.input(0, as: T.self), &y, scale: scale, zeroPoint: zeroPoint, pool: io.pool)
+            }
+        }
         return { io in
             let x = io.input(0, as: T.self)
             var y = io.output(as: Float.self)
@@ -52,11 +58,18 @@ enum Dequantize {
         }
     }
 
-    private static func widening(_ widen: @escaping @Sendable (UInt16) -> Float) -> Kernel {
+    private static var fromHalf: Kernel {
+        return { io in
+            var y = io.output(as: Float.self)
+            Conversion.widen(io.input(0), &y, pool: io.pool)
+        }
+    }
+
+    private static var fromBfloat16: Kernel {
         return { io in
             let x = io.input(0, as: UInt16.self)
             var y = io.output(as: Float.self)
-            for i in 0..<y.count { y[i] = widen(x[i]) }
+            for i in 0..<y.count { y[i] = Float(bitPattern: UInt32(x[i]) << 16) }
         }
     }
 

@@ -16,16 +16,23 @@ enum Quantize {
     private static func fromFloat(_ op: Preparation) throws(Failure) -> Kernel {
         let output = try op.output()
         switch output.type {
-        case .int8: return kernel(try ChannelScales(op, output), Int8.self)
-        case .uint8: return kernel(try ChannelScales(op, output), UInt8.self)
-        case .int16: return kernel(try ChannelScales(op, output), Int16.self)
+        case .int8: return try kernel(op, Int8.self)
+        case .uint8: return try kernel(op, UInt8.self)
+        case .int16: return try kernel(op, Int16.self)
         case .int4: return packed(try ChannelScales(op, output), minimum: -8)
         case .uint4: return packed(try ChannelScales(op, output), minimum: 0)
         default: throw op.unsupportedTypes()
         }
     }
 
-    private static func kernel<T: FixedWidthInteger & BitwiseCopyable>(_ scales: ChannelScales, _: T.Type) -> Kernel {
+    private static func kernel<T: QuantizedInteger>(_ op: Preparation, _: T.Type) throws(Failure) -> Kernel {
+        let scales = try ChannelScales(op, op.output())
+        if op.arithmetic == .fast, let (scale, zeroPoint) = scales.single(T.self), (1 / scale).isFinite {
+            return { io in
+                var y = io.output(as: T.self)
+                Conversion.quantize(io.input(0), &y, scale: scale, zeroPoint: zeroPoint, pool: io.pool)
+            }
+        }
         let range = (Int32(T.min), Int32(T.max))
         return { io in
             let x = io.input(0, as: Float.self)
@@ -70,7 +77,7 @@ enum Quantize {
     }
 
     private static func requantize(_ op: Preparation) throws(Failure) -> Kernel {
-        let change = try Requantization(op, from: op.input(0), to: op.output())
+        let change = try ScaleChange(op, from: op.input(0), to: op.output())
         switch (try op.input(0).type, try op.output().type) {
         case (.int8, .int8): return table(change, Int8.self, Int8.self)
         case (.int8, .uint8): return table(change, Int8.self, UInt8.self)
@@ -89,7 +96,7 @@ enum Quantize {
     }
 
     private static func table<In: FixedWidthInteger & BitwiseCopyable, Out: FixedWidthInteger & BitwiseCopyable>(
-        _ change: Requantization, _: In.Type, _: Out.Type
+        _ change: ScaleChange, _: In.Type, _: Out.Type
     ) -> Kernel {
         let results = (0..<256).map { Out(clamping: change.apply(Int32(In(truncatingIfNeeded: $0)))) }
         return { io in
@@ -100,7 +107,7 @@ enum Quantize {
     }
 
     private static func direct<In: FixedWidthInteger & BitwiseCopyable, Out: FixedWidthInteger & BitwiseCopyable>(
-        _ change: Requantization, _: In.Type, _: Out.Type
+        _ change: ScaleChange, _: In.Type, _: Out.Type
     ) -> Kernel {
         return { io in
             let x = io.input(0, as: In.self)

@@ -3,7 +3,7 @@ import Model
 /// All operators the library can run: one row each.
 package enum OperatorRegistry {
     /// nil: there is no such operator here.
-    package static func definition(_ code: OperatorCode) -> OperatorDefinition? {
+    @export(interface) package static func definition(_ code: OperatorCode) -> OperatorDefinition? {
         code.builtin == .custom ? custom(code.custom ?? "") : builtin(code.builtin)
     }
 
@@ -12,6 +12,9 @@ package enum OperatorRegistry {
     private static func builtin(_ code: BuiltinOperator) -> OperatorDefinition? {
         switch code {
         case .abs: Abs.definition
+        case .complexAbs: ComplexAbs.definition
+        case .rfft2D: Rfft2D.definition
+        case .unidirectionalSequenceLstm: UnidirectionalSequenceLSTM.definition
         case .add: Addition.add
         case .sub: Addition.subtract
         case .mul: Multiply.definition

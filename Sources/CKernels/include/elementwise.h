@@ -44,23 +44,24 @@ struct eo_quantize_params {
 
 // Rows of the table. Binary float kernels; params: struct eo_f32_params.
 #define EO_F32_BINARY(ROW)                                                                                             \
-    ROW(f32_add) ROW(f32_sub) ROW(f32_mul) ROW(f32_div) ROW(f32_min) ROW(f32_max) ROW(f32_squared_difference)          \
-    ROW(f32_prelu)
+    ROW(f32_add)                                                                                                       \
+    ROW(f32_sub) ROW(f32_mul) ROW(f32_div) ROW(f32_min) ROW(f32_max) ROW(f32_squared_difference) ROW(f32_prelu)
 // Binary quantized kernels; params: struct eo_quantized_binary_params.
-#define EO_QUANTIZED_BINARY(ROW)                                                                                       \
-    ROW(s8_add) ROW(u8_add) ROW(s16_add) ROW(s8_mul) ROW(u8_mul) ROW(s16_mul)
+#define EO_QUANTIZED_BINARY(ROW) ROW(s8_add) ROW(u8_add) ROW(s16_add) ROW(s8_mul) ROW(u8_mul) ROW(s16_mul)
 // Binary kernels without parameters.
 #define EO_PLAIN_BINARY(ROW)                                                                                           \
     ROW(s8_min) ROW(u8_min) ROW(s16_min) ROW(s32_min) ROW(s8_max) ROW(u8_max) ROW(s16_max) ROW(s32_max)
 // Unary float kernels; params: struct eo_f32_params where they are used.
 #define EO_F32_UNARY(ROW)                                                                                              \
-    ROW(f32_clamp) ROW(f32_leaky_relu) ROW(f32_hard_swish) ROW(f32_exp) ROW(f32_elu) ROW(f32_logistic) ROW(f32_tanh)   \
-    ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) ROW(f32_neg)         \
-    ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil) ROW(f32_round) ROW(f32_log) ROW(f32_sin) ROW(f32_cos)
+    ROW(f32_clamp)                                                                                                     \
+    ROW(f32_leaky_relu) ROW(f32_hard_swish) ROW(f32_exp) ROW(f32_elu) ROW(f32_logistic) ROW(f32_tanh) ROW(f32_gelu)    \
+        ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) ROW(f32_neg) ROW(f32_sign)        \
+            ROW(f32_floor) ROW(f32_ceil) ROW(f32_round) ROW(f32_log) ROW(f32_sin) ROW(f32_cos)
 // Conversions; params: struct eo_quantize_params, or none for half precision.
 #define EO_CONVERSIONS(ROW)                                                                                            \
-    ROW(f32_to_s8) ROW(f32_to_u8) ROW(f32_to_s16) ROW(s8_to_f32) ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8)         \
-    ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
+    ROW(f32_to_s8)                                                                                                     \
+    ROW(f32_to_u8) ROW(f32_to_s16) ROW(s8_to_f32) ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8)         \
+        ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
 
 struct eo_elementwise {
     enum kernels_isa isa;

@@ -1,5 +1,6 @@
 // The element kernels, compiled once for each instruction set: the including file defines K(name) as the name with the
-// instruction set's suffix, TABLE as the table to fill and ISA as its level. Vectors have 16 lanes everywhere; the compiler splits them.
+// instruction set's suffix, TABLE as the table to fill and ISA as its level. Vectors have 16 lanes everywhere; the
+// compiler splits them.
 #include "../include/elementwise.h"
 #include <math.h>
 
@@ -123,9 +124,7 @@ INLINE f32x16 gelu_f32(f32x16 v) {
 }
 
 // v / 2 (1 + tanh u) = v logistic(2 u), u = sqrt(2 / pi) (v + 0.044715 v^3) (Hendrycks and Gimpel, 2016).
-INLINE f32x16 gelu_tanh_f32(f32x16 v) {
-    return v * logistic_f32(1.5957691f * (v + 0.044715f * (v * v * v)));
-}
+INLINE f32x16 gelu_tanh_f32(f32x16 v) { return v * logistic_f32(1.5957691f * (v + 0.044715f * (v * v * v))); }
 
 INLINE f32x16 hard_swish_f32(f32x16 v) { return v * clamp(v + 3.0f, 0.0f, 6.0f) * 0.16666667f; }
 
@@ -141,9 +140,7 @@ INLINE void f32_unary(f32_function *f, size_t n, const float *x, float *y, const
 
 #define UNARY(name, expression)                                                                                        \
     INLINE f32x16 name(f32x16 v, struct eo_f32_params p) { return (void)p, (expression); }                             \
-    static void K(name)(size_t n, const void *x, void *y, const void *params) {                                        \
-        f32_unary(name, n, x, y, params);                                                                              \
-    }
+    static void K(name)(size_t n, const void *x, void *y, const void *params) { f32_unary(name, n, x, y, params); }
 UNARY(f32_clamp, clamp(v, p.low, p.high))
 UNARY(f32_leaky_relu, v > 0.0f ? v : v * p.low)
 UNARY(f32_hard_swish, hard_swish_f32(v))
@@ -187,15 +184,15 @@ static void K(x8_lut)(size_t n, const void *x_, void *y_, const void *table_) {
 
 // --- Binary kernels. A step of 0 makes an operand a single element.
 
-#define BINARY_FORMS(name, apply, function)                                                                                \
+#define BINARY_FORMS(name, apply, function)                                                                            \
     static void K(name##_vv)(size_t n, const void *a, const void *b, void *y, const void *params) {                    \
-        apply(function, 1, 1, n, a, b, y, params);                                                                         \
+        apply(function, 1, 1, n, a, b, y, params);                                                                     \
     }                                                                                                                  \
     static void K(name##_vs)(size_t n, const void *a, const void *b, void *y, const void *params) {                    \
-        apply(function, 1, 0, n, a, b, y, params);                                                                         \
+        apply(function, 1, 0, n, a, b, y, params);                                                                     \
     }                                                                                                                  \
     static void K(name##_sv)(size_t n, const void *a, const void *b, void *y, const void *params) {                    \
-        apply(function, 0, 1, n, a, b, y, params);                                                                         \
+        apply(function, 0, 1, n, a, b, y, params);                                                                     \
     }
 
 typedef f32x16 f32_binary_function(f32x16 a, f32x16 b);
@@ -223,7 +220,7 @@ F32_BINARY(f32_div, a / b)
 F32_BINARY(f32_min, a < b ? a : b)
 F32_BINARY(f32_max, a > b ? a : b)
 F32_BINARY(f32_squared_difference, (a - b) * (a - b))
-F32_BINARY(f32_prelu, a >= 0.0f ? a : a *b)
+F32_BINARY(f32_prelu, a >= 0.0f ? a : a * b)
 
 // Quantized: the differences from the zero points are exact; one rounding for each float operation, then ties to even.
 typedef f32x16 quantized_function(s32x16 a, s32x16 b, struct eo_quantized_binary_params p);
@@ -288,8 +285,7 @@ PLAIN_BINARY(s32_max, int32_t, a > b ? a : b)
         const float *x = x_;                                                                                           \
         type *y = y_;                                                                                                  \
         const struct eo_quantize_params p = *(const struct eo_quantize_params *)params;                                \
-        for (; n >= LANES; n -= LANES, x += LANES, y += LANES)                                                         \
-            t##_quantize_step(LANES, load_f32(x, LANES), y, p);                                                        \
+        for (; n >= LANES; n -= LANES, x += LANES, y += LANES) t##_quantize_step(LANES, load_f32(x, LANES), y, p);     \
         if (n > 0) t##_quantize_step(n, load_f32(x, n), y, p);                                                         \
     }                                                                                                                  \
     static void K(s32_to_##t)(size_t n, const void *x_, void *y_, const void *params) {                                \
@@ -417,14 +413,14 @@ INTEGER_SUMS(s8, int8_t)
 INTEGER_SUMS(u8, uint8_t)
 INTEGER_SUMS(s16, int16_t)
 
-const struct eo_elementwise TABLE = {
-    .isa = ISA,
+const struct eo_elementwise TABLE = {.isa = ISA,
 #define ROW(name) .name = {K(name##_vv), K(name##_vs), K(name##_sv)},
-    EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
+                                     EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
 #undef ROW
 #define ROW(name) .name = K(name),
-        EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum)
-            ROW(f32_minimum) ROW(f32_exp_sum) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
-                ROW(u8_accumulate) ROW(s16_accumulate)
+                                         EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(x8_lut) ROW(f32_sum)
+                                             ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum) ROW(f32_exp_sum)
+                                                 ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
+                                                     ROW(u8_accumulate) ROW(s16_accumulate)
 #undef ROW
 };

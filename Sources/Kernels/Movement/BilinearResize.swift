@@ -10,7 +10,7 @@ package struct BilinearResize: Sendable {
     }
     package enum Element: Sendable {
         case float32
-        /// Interpolated in float and cut off, not rounded.
+        /// Interpolated in float, rounded by adding one half.
         case uint8
         /// Interpolated with weights of 10 bits, rounded to nearest, ties away from zero.
         case int8, int16
@@ -103,7 +103,7 @@ package struct BilinearResize: Sendable {
         let (image, y) = (index / outputHeight, index % outputHeight)
         switch element {
         case .float32: floatRow(image, y, index, source, target)
-        case .uint8: truncatedRow(image, y, index, source, target)
+        case .uint8: byteRow(image, y, index, source, target)
         case .int8: integerRow(image, y, index, source, target, Int8.self, Int32.self)
         case .int16: integerRow(image, y, index, source, target, Int16.self, Int64.self)
         }
@@ -138,7 +138,7 @@ package struct BilinearResize: Sendable {
         }
     }
 
-    private func truncatedRow(
+    private func byteRow(
         _ image: Int, _ y: Int, _ row: Int, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer
     ) {
         let channels = inputShape[3]
@@ -151,12 +151,12 @@ package struct BilinearResize: Sendable {
             let (a, b) = (top + column.low * channels, bottom + column.low * channels)
             let (c, d) = (top + column.high * channels, bottom + column.high * channels)
             for i in 0..<channels {
-                // The order of the products decides the last bit, and so whether a whole number is cut off.
+                // The order of the products decides the last bit, and so to which side a half is rounded.
                 let left = Float(a[i]) * tap.lowWeight * column.lowWeight
                 let leftBelow = Float(b[i]) * tap.highWeight * column.lowWeight
                 let right = Float(c[i]) * tap.lowWeight * column.highWeight
                 let rightBelow = Float(d[i]) * tap.highWeight * column.highWeight
-                output[i] = UInt8(min(max(left + leftBelow + right + rightBelow, 0), 255))
+                output[i] = UInt8(min(max(left + leftBelow + right + rightBelow + 0.5, 0), 255))
             }
             output += channels
         }

@@ -10,13 +10,14 @@ struct Binary {
     let shape: Broadcast
     let activation: FusedActivation
 
-    /// `activationField`: the option that holds the fused activation, if the operator has one.
-    init(_ op: Preparation, activationField: Int? = nil) throws(Failure) {
+    /// `activationField`: the option that holds the fused activation, if the operator has one. Both inputs have one
+    /// type, unless `mixesTypes`.
+    init(_ op: Preparation, activationField: Int? = nil, mixesTypes: Bool = false) throws(Failure) {
         self.op = op
         a = try op.input(0)
         b = try op.input(1)
         output = try op.output()
-        try op.requireType(a.type, of: b)
+        if !mixesTypes { try op.requireType(a.type, of: b) }
         guard let expected = broadcast(a.shape, b.shape), expected == output.shape else {
             throw op.invalid("\(a.described) and \(b.described) do not broadcast to \(output.described)")
         }
@@ -48,11 +49,13 @@ struct Binary {
     }
 
     /// y = f(a, b), one element after the other.
-    func map<T: BitwiseCopyable, Y: BitwiseCopyable>(_ function: @escaping (T, T) -> Y) -> Kernel {
+    func map<A: BitwiseCopyable, B: BitwiseCopyable, Y: BitwiseCopyable>(
+        _ function: @escaping (A, B) -> Y
+    ) -> Kernel {
         let shape = shape
         return { io in
             var y = io.output(as: Y.self)
-            shape.map(io.input(0, as: T.self), io.input(1, as: T.self), &y, function)
+            shape.map(io.input(0, as: A.self), io.input(1, as: B.self), &y, function)
         }
     }
 
@@ -79,6 +82,12 @@ struct Binary {
 
     /// Through float and back: the fast form of quantized operators that have no kernels of their own.
     func throughFloat<T: QuantizedInteger>(_ function: BinaryFunction, _ type: T.Type) throws(Failure) -> Kernel {
+        try throughFloat(function, type, type)
+    }
+
+    func throughFloat<T: QuantizedInteger, B: QuantizedInteger>(
+        _ function: BinaryFunction, _ type: T.Type, _ typeB: B.Type
+    ) throws(Failure) -> Kernel {
         let (a, b, y) = try affines()
         let (minimum, maximum) = try outputRange()
         let shape = shape
@@ -87,7 +96,7 @@ struct Binary {
         return { io in
             var y = io.output(as: T.self)
             Elementwise.apply(
-                function, shape, io.input(0), io.input(1), &y, from: inputs, to: target, minimum: minimum,
+                function, shape, io.input(0), io.input(1, as: B.self), &y, from: inputs, to: target, minimum: minimum,
                 maximum: maximum, pool: io.pool)
         }
     }
@@ -120,11 +129,13 @@ extension OperatorDefinition {
     /// An operator with two inputs that broadcast, and one output.
     static func binary(
         _ code: BuiltinOperator, maxVersion: Int, quantization: QuantizationRule = .floatOnly,
-        activationField: Int? = nil, inPlace: Bool = true,
+        activationField: Int? = nil, mixesTypes: Bool = false, inPlace: Bool = true,
         _ prepare: @escaping @Sendable (Binary) throws(Failure) -> Kernel
     ) -> OperatorDefinition {
         OperatorDefinition(
             code, maxVersion: maxVersion, quantization: quantization, inPlace: inPlace, shapes: Binary.shapes
-        ) { op throws(Failure) in try prepare(Binary(op, activationField: activationField)) }
+        ) { op throws(Failure) in
+            try prepare(Binary(op, activationField: activationField, mixesTypes: mixesTypes))
+        }
     }
 }

@@ -40,7 +40,7 @@ enum Extremes {
 /// SQUARED_DIFFERENCE: (a - b)^2.
 enum SquaredDifference {
     static var definition: OperatorDefinition {
-        .binary(.squaredDifference, maxVersion: 2, quantization: .binary.int8Only) { binary throws(Failure) in
+        .binary(.squaredDifference, maxVersion: 2, quantization: .byteBinary) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
             case .float32: return binary.float(.squaredDifference)
@@ -67,33 +67,37 @@ enum SquaredDifference {
     }
 }
 
-/// PRELU: x if x >= 0, else x times the slope of its channel.
+/// PRELU: x if x >= 0, else x times the slope of its channel. int16 takes int8 slopes.
 enum Prelu {
     static var definition: OperatorDefinition {
-        .binary(.prelu, maxVersion: 1, quantization: .binary.int8Only) { binary throws(Failure) in
+        .binary(.prelu, maxVersion: 1, quantization: .byteBinary, mixesTypes: true) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             guard binary.output.shape == binary.a.shape else {
                 throw binary.op.invalid("\(binary.b.described) must broadcast to \(binary.a.described)")
             }
-            switch binary.a.type {
-            case .float32: return binary.float(.prelu)
-            case .int8: return try quantized(Int8.self, binary)
-            case .uint8: return try quantized(UInt8.self, binary)
-            case .int16: return try quantized(Int16.self, binary)
+            switch (binary.a.type, binary.b.type) {
+            case (.float32, .float32): return binary.float(.prelu)
+            case (.int8, .int8): return try quantized(Int8.self, Int8.self, binary)
+            case (.uint8, .uint8): return try quantized(UInt8.self, UInt8.self, binary)
+            case (.int16, .int8): return try quantized(Int16.self, Int8.self, binary)
+            case (.int16, .int16): return try quantized(Int16.self, Int16.self, binary)
             default: throw binary.op.unsupportedTypes()
             }
         }
     }
 
-    private static func quantized<T: QuantizedInteger>(_ type: T.Type, _ binary: Binary) throws(Failure) -> Kernel {
-        guard binary.op.arithmetic == .reference else { return try binary.throughFloat(.prelu, type) }
+    private static func quantized<T: QuantizedInteger, Slope: QuantizedInteger>(
+        _ type: T.Type, _ slopeType: Slope.Type, _ binary: Binary
+    ) throws(Failure) -> Kernel {
+        guard binary.op.arithmetic == .reference else { return try binary.throughFloat(.prelu, type, slopeType) }
         let (x, slope, y) = try binary.affines()
         let identity = QuantizedMultiplier(Double(x.scale / y.scale))
         let product = QuantizedMultiplier(Double(x.scale * slope.scale / y.scale))
-        return binary.reference(type) {
-            let value = $0 &- x.zero
-            let scaled = value >= 0 ? identity.scale(value) : product.scale(value &* ($1 &- slope.zero))
-            return y.clamped(scaled &+ y.zero)
+        return binary.map { (a: T, b: Slope) in
+            let value = Int32(a) &- x.zero
+            let scaled =
+                value >= 0 ? identity.scale(value) : product.scale(value &* (Int32(b) &- slope.zero))
+            return T(truncatingIfNeeded: y.clamped(scaled &+ y.zero))
         }
     }
 }

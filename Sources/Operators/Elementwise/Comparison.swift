@@ -16,7 +16,7 @@ enum Comparison: Sendable {
             case .greater: (.greater, 2)
             case .greaterEqual: (.greaterEqual, 3)
             }
-        let rule = QuantizationRule(activations: [0, 1], output: .unquantized).int8Only
+        let rule = QuantizationRule(activations: [0, 1], output: .unquantized, int16x8: false)
         return .binary(code, maxVersion: maxVersion, quantization: rule, inPlace: false) { binary throws(Failure) in
             try kernel(binary)
         }
@@ -33,6 +33,9 @@ enum Comparison: Sendable {
         case .bool where self == .notEqual:
             return binary.map { (a: UInt8, b: UInt8) in (a != 0) != (b != 0) ? 1 : 0 as UInt8 }
         case .int16 where binary.a.quantization == nil: return plain(Int16.self, binary)
+        // The reference kernels order stored int16 values, whatever their scales.
+        case .int16 where binary.op.arithmetic == .reference && self != .equal && self != .notEqual:
+            return plain(Int16.self, binary)
         case .int8: return try quantized(Int8.self, binary)
         case .uint8: return try quantized(UInt8.self, binary)
         case .int16: return try quantized(Int16.self, binary)

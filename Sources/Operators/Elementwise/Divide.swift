@@ -2,10 +2,11 @@ import Kernels
 import Model
 
 /// DIV: y = clamp(a / b). Options: 0 fused activation. An integer divisor of zero is an error; float division gives
-/// infinities and NaN.
+/// infinities and NaN. It stays float when a model is quantized: LiteRT's integer kernels are undefined for dividends
+/// near zero.
 enum Divide {
     static var definition: OperatorDefinition {
-        .binary(.div, maxVersion: 2, quantization: .binary, activationField: 0) { binary throws(Failure) in
+        .binary(.div, maxVersion: 2, activationField: 0) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
             case .float32: return binary.float(.divide)
@@ -40,9 +41,11 @@ enum Divide {
             let inverse = FixedPointFunctions.reciprocal(divisor, integerBits: 31)
             let headroom = (dividend < 0 ? ~dividend : dividend).leadingZeroBitCount - 1
             let quotient = QuantizedMultiplier(significand: inverse.value, shift: headroom).scale(dividend)
-            let shift = factor.shift - inverse.bits - headroom
-            let scaled = QuantizedMultiplier(significand: factor.significand, shift: max(-31, shift)).scale(quotient)
-            return min(high, max(low, scaled &+ y.zero))
+            // The reference kernels are undefined beyond -31...0: tiny quotients, and ones beyond all steps.
+            let shift = max(-31, factor.shift - inverse.bits - headroom)
+            let product = saturatingRoundingDoublingHighMultiply(quotient, factor.significand)
+            let scaled = saturatingRoundingMultiplyByPowerOfTwo(product, min(31, shift))
+            return min(high, max(low, scaled.addingReportingOverflow(y.zero).overflow ? scaled : scaled &+ y.zero))
         }
     }
 }

@@ -25,7 +25,7 @@ enum Log {
 /// ELU: x if x >= 0, else exp(x) - 1.
 enum Elu {
     static var definition: OperatorDefinition {
-        .unary(.elu, maxVersion: 1, quantization: .unary.int8Only) { unary throws(Failure) in
+        .unary(.elu, maxVersion: 1, quantization: .byteUnary) { unary throws(Failure) in
             try unary.kernel(.elu) { x, y throws(Failure) in
                 try unary.reference(x, y) { $0 < 0 ? Real.expm1($0) : $0 }
             }
@@ -36,7 +36,7 @@ enum Elu {
 /// GELU: x Phi(x), Phi the normal distribution. Options: 0 approximate (by tanh).
 enum Gelu {
     static var definition: OperatorDefinition {
-        .unary(.gelu, maxVersion: 3, quantization: .unary.int8Only) { unary throws(Failure) in try kernel(unary) }
+        .unary(.gelu, maxVersion: 3, quantization: .unary) { unary throws(Failure) in try kernel(unary) }
     }
 
     private static func kernel(_ unary: Unary) throws(Failure) -> Kernel {

@@ -72,9 +72,3 @@ extension Preparation {
         }
     }
 }
-
-extension QuantizationRule {
-    static func fixedOutput(int8: (scale: Float, zeroPoint: Int), int16: Float) -> QuantizationRule {
-        QuantizationRule(activations: [0], output: .fixed(int8: int8, int16: int16))
-    }
-}

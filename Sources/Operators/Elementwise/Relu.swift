@@ -3,17 +3,15 @@ import Model
 
 /// RELU, RELU6, RELU_N1_TO_1, RELU_0_TO_1: y = clamp(x). Quantized, input and output may have different scales.
 enum Relu {
-    static var relu: OperatorDefinition { definition(.relu, maxVersion: 3, 0, .infinity) }
-    static var relu6: OperatorDefinition { definition(.relu6, maxVersion: 3, 0, 6) }
-    static var reluN1To1: OperatorDefinition { definition(.reluN1To1, maxVersion: 1, -1, 1) }
-    static var relu0To1: OperatorDefinition { definition(.relu0To1, maxVersion: 1, 0, 1) }
+    static var relu: OperatorDefinition { definition(.relu, maxVersion: 3, .unary, 0, .infinity) }
+    static var relu6: OperatorDefinition { definition(.relu6, maxVersion: 3, .unary, 0, 6) }
+    static var reluN1To1: OperatorDefinition { definition(.reluN1To1, maxVersion: 1, .byteUnary, -1, 1) }
+    static var relu0To1: OperatorDefinition { definition(.relu0To1, maxVersion: 1, .byteUnary, 0, 1) }
 
     private static func definition(
-        _ code: BuiltinOperator, maxVersion: Int, _ low: Float, _ high: Float
+        _ code: BuiltinOperator, maxVersion: Int, _ rule: QuantizationRule, _ low: Float, _ high: Float
     ) -> OperatorDefinition {
-        // Version 3 brings int16.
-        .unary(code, maxVersion: maxVersion, quantization: maxVersion < 3 ? .unary.int8Only : .unary) {
-            unary throws(Failure) in
+        .unary(code, maxVersion: maxVersion, quantization: rule) { unary throws(Failure) in
             try unary.kernel(.clamp(low, high)) { x, y throws(Failure) in
                 let factor = QuantizedMultiplier(Double(x.scale / y.scale))
                 let minimum = y.stored(low) ?? Int32(y.minimum)
@@ -55,7 +53,7 @@ enum LeakyRelu {
 /// HARD_SWISH: x relu6(x + 3) / 6.
 enum HardSwish {
     static var definition: OperatorDefinition {
-        .unary(.hardSwish, maxVersion: 1, quantization: .unary.int8Only) { unary throws(Failure) in
+        .unary(.hardSwish, maxVersion: 1, quantization: .byteUnary) { unary throws(Failure) in
             try unary.kernel(.hardSwish) { x, y throws(Failure) in try reference(unary.op, x, y) }
         }
     }

@@ -21,10 +21,11 @@ enum Abs {
     }
 }
 
-/// NEG: -x. The reference kernels negate stored values, whatever their zero point.
+/// NEG: -x. The reference kernels negate stored values, whatever their zero point, so it stays float when a model is
+/// quantized.
 enum Neg {
     static var definition: OperatorDefinition {
-        .unary(.neg, maxVersion: 1, quantization: .unary) { unary throws(Failure) in
+        .unary(.neg, maxVersion: 1) { unary throws(Failure) in
             switch unary.input.type {
             case .int32: return Unary.map { (x: Int32) in 0 &- x }
             case .int64: return Unary.map { (x: Int64) in 0 &- x }

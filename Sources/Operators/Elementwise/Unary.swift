@@ -108,6 +108,21 @@ extension Preparation {
     }
 }
 
+extension QuantizationRule {
+    /// 8 bits only: other runtimes have no 16-bit form.
+    static var byteUnary: QuantizationRule {
+        QuantizationRule(activations: [0], output: .calibrated, int16x8: false)
+    }
+    static var byteBinary: QuantizationRule {
+        QuantizationRule(activations: [0, 1], output: .calibrated, int16x8: false)
+    }
+    /// An output scale that the operator fixes; no 16-bit form if `int16` is nil.
+    static func fixedOutput(int8: (scale: Float, zeroPoint: Int), int16: Float?) -> QuantizationRule {
+        QuantizationRule(
+            activations: [0], output: .fixed(int8: int8, int16: int16 ?? 1 / 32768), int16x8: int16 != nil)
+    }
+}
+
 extension OperatorDefinition {
     /// An operator with one input and one output of the same shape.
     static func unary(

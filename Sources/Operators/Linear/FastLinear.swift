@@ -15,6 +15,8 @@ extension FloatConvolution: PackedLayer {}
 extension FloatDepthwise: PackedLayer {}
 extension ByteConvolution: PackedLayer {}
 extension ByteDepthwise: PackedLayer {}
+extension ShortConvolution: PackedLayer {}
+extension ShortDepthwise: PackedLayer {}
 extension HybridConvolution: PackedLayer {}
 extension HybridDepthwise: PackedLayer {}
 
@@ -27,6 +29,8 @@ extension LinearLayer {
         case (.float32, .float32, .float32): try floatKernel(weights, bias)
         case (.int8, .int8, .int8), (.int8, .int4, .int8), (.int8, .int2, .int8), (.uint8, .uint8, .uint8):
             try byteKernel(weights, bias?.array(of: Int32.self))
+        case (.int16, .int8, .int16), (.int16, .int4, .int16), (.int16, .int2, .int16):
+            try shortKernel(weights, self.bias?.integers.map { $0.map { Int64($0) } })
         case (.float32, .int8, .float32), (.float32, .uint8, .float32), (.float32, .int4, .float32),
             (.float32, .int2, .float32):
             try hybridKernel(weights, bias?.array(of: Float.self))
@@ -37,17 +41,17 @@ extension LinearLayer {
     private func floatKernel(_ weights: Bytes, _ bias: Bytes?) throws(Failure) -> Kernel? {
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
-        case .convolution:
-            return launch(
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
                 try FloatConvolution(
                     shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
-                    threads: op.threadCount))
+                    threads: op.threadCount)
+            }
         case .depthwise:
             return launch(
                 try FloatDepthwise(
                     depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum,
                     cache: op.weights, threads: op.threadCount))
-        case .transposed: return nil
         }
     }
 
@@ -55,18 +59,36 @@ extension LinearLayer {
         let signed = input.type == .int8
         let requantization = try requantization()
         switch windows.form {
-        case .convolution:
-            return launch(
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
                 try ByteConvolution(
                     shape, weights: weights, weightsAreSigned: signed, bias: bias, requantization: requantization,
-                    activationsAreSigned: signed, cache: op.weights, threads: op.threadCount))
+                    activationsAreSigned: signed, cache: op.weights, threads: op.threadCount)
+            }
         case .depthwise:
             return launch(
                 try ByteDepthwise(
                     depthwiseShape, weights: weights, weightsAreSigned: signed, bias: bias,
                     requantization: requantization, activationsAreSigned: signed, cache: op.weights,
                     threads: op.threadCount))
-        case .transposed: return nil
+        }
+    }
+
+    private func shortKernel(_ weights: Bytes, _ bias: [Int64]?) throws(Failure) -> Kernel? {
+        let requantization = try requantization()
+        guard requantization.weightZeroPoint == 0 else { return nil }
+        switch windows.form {
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
+                try ShortConvolution(
+                    shape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
+                    threads: op.threadCount)
+            }
+        case .depthwise:
+            return launch(
+                try ShortDepthwise(
+                    depthwiseShape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
+                    threads: op.threadCount))
         }
     }
 
@@ -75,18 +97,18 @@ extension LinearLayer {
         let scales = try hybridScales()
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
-        case .convolution:
-            return launch(
+        case .convolution, .transposed:
+            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
                 try HybridConvolution(
                     shape, weights: weights, weightScales: scales, bias: bias, minimum: minimum, maximum: maximum,
-                    asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount))
+                    asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount)
+            }
         case .depthwise:
             return launch(
                 try HybridDepthwise(
                     depthwiseShape, weights: weights, weightScales: scales, bias: bias, minimum: minimum,
                     maximum: maximum, asymmetric: conventions.asymmetricInputs, cache: op.weights,
                     threads: op.threadCount))
-        case .transposed: return nil
         }
     }
 
@@ -115,6 +137,14 @@ extension LinearLayer {
         guard let bias else { return (weights, nil) }
         guard let bytes = bias.bytes else { return nil }
         return (weights, bytes)
+    }
+
+    /// A convolution as it is, or as the parts that a transposed one falls into.
+    private func deploy<Layer: PackedLayer>(
+        _ weights: Bytes, elementSize: Int, _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
+    ) throws(Failure) -> Kernel? {
+        guard windows.form == .transposed else { return launch(try make(shape, weights)) }
+        return try transposedKernel(weights, elementSize: elementSize, make)
     }
 
     private func launch<Layer: PackedLayer>(_ layer: Layer) -> Kernel {

@@ -18,7 +18,7 @@ struct LinearLayer<Geometry: Windows> {
         var requantizesInDouble = false
         /// Dynamic range: whether inputs are quantized asymmetrically.
         var asymmetricInputs = true
-        /// 16-bit activations: sums wrap at 32 bits.
+        /// 16-bit activations: reference sums wrap at 32 bits.
         var sumsInInt32 = false
     }
 
@@ -64,7 +64,7 @@ struct LinearLayer<Geometry: Windows> {
         case (.uint8, .uint8, .uint8): try integerKernel(UInt8.self, UInt8.self, UInt8.self, sums: Int32.self)
         case (.uint8, .uint8, .int16): try integerKernel(UInt8.self, UInt8.self, Int16.self, sums: Int32.self)
         case (.int16, .int8, .int16), (.int16, .int4, .int16), (.int16, .int2, .int16):
-            conventions.sumsInInt32
+            conventions.sumsInInt32 && op.arithmetic == .reference
                 ? try integerKernel(Int16.self, Int8.self, Int16.self, sums: Int32.self)
                 : try integerKernel(Int16.self, Int8.self, Int16.self, sums: Int64.self)
         case (.int16, .int16, .int16): try integerKernel(Int16.self, Int16.self, Int16.self, sums: Int64.self)

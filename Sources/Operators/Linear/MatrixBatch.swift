@@ -12,6 +12,7 @@ struct MatrixBatch: Sendable {
     private(set) var aDepth: Int
     let bColumn: Int
     let bDepth: Int
+    private let transposesA: Bool
     private let aShape: [Int]
     private let bShape: [Int]
 
@@ -32,6 +33,7 @@ struct MatrixBatch: Sendable {
         (aRow, aDepth) = transposeA ? (1, aColumns) : (aColumns, 1)
         (bColumn, bDepth) = transposeB ? (bColumns, 1) : (1, bColumns)
         self.batchShape = batchShape
+        transposesA = transposeA
         (aShape, bShape) = (a.shape, b.shape)
     }
 
@@ -39,6 +41,12 @@ struct MatrixBatch: Sendable {
 
     /// Rows of all matrices of a result with `count` elements.
     func rows(in count: Int) -> Int { columns == 0 ? 0 : count / columns }
+
+    /// Rows that one product can compute: those of all batches if they share one B and follow one another in A.
+    func rowsOfOneProduct(of count: Int) -> Int {
+        let sharesB = bShape.dropLast(2).allSatisfy { $0 == 1 }
+        return sharesB && !transposesA ? rows(in: count) : rows
+    }
 
     /// The same with rows of A copied together.
     var withContiguousA: MatrixBatch {

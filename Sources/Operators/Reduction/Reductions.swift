@@ -47,7 +47,7 @@ enum ReduceExtreme {
 /// REDUCE_PROD. Quantized, the reference kernels scale after every factor; the fast form multiplies real numbers.
 enum ReduceProduct {
     static var definition: OperatorDefinition {
-        .reduction(.reduceProd, maxVersion: 2, quantization: .unary) { reducer throws(Failure) in
+        .reduction(.reduceProd, maxVersion: 2) { reducer throws(Failure) in
             switch reducer.input.type {
             case .float32: return reducer.fold(1 as Float) { $0 * $1 }
             case .int32: return reducer.fold(1 as Int32) { $0 &* $1 }

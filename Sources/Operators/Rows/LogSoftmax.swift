@@ -5,7 +5,7 @@ import Model
 enum LogSoftmax {
     static var definition: OperatorDefinition {
         .rows(
-            .logSoftmax, maxVersion: 2, quantization: .fixedOutput(int8: (16 / 256, 127), int16: 1 / 32768).int8Only
+            .logSoftmax, maxVersion: 2, quantization: .fixedOutput(int8: (16 / 256, 127), int16: nil)
         ) { rows throws(Failure) in
             try rows.op.requireType(rows.input.type, of: rows.output)
             switch rows.input.type {
@@ -49,7 +49,7 @@ enum LogSoftmax {
 enum L2Normalization {
     static var definition: OperatorDefinition {
         .rows(
-            .l2Normalization, maxVersion: 2, quantization: .fixedOutput(int8: (1 / 128, 0), int16: 1 / 32768).int8Only
+            .l2Normalization, maxVersion: 2, quantization: .fixedOutput(int8: (1 / 128, 0), int16: nil)
         ) { rows throws(Failure) in
             try rows.op.requireType(rows.input.type, of: rows.output)
             guard rows.op.options.int(0) == 0 else { throw rows.op.unsupported("fused activations are not supported") }

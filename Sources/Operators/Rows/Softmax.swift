@@ -14,6 +14,7 @@ enum Softmax {
             case (.int8, .int8): return try quantized(Int8.self, Int8.self, function, rows)
             case (.int8, .int16): return try quantized(Int8.self, Int16.self, function, rows)
             case (.uint8, .uint8): return try quantized(UInt8.self, UInt8.self, function, rows)
+            case (.uint8, .int16): return try quantized(UInt8.self, Int16.self, function, rows)
             case (.int16, .int16) where rows.op.arithmetic == .reference: return try reference16(rows)
             case (.int16, .int16): return try quantized(Int16.self, Int16.self, function, rows)
             default: throw rows.op.unsupportedTypes()

@@ -93,6 +93,25 @@ private let activations: [FusedActivation] = [.none, .relu, .reluN1To1, .relu6]
         }
     }
 
+    /// Constant weights are packed for a micro-kernel, whose name is reported.
+    @Test(arguments: LinearScheme.all)
+    func microKernelsAreChosen(scheme: LinearScheme) throws {
+        let window = TestWindow(kernel: (3, 3), stride: (2, 2))
+        for layer in [
+            try Self.convolution(scheme, window, .relu, seed: 1), try Self.depthwise(scheme, window, .none, seed: 3),
+            try Self.transposed(scheme, window, .none, seed: 1),
+        ] {
+            for arithmetic in [Arithmetic.fast, .reference] {
+                let op = Preparation(
+                    name: layer.label, version: 1, options: layer.options,
+                    inputs: layer.arrange(layer.input.info, layer.filter.info, layer.bias?.info),
+                    outputs: [layer.outputInfo()], arithmetic: arithmetic, weights: try PackedWeightCache())
+                _ = try layer.definition.prepare(op)
+                #expect(op.kernelName.isEmpty == (arithmetic == .reference), "\(layer.label)")
+            }
+        }
+    }
+
     /// Filters OHWI; output channel o of group g sees the group's input channels.
     static func convolution(
         _ scheme: LinearScheme, _ window: TestWindow, _ activation: FusedActivation, seed: UInt64

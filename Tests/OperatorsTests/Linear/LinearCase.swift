@@ -30,8 +30,8 @@ struct LinearCase {
         let pool = try ThreadPool(threads: 2)
         var sums: [[(input: Int, weight: Int)]] = []
         for index in 0..<outputShape.reduce(1, *) { sums.append(products(index)) }
-        let output = outputInfo(sums)
-        for arithmetic in [Arithmetic.fast, .reference] {
+        let output = outputInfo()
+        for (definition, arithmetic) in [(definition, Arithmetic.fast), (definition, .reference), (unpacked, .fast)] {
             var evaluation = Evaluation(definition, options: options, pool: pool, weights: try PackedWeightCache())
             evaluation.arithmetic = arithmetic
             let inputs = arrange(input.info, filter.info, bias?.info)
@@ -52,15 +52,34 @@ struct LinearCase {
         }
     }
 
-    /// An output range that a good part of the values fall into.
-    private func outputInfo(_ sums: [[(input: Int, weight: Int)]]) -> TensorInfo {
-        guard let range = FusedActivation.range(of: scheme.activation) else {
-            return TensorInfo(type: .float32, shape: [])
+    /// The operator as it is compiled when weights and bias are known only at run time (where that is possible).
+    private var unpacked: OperatorDefinition {
+        guard scheme.weight != .int4 else { return definition }
+        let (definition, filterShape) = (definition, filter.info.shape)
+        return OperatorDefinition(definition.code, maxVersion: definition.maxVersion, shapes: definition.shapes) {
+            op throws(Failure) in
+            var inputs = op.inputs
+            for index in inputs.indices where inputs[index]?.shape == filterShape || index > 1 {
+                inputs[index]?.constant = nil
+            }
+            let blind = Preparation(
+                name: op.name, version: op.version, options: op.options, inputs: inputs, outputs: op.outputs,
+                arithmetic: op.arithmetic, threadCount: op.threadCount, weights: op.weights)
+            let kernel = try definition.prepare(blind)
+            for size in blind.scratchSizes { _ = op.scratch(bytes: size) }
+            return kernel
         }
-        let largest = sums.indices.map { abs(real($0, sums[$0])) }.max() ?? 1
+    }
+
+    /// An output range that a good part of the values fall into.
+    func outputInfo() -> TensorInfo {
+        guard let range = FusedActivation.range(of: scheme.activation) else {
+            return TensorInfo(type: .float32, shape: outputShape)
+        }
+        let largest = (0..<outputShape.reduce(1, *)).map { abs(real($0, products($0))) }.max() ?? 1
         let scale = Float(max(largest, 1e-3) * 1.6 / Double(range.maximum - range.minimum))
         return TensorInfo(
-            type: scheme.activation, shape: [],
+            type: scheme.activation, shape: outputShape,
             quantization: Quantization(scale: scale, zeroPoint: scheme.outputZeroPoint))
     }
 

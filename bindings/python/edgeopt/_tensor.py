@@ -27,8 +27,8 @@ _TYPES: dict[int, tuple[str, type[np.generic]]] = {
     10: ("FLOAT64", np.float64),
     11: ("COMPLEX128", np.complex128),
     12: ("UINT64", np.uint64),
-    13: ("RESOURCE", np.uint8),
-    14: ("VARIANT", np.uint8),
+    13: ("RESOURCE", np.object_),
+    14: ("VARIANT", np.object_),
     15: ("UINT32", np.uint32),
     16: ("UINT16", np.uint16),
     17: ("INT4", np.int8),
@@ -102,7 +102,7 @@ def type_of(tensor: _library.Tensor) -> tuple[str, type[np.generic]]:
 
 def quantization_of(tensor: _library.Tensor) -> Quantization | None:
     count = tensor.quantization_count
-    if count == 0:
+    if count == 0 and tensor.block_size == 0:
         return None
     return Quantization(
         np.array(tensor.scales[:count], np.float32),
@@ -120,7 +120,7 @@ def view(tensor: _library.Tensor, owner: Any, writable: bool) -> tuple[np.ndarra
     if tensor.data is None:
         return None
     item = np.dtype(dtype).itemsize
-    if name in _BITS or item == 0 or int(np.prod(shape, dtype=np.int64)) * item != tensor.size:
+    if name in _BITS or dtype in (np.bytes_, np.object_) or int(np.prod(shape, dtype=np.int64)) * item != tensor.size:
         shape, dtype = (tensor.size,), np.uint8
     memory = Memory(owner, tensor.data, shape, np.dtype(dtype), writable)
     return np.asarray(memory), memory

@@ -1,7 +1,7 @@
 import Model
 
 /// A change of scale and zero point of one number at a time.
-struct Requantization: Sendable {
+struct ScaleChange: Sendable {
     private let arithmetic: Arithmetic
     private let inputZeroPoint: Int32
     private let outputZeroPoint: Int32
@@ -68,5 +68,10 @@ struct ChannelScales: Sendable {
         }
         outer = tensor.shape[..<dimension].reduce(1, &*)
         inner = tensor.shape[(dimension + 1)...].reduce(1, &*)
+    }
+    /// The one scale and zero point of a whole tensor, if the zero point is a value of its type.
+    func single<T: FixedWidthInteger>(_: T.Type) -> (scale: Float, zeroPoint: Int)? {
+        guard count == 1, scales[0] > 0, T(exactly: zeroPoints[0]) != nil else { return nil }
+        return (scales[0], Int(zeroPoints[0]))
     }
 }

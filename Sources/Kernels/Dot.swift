@@ -1,0 +1,23 @@
+/// The sum of a[i + k] * b[j + k] over k in 0..<count, in four interleaved partial sums: the same bits everywhere.
+package func dot(_ a: Span<Float>, _ i: Int, _ b: Span<Float>, _ j: Int, count: Int) -> Float {
+    precondition(i >= 0 && j >= 0 && count <= a.count - i && count <= b.count - j)
+    return a.withUnsafeBufferPointer { a in
+        b.withUnsafeBufferPointer { b in
+            guard count > 0, let first = a.baseAddress, let second = b.baseAddress else { return 0 }
+            let (x, y) = (first + i, second + j)
+            var sums = SIMD4<Float>.zero
+            var k = 0
+            while k + 4 <= count {
+                let u = UnsafeRawPointer(x + k).loadUnaligned(as: SIMD4<Float>.self)
+                sums += u * UnsafeRawPointer(y + k).loadUnaligned(as: SIMD4<Float>.self)
+                k += 4
+            }
+            var total = (sums[0] + sums[1]) + (sums[2] + sums[3])
+            while k < count {
+                total += x[k] * y[k]
+                k += 1
+            }
+            return total
+        }
+    }
+}

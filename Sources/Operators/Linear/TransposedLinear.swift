@@ -1,0 +1,128 @@
+import Kernels
+import Model
+
+/// Output elements of a transposed convolution along one dimension that meet the same taps: every `stride`-th from
+/// `first` on. They are the output of a convolution of stride 1 with those taps, in reverse order.
+private struct Phase {
+    let first: Int
+    let count: Int
+    /// Taps of the full kernel, in the order of the small one.
+    let taps: [Int]
+    let padding: Int
+
+    /// The phases of one dimension; nil if they are very many, or one has no taps or would need to cut the input.
+    static func all(output: Int, kernel: Int, stride: Int, padding: Int) -> [Phase]? {
+        guard stride <= 64 else { return nil }
+        var phases: [Phase] = []
+        for first in 0..<min(stride, output) {
+            let (quotient, remainder) = (first + padding).quotientAndRemainder(dividingBy: stride)
+            guard remainder < kernel else { return nil }
+            let taps = [Int](Swift.stride(from: remainder, to: kernel, by: stride).reversed())
+            let before = taps.count - 1 - quotient
+            guard before >= 0 else { return nil }
+            phases.append(
+                Phase(first: first, count: (output - first + stride - 1) / stride, taps: taps, padding: before))
+        }
+        return phases
+    }
+}
+
+/// TRANSPOSE_CONV by the kernels of CONV_2D: one small convolution for each position within a stride, whose dense
+/// result is then spread over the output.
+extension LinearLayer {
+    func transposedKernel<Layer: PackedLayer>(
+        _ weights: Bytes, elementSize: Int,
+        _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
+    ) throws(Failure) -> Kernel? {
+        guard
+            let rows = Phase.all(
+                output: shape.outputHeight, kernel: shape.kernelHeight, stride: shape.strideHeight,
+                padding: shape.paddingTop),
+            let columns = Phase.all(
+                output: shape.outputWidth, kernel: shape.kernelWidth, stride: shape.strideWidth,
+                padding: shape.paddingLeft),
+            rows.count * columns.count <= 64
+        else { return nil }
+        var parts: [(layer: Layer, spread: StridedCopy)] = []
+        var (workBytes, denseCount) = (0, 0)
+        for row in rows {
+            for column in columns {
+                let part = shape(row, column)
+                let layer = try make(part, try phaseWeights(weights, elementSize, row, column))
+                parts.append((layer, spread(row, column, elementSize: MemoryLayout<Layer.Output>.stride)))
+                workBytes = max(workBytes, layer.scratchByteCount)
+                denseCount = max(denseCount, part.batch * part.outputsPerImage)
+            }
+        }
+        op.kernelName = "\(parts.count) x \(parts[0].layer.kernelName)"
+        let work = op.scratch(bytes: workBytes)
+        let dense = op.scratch(bytes: denseCount * MemoryLayout<Layer.Output>.stride)
+        let inputIndex = roles.input
+        return { [parts] io throws(Failure) in
+            for (layer, spread) in parts {
+                var result = io.scratch(dense, as: Layer.Output.self)
+                var workspace = io.scratch(work, as: UInt8.self)
+                layer.run(io.input(inputIndex, as: Layer.Input.self), &result, scratch: &workspace, pool: io.pool)
+                var y = io.output(as: UInt8.self)
+                let values = io.scratch(dense, as: UInt8.self)
+                spread.run(from: values.span, to: &y, pool: io.pool)
+            }
+        }
+    }
+
+    private func shape(_ row: Phase, _ column: Phase) -> ConvolutionShape {
+        var part = shape
+        (part.outputHeight, part.outputWidth) = (row.count, column.count)
+        (part.kernelHeight, part.kernelWidth) = (row.taps.count, column.taps.count)
+        (part.strideHeight, part.strideWidth) = (1, 1)
+        (part.paddingTop, part.paddingLeft) = (row.padding, column.padding)
+        return part
+    }
+
+    /// The taps of a phase, cut out of OHWI weights.
+    private func phaseWeights(
+        _ weights: Bytes, _ elementSize: Int, _ row: Phase, _ column: Phase
+    ) throws(Failure) -> Bytes {
+        let run = shape.inputChannels * elementSize
+        let taps = row.taps.count * column.taps.count
+        let form =
+            "\(row.taps.count)x\(column.taps.count) taps from \(row.taps[0]), \(column.taps[0]) by "
+            + "\(shape.strideHeight), \(shape.strideWidth) of \(shape.kernelHeight)x\(shape.kernelWidth)x\(run)"
+        let (rowTaps, columnTaps, channels, shape) = (row.taps, column.taps, channels, shape)
+        let storage = try op.weights.packed(weights, form: form) { () throws(Failure) in
+            let storage = try Storage.allocate(channels * taps * run)
+            try storage.withMutableBytes { bytes throws(Failure) in
+                let source = weights.span
+                var to = 0
+                for channel in 0..<channels {
+                    for tapY in rowTaps {
+                        for tapX in columnTaps {
+                            let from = ((channel * shape.kernelHeight + tapY) * shape.kernelWidth + tapX) * run
+                            for index in 0..<run {
+                                let byte = unsafe source.unsafeLoad(fromByteOffset: from + index, as: UInt8.self)
+                                bytes.storeBytes(of: byte, toByteOffset: to, as: UInt8.self)
+                                to += 1
+                            }
+                        }
+                    }
+                }
+            }
+            return storage
+        }
+        return Bytes(storage)
+    }
+
+    /// From the dense result of a phase to its places in the output.
+    private func spread(_ row: Phase, _ column: Phase, elementSize: Int) -> StridedCopy {
+        let (width, channels) = (shape.outputWidth, shape.outputChannels)
+        return StridedCopy(
+            elementBits: elementSize * 8,
+            dimensions: [
+                .init(
+                    count: shape.batch, source: row.count * column.count * channels, target: shape.outputsPerImage),
+                .init(count: row.count, source: column.count * channels, target: shape.strideHeight * width * channels),
+                .init(count: column.count, source: channels, target: shape.strideWidth * channels),
+                .init(count: channels, source: 1, target: 1),
+            ], targetOffset: (row.first * width + column.first) * channels)
+    }
+}

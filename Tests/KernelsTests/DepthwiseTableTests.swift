@@ -1,0 +1,174 @@
+import CKernels
+import Model
+import Testing
+
+@testable import Kernels
+
+// Every row of the depthwise, gathering and dynamic range tables against the last one, its scalar twin.
+
+/// Runs of pixels with tap pointers of every kind: stepping, standing still (padding), one after the other.
+private struct Run {
+    var pixels: Int
+    var channels: Int
+    var taps: Int
+    var elementSize: Int
+    /// A block of exact size for each tap.
+    var inputs: [Block]
+
+    init<T: BitwiseCopyable>(pixels: Int, channels: Int, taps: Int, _ number: () -> T) {
+        (self.pixels, self.channels, self.taps) = (pixels, channels, taps)
+        elementSize = MemoryLayout<T>.stride
+        inputs = (0..<taps).map { tap in
+            Block((0..<(channels * (Run.isPadding(tap) ? 1 : pixels))).map { _ in number() })
+        }
+    }
+
+    private static func isPadding(_ tap: Int) -> Bool { tap % 4 == 2 }
+
+    func run(
+        _ kernel: @convention(c) (UnsafePointer<eo_depthwise_run>) -> Void, packed: Block, parameters: Block
+    ) -> [UInt8] {
+        let gap = 24
+        let stride = channels * elementSize + gap
+        let output = Block(pixels * stride - gap)
+        let pointers = inputs.map { UnsafeRawPointer($0.base) }
+        let steps = (0..<taps).map { Run.isPadding($0) ? 0 : channels * elementSize }
+        pointers.withUnsafeBufferPointer { pointers in
+            steps.withUnsafeBufferPointer { steps in
+                var run = eo_depthwise_run(
+                    pixels: pixels, channels: channels, taps: taps, tap: pointers.baseAddress!,
+                    step: steps.baseAddress!, weights: packed.base, output: output.base, output_stride: stride,
+                    parameters: parameters.base)
+                kernel(&run)
+            }
+        }
+        return output.array(of: UInt8.self)
+    }
+}
+
+private func eachRun(_ body: (_ pixels: Int, _ channels: Int, _ taps: Int) -> Void) {
+    for channels in Array(1...35) + [47, 63, 64, 65, 96, 127, 129] {
+        for taps in [1, 2, 3, 4, 5, 9, 25] { body(channels % 3 + 1, channels, taps) }
+    }
+}
+
+@Test func floatDepthwiseIsThatOfTheScalarTwin() {
+    let table = rows(eo_f32_depthwise_rows)
+    var numbers = Numbers(seed: 1)
+    let parameters = Block([eo_f32_gemm_parameters(minimum: -1.5, maximum: 1.25)])
+    eachRun { pixels, channels, taps in
+        let run = Run(pixels: pixels, channels: channels, taps: taps) { numbers.float() }
+        let packed = Block(eo_f32_depthwise_packed_size(taps, channels))
+        eo_f32_depthwise_pack(taps, channels, numbers.floats(taps * channels), numbers.floats(channels), packed.base)
+        let expected = Block(run.run(table.last!.run, packed: packed, parameters: parameters)).array(of: Float.self)
+        for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
+            let found = Block(run.run(kernel.run, packed: packed, parameters: parameters)).array(of: Float.self)
+            let worst = zip(found, expected).map { $0 == $1 ? 0 : abs($0 - $1) }.max() ?? 0
+            #expect(
+                worst <= Float((taps + 1) * (taps + 1)) * .ulpOfOne,
+                "\(String(cString: kernel.name)) \(pixels)x\(channels)x\(taps): off by \(worst)")
+        }
+    }
+}
+
+@Test(arguments: [0, 127, -128], [0, 0x80])
+func byteDepthwiseIsThatOfTheScalarTwin(_ weightZeroPoint: Int32, _ flip: UInt8) {
+    let table = rows(eo_u8_depthwise_rows)
+    var numbers = Numbers(seed: 300 + Int(weightZeroPoint))
+    let parameters = Block([
+        eo_u8_depthwise_parameters(
+            maximum: 120, minimum: -101, output_zero_point: -28, weight_zero_point: weightZeroPoint, flip: flip)
+    ])
+    eachRun { pixels, channels, taps in
+        let run = Run(pixels: pixels, channels: channels, taps: taps) {
+            UInt8(min(255, max(0, numbers.integer(-64...319))))
+        }
+        let weights = numbers.integers(taps * channels, -192...191).map { byte(min(127, max(-128, $0))) }
+        let bias = numbers.integers(channels, -9000...9000).map { Int32($0) }
+        let scale = numbers.integers(channels, 1...400).map { Float($0) / 20000 }
+        let outputs = table.map { row -> [UInt8]? in
+            guard kernels_isa_available(row.isa) else { return nil }
+            var row = row
+            let packed = Block(eo_u8_depthwise_packed_size(&row, taps, channels))
+            withByteWeights(taps, channels, weights, bias, scale, weightZeroPoint) {
+                eo_u8_depthwise_pack(&row, $0, packed.base)
+            }
+            return run.run(row.run, packed: packed, parameters: parameters)
+        }
+        for (kernel, output) in zip(table, outputs) {
+            guard let output else { continue }
+            #expect(output == outputs.last!, "\(String(cString: kernel.name)) \(pixels)x\(channels)x\(taps)")
+        }
+    }
+}
+
+@Test func shortDepthwiseIsThatOfTheScalarTwin() {
+    let table = rows(eo_s16_depthwise_rows)
+    var numbers = Numbers(seed: 9)
+    let parameters = Block([eo_s16_parameters(minimum: -32768, maximum: 30000, output_zero_point: 0)])
+    eachRun { pixels, channels, taps in
+        let run = Run(pixels: pixels, channels: channels, taps: taps) { Int16(numbers.integer(-32768...32767)) }
+        let packed = Block(eo_s16_depthwise_packed_size(taps, channels))
+        eo_s16_depthwise_pack(
+            taps, channels, numbers.integers(taps * channels, -128...127).map(byte),
+            numbers.integers(channels, 1...400).map { Float($0) / 400000 },
+            numbers.integers(channels, -90000...90000).map { Int64($0) }, packed.base)
+        let expected = run.run(table.last!.run, packed: packed, parameters: parameters)
+        for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
+            let found = run.run(kernel.run, packed: packed, parameters: parameters)
+            #expect(found == expected, "\(String(cString: kernel.name)) \(pixels)x\(channels)x\(taps)")
+        }
+    }
+}
+
+@Test(arguments: convolutionShapes, [1, 2, 4])
+func gatheringIsThatOfTheScalarTwin(_ shape: ConvolutionShape, _ elementSize: Int) {
+    var numbers = Numbers(seed: shape.inputCount)
+    let input = Block(numbers.integers(shape.inputCount * elementSize, 0...255).map { UInt8($0) })
+    let window = Block([shape.window])
+    let fill = 3 * elementSize
+    let tables = [
+        (rows(eo_gather_rows).map { ($0.run, $0.isa) }, 1), (rows(eo_gather_wide_rows).map { ($0.run, $0.isa) }, 2),
+    ]
+    for (table, width) in tables where width == 1 || elementSize == 1 {
+        for (first, pixels) in [(0, shape.outputPixels), (shape.outputPixels / 3, 1), (shape.outputPixels / 2, 2)] {
+            guard first + pixels <= shape.outputPixels else { continue }
+            let outputs = table.map { run, isa -> [UInt8]? in
+                guard kernels_isa_available(isa) else { return nil }
+                let stride = (shape.depth * elementSize + fill) * width + 40
+                let rows = Block(pixels * stride - 40)
+                var gather = eo_gather(
+                    window: window.base.assumingMemoryBound(to: eo_window.self), input: input.base, first: first,
+                    pixels: pixels, element_size: elementSize,
+                    rows: rows.base, row_stride: stride, fill: fill, padding: 0x7c, flip: elementSize == 1 ? 0x80 : 0)
+                run(&gather)
+                return rows.array(of: UInt8.self)
+            }
+            for output in outputs.compactMap({ $0 }) { #expect(output == outputs.last!, "\(shape) \(first) \(pixels)") }
+        }
+    }
+}
+
+@Test func dynamicRangeIsThatOfTheScalarTwin() {
+    let ranges = rows(eo_f32_range_rows)
+    let quantizers = rows(eo_f32_to_u8_rows)
+    var numbers = Numbers(seed: 77)
+    for count in 0...70 {
+        // Multiples of 1/8, so that ties happen.
+        let x = Block(numbers.integers(count, -1100...1100).map { Float($0) / 8 })
+        let values = x.base.assumingMemoryBound(to: Float.self)
+        var grid = eo_grid(inverse: 1, offset: -3, low: -127)
+        let expected = ranges.last!.run(values, count)
+        for kernel in ranges where kernels_isa_available(kernel.isa) {
+            let range = kernel.run(values, count)
+            #expect(range.low == expected.low && range.high == expected.high && range.check == 0, "\(count)")
+        }
+        let outputs = quantizers.map { kernel -> [UInt8]? in
+            guard kernels_isa_available(kernel.isa) else { return nil }
+            let q = Block(count)
+            kernel.run(&grid, values, q.base.assumingMemoryBound(to: UInt8.self), count)
+            return q.array(of: UInt8.self)
+        }
+        for output in outputs.compactMap({ $0 }) { #expect(output == outputs.last!, "\(count)") }
+    }
+}

@@ -1,0 +1,202 @@
+import CKernels
+import Testing
+
+@testable import Kernels
+
+/// The element kernels of every instruction set this machine has, against the scalar ones: the same bits, for every
+/// small length, with nothing touched outside.
+@Suite struct ElementwiseTests {
+    nonisolated(unsafe) static let rows: [UnsafePointer<eo_elementwise>] = {
+        var count: Int32 = 0
+        let rows = eo_elementwise_rows(&count)
+        return (0..<Int(count)).map { rows[$0] }.filter { kernels_isa_available($0.pointee.isa) }
+    }()
+    nonisolated(unsafe) static let scalar = rows.last!
+    static let lengths = Array(0...50) + [63, 64, 65, 257]
+
+    nonisolated(unsafe) static let floatUnary: [(String, KeyPath<eo_elementwise, eo_unary>)] = [
+        ("clamp", \.f32_clamp), ("leaky_relu", \.f32_leaky_relu), ("hard_swish", \.f32_hard_swish), ("exp", \.f32_exp),
+        ("elu", \.f32_elu), ("logistic", \.f32_logistic), ("tanh", \.f32_tanh), ("gelu", \.f32_gelu),
+        ("gelu_tanh", \.f32_gelu_tanh), ("sqrt", \.f32_sqrt), ("rsqrt", \.f32_rsqrt), ("square", \.f32_square),
+        ("abs", \.f32_abs), ("neg", \.f32_neg), ("sign", \.f32_sign), ("floor", \.f32_floor), ("ceil", \.f32_ceil),
+        ("round", \.f32_round), ("log", \.f32_log), ("sin", \.f32_sin), ("cos", \.f32_cos),
+    ]
+    nonisolated(unsafe) static let floatBinary: [(String, KeyPath<eo_elementwise, eo_binary>)] = [
+        ("add", \.f32_add), ("sub", \.f32_sub), ("mul", \.f32_mul), ("div", \.f32_div), ("min", \.f32_min),
+        ("max", \.f32_max), ("squared_difference", \.f32_squared_difference), ("prelu", \.f32_prelu),
+    ]
+    nonisolated(unsafe) static let byteBinary: [(String, KeyPath<eo_elementwise, eo_binary>)] = [
+        ("s8_add", \.s8_add), ("u8_add", \.u8_add), ("s8_mul", \.s8_mul), ("u8_mul", \.u8_mul), ("s8_min", \.s8_min),
+        ("u8_min", \.u8_min), ("s8_max", \.s8_max), ("u8_max", \.u8_max),
+    ]
+    nonisolated(unsafe) static let shortBinary: [(String, KeyPath<eo_elementwise, eo_binary>)] = [
+        ("s16_add", \.s16_add), ("s16_mul", \.s16_mul), ("s16_min", \.s16_min), ("s16_max", \.s16_max),
+    ]
+
+    /// Values of all sizes and signs, infinities and NaN among them.
+    static func floats(_ count: Int, seed: UInt64) -> [Float] {
+        var random = SplitMix(seed)
+        let special: [Float] = [0, -0.0, .infinity, -.infinity, .nan, 88.8, -88.8, -103.9, 0.625, 0x1p-140, 6e4]
+        return (0..<count).map { index in
+            index % 13 == 7
+                ? special[Int(random.next() % 11)] : Float(Int64(bitPattern: random.next()) >> 40) / 0x1p20
+        }
+    }
+
+    static func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
+        var random = SplitMix(seed)
+        return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next() >> 20) }
+    }
+
+    /// Runs `kernel` on `count` outputs between two guards, which must survive.
+    static func guarded<T: Equatable>(
+        _ count: Int, _ untouched: T, _ kernel: (UnsafeMutablePointer<T>) -> Void
+    ) -> [T] {
+        var memory = [T](repeating: untouched, count: count + 2 * 40)
+        memory.withUnsafeMutableBufferPointer { kernel($0.baseAddress! + 40) }
+        #expect(memory[..<40].allSatisfy { $0 == untouched } && memory[(40 + count)...].allSatisfy { $0 == untouched })
+        return Array(memory[40..<(40 + count)])
+    }
+
+    static func sameBits(_ a: [Float], _ b: [Float]) -> Bool {
+        zip(a, b).allSatisfy { $0.bitPattern == $1.bitPattern || ($0.isNaN && $1.isNaN) }
+    }
+
+    @Test(arguments: floatUnary.indices) func floatUnaryKernels(_ index: Int) {
+        let (name, kernel) = Self.floatUnary[index]
+        var parameters = eo_f32_params(low: -0.5, high: 3)
+        for length in Self.lengths {
+            let x = Self.floats(length, seed: UInt64(length))
+            let run = { (row: UnsafePointer<eo_elementwise>) in
+                Self.guarded(length, Float(7)) { y in row.pointee[keyPath: kernel](length, x, y, &parameters) }
+            }
+            let expected = run(Self.scalar)
+            for row in Self.rows {
+                #expect(Self.sameBits(run(row), expected), "\(name), \(row.pointee.isa), length \(length)")
+            }
+        }
+    }
+
+    @Test(arguments: floatBinary.indices) func floatBinaryKernels(_ index: Int) {
+        let (name, kernel) = Self.floatBinary[index]
+        var parameters = eo_f32_params(low: -5, high: 6)
+        for length in Self.lengths {
+            let (a, b) = (Self.floats(length + 1, seed: 1), Self.floats(length + 1, seed: 2))
+            for form in [Broadcast.Form.vectorVector, .vectorScalar, .scalarVector] {
+                let run = { (row: UnsafePointer<eo_elementwise>) in
+                    Self.guarded(length, Float(7)) { y in
+                        form.kernel(row.pointee[keyPath: kernel])(length, a, b, y, &parameters)
+                    }
+                }
+                let expected = run(Self.scalar)
+                for row in Self.rows {
+                    #expect(Self.sameBits(run(row), expected), "\(name) \(form), \(row.pointee.isa), length \(length)")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: byteBinary.indices) func byteBinaryKernels(_ index: Int) {
+        integerBinary(Self.byteBinary[index], UInt8(77))
+    }
+
+    @Test(arguments: shortBinary.indices) func shortBinaryKernels(_ index: Int) {
+        integerBinary(Self.shortBinary[index], UInt16(7777))
+    }
+
+    private func integerBinary<T: FixedWidthInteger>(
+        _ kernel: (String, KeyPath<eo_elementwise, eo_binary>), _ untouched: T
+    ) {
+        let isShort = T.bitWidth == 16
+        var parameters = eo_quantized_binary_params(
+            zero_a: isShort ? 0 : 3, zero_b: isShort ? 0 : -7, zero_y: isShort ? 0 : 5, scale_a: isShort ? 0.003 : 0.7,
+            scale_b: -0.3, low: -100, high: 90)
+        for length in Self.lengths {
+            let (a, b) = (Self.bytes(2 * length + 2, seed: 3), Self.bytes(2 * length + 2, seed: 4))
+            for form in [Broadcast.Form.vectorVector, .vectorScalar, .scalarVector] {
+                let run = { (row: UnsafePointer<eo_elementwise>) in
+                    Self.guarded(length, untouched) { y in
+                        form.kernel(row.pointee[keyPath: kernel.1])(length, a, b, y, &parameters)
+                    }
+                }
+                let expected = run(Self.scalar)
+                for row in Self.rows {
+                    #expect(run(row) == expected, "\(kernel.0) \(form), \(row.pointee.isa), length \(length)")
+                }
+            }
+        }
+    }
+
+    @Test func conversions() {
+        var parameters = eo_quantize_params(offset: 11, zero: 5, scale: 0.37, low: -50, high: 60)
+        for length in Self.lengths {
+            let x = Self.floats(length, seed: 5)
+            let integers = Self.bytes(4 * length, seed: 6)
+            for row in Self.rows {
+                let (fast, plain) = (row.pointee, Self.scalar.pointee)
+                for (kernel, twin) in [
+                    (fast.f32_to_s8, plain.f32_to_s8), (fast.f32_to_u8, plain.f32_to_u8),
+                    (fast.f32_to_s16, plain.f32_to_s16), (fast.f32_to_f16, plain.f32_to_f16),
+                ] {
+                    let y = Self.guarded(2 * length, UInt8(9)) { kernel(length, x, $0, &parameters) }
+                    #expect(y == Self.guarded(2 * length, UInt8(9)) { twin(length, x, $0, &parameters) })
+                }
+                for (kernel, twin) in [
+                    (fast.s32_to_s8, plain.s32_to_s8), (fast.s32_to_u8, plain.s32_to_u8),
+                    (fast.s32_to_s16, plain.s32_to_s16), (fast.s8_to_f32, plain.s8_to_f32),
+                    (fast.u8_to_f32, plain.u8_to_f32), (fast.s16_to_f32, plain.s16_to_f32),
+                    (fast.f16_to_f32, plain.f16_to_f32),
+                ] {
+                    let y = Self.guarded(4 * length, UInt8(9)) { kernel(length, integers, $0, &parameters) }
+                    #expect(y == Self.guarded(4 * length, UInt8(9)) { twin(length, integers, $0, &parameters) })
+                }
+                let table = Self.bytes(256, seed: 8)
+                let looked = Self.guarded(length, UInt8(9)) { fast.x8_lut(length, integers, $0, table) }
+                #expect(looked == integers[..<length].map { table[Int($0)] })
+            }
+        }
+    }
+
+    @Test func reductions() {
+        for length in Self.lengths {
+            let x = Self.floats(length, seed: 9).map { $0.isFinite ? $0 : 1 }
+            let integers = Self.bytes(2 * length, seed: 10)
+            for row in Self.rows {
+                let (fast, plain) = (row.pointee, Self.scalar.pointee)
+                #expect(fast.f32_sum(length, x).bitPattern == plain.f32_sum(length, x).bitPattern)
+                #expect(fast.f32_sum_of_squares(length, x).bitPattern == plain.f32_sum_of_squares(length, x).bitPattern)
+                #expect(fast.f32_maximum(length, x) == plain.f32_maximum(length, x))
+                #expect(fast.f32_minimum(length, x) == (x.min() ?? .infinity))
+                let run = { (kernels: eo_elementwise) in
+                    Self.guarded(length, Float(3)) { _ = kernels.f32_exp_sum(length, x, $0, 4, 0.5) }
+                }
+                #expect(run(fast) == run(plain))
+                let sums = { (kernels: eo_elementwise) in
+                    Self.guarded(length, Int32(1)) { sums in
+                        integers.withUnsafeBytes {
+                            kernels.s8_accumulate(length, $0.baseAddress!.assumingMemoryBound(to: Int8.self), sums)
+                            kernels.u8_accumulate(length, $0.baseAddress!.assumingMemoryBound(to: UInt8.self), sums)
+                            kernels.s16_accumulate(length, $0.baseAddress!.assumingMemoryBound(to: Int16.self), sums)
+                        }
+                    }
+                }
+                if length > 0 { #expect(sums(fast) == sums(plain)) }
+                #expect(fast.u8_sum(length, integers) == integers[..<length].reduce(0) { $0 + Int32($1) })
+            }
+        }
+    }
+}
+
+/// Steele, Lea and Flood's generator (2014).
+struct SplitMix {
+    var state: UInt64
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

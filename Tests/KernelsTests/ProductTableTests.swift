@@ -1,0 +1,191 @@
+import CKernels
+import Model
+import Testing
+
+@testable import Kernels
+
+// Every row of the product tables against the last one, its scalar twin, over enumerated small sizes.
+
+private typealias Kernel = @convention(c) (UnsafePointer<eo_gemm_tile>) -> Void
+
+/// The numbers of one product, of which each kernel gets its own form.
+private struct Product {
+    var rows: Int
+    var columns: Int
+    /// As the kernels count it: filled up.
+    var depth: Int
+    var outputSize: Int
+    var parameters: Block
+    var rowParameters: Block?
+    var rowParametersSize = 0
+
+    /// What a kernel makes of it, `step` rows at a time. Rows of the output lie `gap` bytes apart, which must stay as
+    /// they were.
+    func run(_ kernel: Kernel, step: Int, input: Block, packed: Block) -> [UInt8] {
+        let gap = 24
+        let stride = columns * outputSize + gap
+        let output = Block(rows * stride - gap)
+        for first in Swift.stride(from: 0, to: rows, by: step) {
+            let size = input.count / rows
+            var tile = eo_gemm_tile(
+                rows: min(step, rows - first), columns: columns, depth: depth, input: input.base + first * size,
+                input_stride: size, weights: packed.base, output: output.base + first * stride, output_stride: stride,
+                parameters: parameters.base,
+                row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersSize) })
+            kernel(&tile)
+        }
+        return output.array(of: UInt8.self)
+    }
+}
+
+/// Calls body(rows, columns, depth): all columns up to two blocks and one more for the smallest and the largest tile,
+/// some of them for those between.
+private func eachSize(_ mr: Int32, _ nr: Int32, _ body: (Int, Int, Int) -> Void) {
+    for rows in 1...Int(mr) {
+        let all = rows == 1 || rows == mr
+        for columns in stride(from: 1, through: 2 * Int(nr) + 1, by: all ? 1 : 11) {
+            for depth in all ? [1, 2, 3, 4, 5, 8, 11, 20] : [1, 4, 7] { body(rows, columns, depth) }
+        }
+    }
+}
+
+/// Rows of bytes, zero-filled to a multiple of 4, as the kernels of `isa` take them.
+private func rowsOfBytes(_ bytes: [UInt8], depth: Int, isa: kernels_isa) -> Block {
+    let filled = (depth + 3) / 4 * 4
+    var padded: [UInt8] = []
+    for first in stride(from: 0, to: bytes.count, by: depth) {
+        padded += bytes[first..<(first + depth)] + [UInt8](repeating: 0, count: filled - depth)
+    }
+    return eo_gemm_takes_wide_rows(isa) ? Block(padded.map { UInt16($0) }) : Block(padded)
+}
+
+/// A table's rows, the scalar twin last.
+func rows<Row>(_ table: (UnsafeMutablePointer<Int32>) -> UnsafePointer<Row>) -> [Row] {
+    var count: Int32 = 0
+    let first = table(&count)
+    return Array(UnsafeBufferPointer(start: first, count: Int(count)))
+}
+
+@Test func floatProductsAreThoseOfTheScalarTwin() {
+    let table = rows(eo_f32_gemm_rows)
+    let twin = table.last!
+    var numbers = Numbers(seed: 1)
+    let parameters = Block([eo_f32_gemm_parameters(minimum: -1.5, maximum: 1.25)])
+    for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
+        eachSize(kernel.mr, kernel.nr) { rows, columns, depth in
+            let input = Block(numbers.floats(rows * depth))
+            let weights = numbers.floats(columns * depth)
+            let bias = numbers.floats(columns)
+            let product = Product(rows: rows, columns: columns, depth: depth, outputSize: 4, parameters: parameters)
+            let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [Float] in
+                let packed = Block(eo_f32_gemm_packed_size(row.nr, depth, columns))
+                eo_f32_gemm_pack(row.nr, depth, columns, weights, bias, packed.base)
+                return Block(product.run(row.run, step: step, input: input, packed: packed)).array(of: Float.self)
+            }
+            // Half an ulp for each of depth products and sums, whose absolute values are at most depth + 1.
+            let bound = Float((depth + 1) * (depth + 1)) * .ulpOfOne
+            let worst = zip(outputs[0], outputs[1]).map { $0 == $1 ? 0 : abs($0 - $1) }.max() ?? 0
+            #expect(worst <= bound, "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth): off by \(worst)")
+        }
+    }
+}
+
+@Test(arguments: [0, 1, -128, 127])
+func byteProductsAreThoseOfTheScalarTwin(_ weightZeroPoint: Int32) {
+    let table = rows(eo_u8_gemm_rows)
+    let twin = table.last!
+    var numbers = Numbers(seed: Int(weightZeroPoint) + 200)
+    let parameters = Block([
+        eo_u8_gemm_parameters(
+            minimum: -100, maximum: 155, output_zero_point: -28, weight_zero_point: weightZeroPoint)
+    ])
+    for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
+        eachSize(kernel.mr, kernel.nr) { rows, columns, depth in
+            // Extreme bytes often: there sums saturate, if anywhere.
+            let bytes = numbers.integers(rows * depth, -64...319).map { UInt8(min(255, max(0, $0))) }
+            let weights = numbers.integers(columns * depth, -192...191).map { byte(min(127, max(-128, $0))) }
+            let bias = numbers.integers(columns, -9000...9000).map { Int32($0) }
+            let scale = numbers.integers(columns, 1...400).map { Float($0) / 40000 }
+            let product = Product(
+                rows: rows, columns: columns, depth: (depth + 3) / 4 * 4, outputSize: 1, parameters: parameters)
+            let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
+                let packed = Block(eo_u8_gemm_packed_size(row.nr, depth, columns))
+                withByteWeights(depth, columns, weights, bias, scale, weightZeroPoint) {
+                    eo_u8_gemm_pack(row.nr, $0, packed.base)
+                }
+                let input = rowsOfBytes(bytes, depth: depth, isa: row.isa)
+                return product.run(row.run, step: step, input: input, packed: packed)
+            }
+            #expect(outputs[0] == outputs[1], "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth)")
+        }
+    }
+}
+
+/// 131: the zero point of the activations.
+func withByteWeights(
+    _ depth: Int, _ columns: Int, _ weights: [UInt8], _ bias: [Int32], _ scale: [Float], _ zeroPoint: Int32,
+    _ body: (UnsafePointer<eo_u8_gemm_weights>) -> Void
+) {
+    weights.withUnsafeBufferPointer { weights in
+        bias.withUnsafeBufferPointer { bias in
+            scale.withUnsafeBufferPointer { scale in
+                var source = eo_u8_gemm_weights(
+                    depth: depth, columns: columns, weights: weights.baseAddress!, flip: 0,
+                    weight_zero_point: zeroPoint, input_zero_point: 131, bias: bias.baseAddress,
+                    scale: scale.baseAddress!)
+                body(&source)
+            }
+        }
+    }
+}
+
+@Test func hybridProductsAreThoseOfTheScalarTwin() {
+    let table = rows(eo_hybrid_gemm_rows)
+    let twin = table.last!
+    var numbers = Numbers(seed: 5)
+    let parameters = Block([eo_hybrid_gemm_parameters(minimum: -300, maximum: 300)])
+    for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
+        eachSize(kernel.mr, kernel.nr) { rows, columns, depth in
+            let bytes = numbers.integers(rows * depth, 0...255).map { UInt8($0) }
+            let weights = numbers.integers(columns * depth, -127...127).map(byte)
+            let bias = numbers.floats(columns)
+            let scale = numbers.integers(columns, 1...400).map { Float($0) / 40000 }
+            let grids = (0..<rows).map { _ in
+                eo_hybrid_row(scale: numbers.float() + 1.5, zero_point: Int32(numbers.integer(0...255)))
+            }
+            let product = Product(
+                rows: rows, columns: columns, depth: (depth + 3) / 4 * 4, outputSize: 4, parameters: parameters,
+                rowParameters: Block(grids), rowParametersSize: MemoryLayout<eo_hybrid_row>.stride)
+            let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
+                let packed = Block(eo_hybrid_gemm_packed_size(row.nr, depth, columns))
+                eo_hybrid_gemm_pack(row.nr, depth, columns, weights, scale, bias, packed.base)
+                let input = rowsOfBytes(bytes, depth: depth, isa: row.isa)
+                return product.run(row.run, step: step, input: input, packed: packed)
+            }
+            #expect(outputs[0] == outputs[1], "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth)")
+        }
+    }
+}
+
+@Test func shortProductsAreThoseOfTheScalarTwin() {
+    let table = rows(eo_s16_gemm_rows)
+    let twin = table.last!
+    var numbers = Numbers(seed: 6)
+    let parameters = Block([eo_s16_parameters(minimum: -32768, maximum: 30000, output_zero_point: 0)])
+    for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
+        eachSize(kernel.mr, kernel.nr) { rows, columns, depth in
+            let filled = (depth + 1) / 2 * 2
+            let input = Block(numbers.integers(rows * filled, -32768...32767).map { Int16($0) })
+            let weights = numbers.integers(columns * depth, -128...127).map(byte)
+            let bias = numbers.integers(columns, -90000...90000).map { Int64($0) }
+            let scale = numbers.integers(columns, 1...400).map { Float($0) / 400000 }
+            let product = Product(rows: rows, columns: columns, depth: filled, outputSize: 2, parameters: parameters)
+            let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
+                let packed = Block(eo_s16_gemm_packed_size(row.nr, depth, columns))
+                eo_s16_gemm_pack(row.nr, depth, columns, weights, scale, bias, packed.base)
+                return product.run(row.run, step: step, input: input, packed: packed)
+            }
+            #expect(outputs[0] == outputs[1], "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth)")
+        }
+    }
+}
