@@ -44,13 +44,19 @@ var targets: [Target] = [
     .target(name: "CPlatform"),
     .target(name: "CKernels"),
     .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced + deferred),
-    .target(name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"], swiftSettings: unfenced + deferred),
+    .target(
+        name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"],
+        swiftSettings: unfenced + deferred),
     .target(name: "Operators", dependencies: ["Kernels", "Model", "CPlatform"], swiftSettings: fenced + deferred),
     .target(
-        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"], swiftSettings: fenced + deferred),
-    .target(name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"], swiftSettings: fenced + deferred),
+        name: "Runtime", dependencies: ["CEdgeOpt", "CPlatform", "Operators", "Kernels", "Model"],
+        swiftSettings: fenced + deferred),
     .target(
-        name: "EdgeOpt", dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
+        name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"],
+        swiftSettings: fenced + deferred),
+    .target(
+        name: "EdgeOpt",
+        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
         swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]

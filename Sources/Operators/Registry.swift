@@ -7,7 +7,12 @@ package enum OperatorRegistry {
         code.builtin == .custom ? custom(code.custom ?? "") : builtin(code.builtin)
     }
 
-    private static func custom(_ name: String) -> OperatorDefinition? { nil }
+    private static func custom(_ name: String) -> OperatorDefinition? {
+        switch name {
+        case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
+        default: nil
+        }
+    }
 
     private static func builtin(_ code: BuiltinOperator) -> OperatorDefinition? {
         switch code {

@@ -37,8 +37,12 @@ import Synchronization
 
     /// Compiles a subgraph or signature. Throws `EO_UNSUPPORTED` naming every operator that cannot be run,
     /// `EO_OUT_OF_RANGE` for a signature or name that is not there.
+<<<<<<< HEAD
     @export(interface)
     package convenience init(_ loaded: LoadedModel, _ options: Options = Options()) throws(Failure) {
+=======
+    @export(interface) package convenience init(_ loaded: LoadedModel, _ options: Options = Options()) throws(Failure) {
+>>>>>>> main
         let entry = try EntryPoint(loaded.model, signature: options.signature)
         var builder = try GraphBuilder(loaded, subgraph: entry.subgraph)
         var graph = try builder.build(inputs: entry.inputs.map { $0.tensor }, outputs: entry.outputs.map { $0.tensor })
@@ -111,16 +115,16 @@ import Synchronization
         return execution.inputCount + index
     }
 
-    @export(interface) package func inputTensor(_ index: Int) throws(Failure) -> LiveTensor {
+    package func inputTensor(_ index: Int) throws(Failure) -> LiveTensor {
         tensor(at: execution.endpoints[try input(index)].tensor)
     }
 
-    @export(interface) package func outputTensor(_ index: Int) throws(Failure) -> LiveTensor {
+    package func outputTensor(_ index: Int) throws(Failure) -> LiveTensor {
         tensor(at: execution.endpoints[try output(index)].tensor)
     }
 
     /// Any tensor of the subgraph.
-    @export(interface) package func tensor(_ index: Int) throws(Failure) -> LiveTensor {
+    package func tensor(_ index: Int) throws(Failure) -> LiveTensor {
         guard index >= 0, index < tensorCount else {
             throw .outOfRange("\(loaded.model.origin): there is no tensor \(index), only \(tensorCount)")
         }
@@ -147,11 +151,11 @@ import Synchronization
     }
 
     /// The caller's memory as an input; it is only read. nil unbinds.
-    @export(interface) @unsafe package func bindInput(_ index: Int, _ data: UnsafeRawPointer?, byteCount: Int) throws(Failure) {
+    @unsafe package func bindInput(_ index: Int, _ data: UnsafeRawPointer?, byteCount: Int) throws(Failure) {
         try unsafe bind(try input(index), UnsafeMutableRawPointer(mutating: data), byteCount, "input \(index)")
     }
 
-    @export(interface) @unsafe package func bindOutput(_ index: Int, _ data: UnsafeMutableRawPointer?, byteCount: Int) throws(Failure) {
+    @unsafe package func bindOutput(_ index: Int, _ data: UnsafeMutableRawPointer?, byteCount: Int) throws(Failure) {
         try unsafe bind(try output(index), data, byteCount, "output \(index)")
     }
 
@@ -178,7 +182,7 @@ import Synchronization
     // MARK: Shapes and threads
 
     /// Compiles for other input shapes. On failure nothing has changed.
-    @export(interface) package func resize(_ shapes: [Int: [Int]]) throws(Failure) {
+    package func resize(_ shapes: [Int: [Int]]) throws(Failure) {
         var changed = inputShapes
         for (index, shape) in shapes {
             let tensor = source.tensors[execution.endpoints[try input(index)].tensor]
@@ -192,7 +196,7 @@ import Synchronization
     }
 
     /// From the next invoke on. Variables keep their values.
-    @export(interface) package func setThreadCount(_ count: Int) throws(Failure) {
+    package func setThreadCount(_ count: Int) throws(Failure) {
         guard count != pool.threadCount else { return }
         try replaceExecution(inputShapes, try ThreadPool(threads: count), keepsStates: true)
     }
@@ -215,13 +219,13 @@ import Synchronization
     // MARK: Running
 
     /// Runs the graph once. Allocates nothing, unless shapes depend on values or a delegate fails.
-    @export(interface) package func invoke() throws(Failure) {
+    package func invoke() throws(Failure) {
         try execution.run(pool, isCancelled: { takeCancellation() }, isProfiled: isProfiled)
     }
 
     /// Runs the graph once and shows the result of every step, which is gone when the next steps run. Tensors that are
     /// views of others, or computed at compile time, are not shown.
-    @export(interface) package func invoke(observing observer: @escaping Observer) throws(Failure) {
+    package func invoke(observing observer: @escaping Observer) throws(Failure) {
         execution.observer = observer
         defer { execution.observer = nil }
         try invoke()
@@ -250,7 +254,7 @@ import Synchronization
         execution.profile = Profile(count: operatorCount)
     }
 
-    @export(interface) package func report(_ index: Int) throws(Failure) -> OperatorReport {
+    package func report(_ index: Int) throws(Failure) -> OperatorReport {
         guard index >= 0, index < operatorCount else {
             throw .outOfRange("\(loaded.model.origin): there is no operator \(index), only \(operatorCount)")
         }

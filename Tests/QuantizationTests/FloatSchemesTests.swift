@@ -26,7 +26,7 @@ import Testing
         #expect(result.names() == ["DEQUANTIZE", "FULLY_CONNECTED"])
         #expect(result.version(0) == 3)
         let stored = result.tensor(0, input: 0)
-        #expect(stored.type == .float16 && stored.shape == [1, 1024] && stored.name == "w")
+        #expect(stored.type == .float16 && stored.shape == [1, 1024] && stored.name == "w_float16")
         #expect(result.elements(stored, as: UInt16.self) == weights.map { Float16($0).bitPattern })
         #expect(result.tensor(1, input: 1).type == .float32)
         #expect(result.tensor(1, input: 1).buffer == 0)

@@ -77,13 +77,13 @@ struct LinearLayer<Geometry: Windows> {
             guard bias.count == channels else {
                 throw op.invalid("bias \(bias.described) must have one element for each of \(channels) output channels")
             }
-            let allowed: [TensorType] =
+            let fits =
                 switch input.type {
-                case .float32: [.float32]
-                case .int16: [.int32, .int64]
-                default: [.int32]
+                case .float32: bias.type == .float32
+                case .int16: bias.type == .int64 || bias.type == .int32
+                default: bias.type == .int32
                 }
-            guard allowed.contains(bias.type) else {
+            guard fits else {
                 throw op.unsupported("bias \(bias.described) does not go with input \(input.described)")
             }
         }

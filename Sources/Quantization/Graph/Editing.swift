@@ -50,3 +50,9 @@ extension Model {
         "\(origin): operator \(op) (\(code(graph, op).name))" + (subgraphs.count > 1 ? " of subgraph \(graph)" : "")
     }
 }
+
+extension Tensor {
+    /// The name for a second form of this tensor: converters join the names of everything they fused with ';', which
+    /// need not be stored twice.
+    var shortName: String { String(decoding: name.utf8.prefix { $0 != UInt8(ascii: ";") }, as: UTF8.self) }
+}

@@ -90,7 +90,7 @@ struct TensorForms {
             return source
         }
         var copy = model.subgraphs[graph].tensors[source]
-        copy.name += parameters.map { "_\($0.type.name.lowercased())" } ?? "_float32"
+        copy.name = copy.shortName + (parameters.map { "_\($0.type.name.lowercased())" } ?? "_float32")
         let tensor = model.add(copy, to: graph)
         shape(tensor, source, parameters, in: &model)
         return tensor

@@ -111,7 +111,7 @@ struct DynamicRangeScheme {
         let stored = try weights(tensor, channelDimension: dimension, graph)
         let original = model.subgraphs[graph].tensors[tensor]
         let result = model.add(
-            Tensor(name: original.name + "_dequantize", type: .float32, shape: original.shape), to: graph)
+            Tensor(name: original.shortName + "_float32", type: .float32, shape: original.shape), to: graph)
         appendDequantize(from: stored, to: result, version: dimension == nil ? 2 : 5, graph)
         return result
     }
@@ -122,7 +122,7 @@ struct DynamicRangeScheme {
         let result = op.outputs[0]
         let table = model.subgraphs[graph].tensors[op.inputs[0]]
         var rows = model.subgraphs[graph].tensors[result]
-        rows.name += "_int8"
+        rows.name = rows.shortName + "_int8"
         rows.type = .int8
         rows.quantization = table.quantization
         op.outputs[0] = model.add(rows, to: graph)

@@ -46,8 +46,8 @@ enum Float16Scheme {
             halves[original.buffer] = buffer
         }
         model.subgraphs[graph].tensors[tensor].buffer = 0
-        model.subgraphs[graph].tensors[tensor].name = original.name + "_dequantize"
-        var half = Tensor(name: original.name, type: .float16, shape: original.shape, buffer: buffer)
+        var half = Tensor(
+            name: original.shortName + "_float16", type: .float16, shape: original.shape, buffer: buffer)
         half.hasRank = original.hasRank
         return model.add(half, to: graph)
     }

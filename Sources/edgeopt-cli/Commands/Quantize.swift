@@ -31,8 +31,11 @@ struct Quantize: ParsableCommand {
     @OptionGroup(title: "Images") var images: ImagePreprocessing
 
     func validate() throws {
+        for count in [maxSamples, randomSamples] where count ?? 1 < 1 {
+            throw ValidationError("the number of samples is \(count!), expected at least 1")
+        }
         guard scheme.needsSamples else { return }
-        guard !calibration.isEmpty || randomSamples ?? 0 > 0 else {
+        guard !calibration.isEmpty || randomSamples != nil else {
             throw ValidationError("--scheme \(scheme.rawValue) needs --calibration (or --random-samples to try it)")
         }
     }

@@ -108,7 +108,7 @@ struct NumberList: ExpressibleByArgument {
 
     init?(argument: String) {
         let numbers = argument.split(separator: ",").map { Double($0) }
-        guard !numbers.isEmpty, !numbers.contains(nil) else { return nil }
+        guard !numbers.isEmpty, numbers.allSatisfy({ $0.map { abs($0) < 1e6 } ?? false }) else { return nil }
         values = numbers.map { $0! }
     }
 }

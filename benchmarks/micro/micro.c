@@ -1,0 +1,263 @@
+// Speed of every convolution kernel of the table on layers of real networks: GMAC/s, and percent of what this core's
+// multiply-add instructions reach when they do nothing else.
+//
+//     benchmarks/micro/run [part of a kernel's name] [part of a layer's name]
+#include "kernels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+struct layer {
+    char name[32];
+    size_t height, width, inputs, outputs, kernel, stride;
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *allocate(size_t size) {
+    void *block = aligned_alloc(64, (size + 127) / 64 * 64);
+    if (!block) exit(2);
+    memset(block, 0x3c, (size + 127) / 64 * 64); // a float near 0.01: no products so small that they are slow
+    return block;
+}
+
+// --------------------------------------------------------------------------------------------------------------- peak
+
+// Twelve independent chains of `STEP` on the registers of one instruction set; GMAC/s, best of five.
+#define KEEP(i) "+v"(sum[i])
+#define PEAK(name, features, TYPE, START, STEP, products)                                                              \
+    __attribute__((target(features), noinline)) static double name(void) {                                             \
+        TYPE sum[12];                                                                                                  \
+        const TYPE x = START;                                                                                          \
+        const long rounds = 1000000;                                                                                   \
+        double best = 0;                                                                                               \
+        for (int i = 0; i < 12; i++) sum[i] = START;                                                                   \
+        for (int run = 0; run < 5; run++) {                                                                            \
+            const double start = now();                                                                                \
+            for (long r = 0; r < rounds; r++) {                                                                        \
+                _Pragma("clang loop unroll(full)") for (int i = 0; i < 12; i++) sum[i] = STEP;                         \
+                __asm__ volatile(""                                                                                    \
+                                 : KEEP(0), KEEP(1), KEEP(2), KEEP(3), KEEP(4), KEEP(5), KEEP(6), KEEP(7), KEEP(8),    \
+                                   KEEP(9), KEEP(10), KEEP(11));                                                       \
+            }                                                                                                          \
+            const double speed = 12e-9 * products * (double)rounds / (now() - start);                                  \
+            if (speed > best) best = speed;                                                                            \
+        }                                                                                                              \
+        return best;                                                                                                   \
+    }
+#if defined(__x86_64__)
+PEAK(f32_avx512, "avx512f", __m512, _mm512_set1_ps(1e-9f), _mm512_fmadd_ps(sum[i], x, x), 16)
+PEAK(f32_avx2, "avx2,fma", __m256, _mm256_set1_ps(1e-9f), _mm256_fmadd_ps(sum[i], x, x), 8)
+PEAK(u8_avx512vnni, "avx512f,avx512vnni", __m512i, _mm512_set1_epi8(1), _mm512_dpbusd_epi32(sum[i], x, x), 64)
+PEAK(u8_avxvnni, "avx2,avxvnni", __m256i, _mm256_set1_epi8(1), _mm256_dpbusd_avx_epi32(sum[i], x, x), 32)
+PEAK(s16_avx512, "avx512f,avx512bw", __m512i, _mm512_set1_epi16(1), _mm512_add_epi32(x, _mm512_madd_epi16(sum[i], x)),
+     32)
+PEAK(s16_avx2, "avx2", __m256i, _mm256_set1_epi16(1), _mm256_add_epi32(x, _mm256_madd_epi16(sum[i], x)), 16)
+#endif
+
+// 0: not known (scalar code).
+static double peak(int isFloat, enum kernels_isa isa) {
+    static double known[2][ISA_COUNT];
+    double *value = &known[isFloat != 0][isa];
+    if (*value != 0) return *value;
+#if defined(__x86_64__)
+    switch (isa) {
+    case ISA_AVX512VNNI:
+        return *value = u8_avx512vnni();
+    case ISA_AVXVNNI:
+        return *value = u8_avxvnni();
+    case ISA_AVX512:
+        return *value = isFloat ? f32_avx512() : s16_avx512();
+    case ISA_AVX2:
+        return *value = isFloat ? f32_avx2() : s16_avx2();
+    default:
+        break;
+    }
+#endif
+    return 0;
+}
+
+// ------------------------------------------------------------------------------------------------------------- layers
+
+static struct eo_window window_of(const struct layer *l) {
+    const size_t height = (l->height + l->stride - 1) / l->stride, width = (l->width + l->stride - 1) / l->stride;
+    const size_t padding = ((height - 1) * l->stride + l->kernel - l->height) / 2;
+    return (struct eo_window){
+        .batch = 1,
+        .input_height = l->height,
+        .input_width = l->width,
+        .input_channels = l->inputs,
+        .output_height = height,
+        .output_width = width,
+        .output_channels = l->outputs ? l->outputs : l->inputs,
+        .kernel_height = l->kernel,
+        .kernel_width = l->kernel,
+        .stride_height = l->stride,
+        .stride_width = l->stride,
+        .dilation_height = 1,
+        .dilation_width = 1,
+        .padding_top = padding,
+        .padding_left = padding,
+        .groups = 1,
+    };
+}
+
+static void report(const char *kernel, const struct layer *l, double products, double seconds, double limit) {
+    const double speed = 1e-9 * products / seconds;
+    printf("%-34s %-13s %9.1f us %8.1f GMAC/s", kernel, l->name, 1e6 * seconds, speed);
+    if (limit > 0) printf(" %5.1f %%", 100 * speed / limit);
+    putchar('\n');
+}
+
+// Best of many runs: the machine's own speed, without what else it does.
+#define BEST(seconds, body)                                                                                            \
+    double seconds = 1e9;                                                                                              \
+    for (double begin = now(), t; (t = now()) - begin < 0.05;) {                                                       \
+        body;                                                                                                          \
+        t = now() - t;                                                                                                 \
+        if (t < seconds) seconds = t;                                                                                  \
+    }
+
+struct form {
+    int isFloat;
+    size_t element, multiple; // bytes of an activation; rows are filled up to this many
+};
+
+static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function *run, int mr, int nr,
+                        const struct layer *l, struct form form, const void *packed, size_t block,
+                        const void *parameters) {
+    const struct eo_window w = window_of(l);
+    const int wide = form.element == 1 && eo_gemm_takes_wide_rows(isa);
+    const size_t depth = w.kernel_height * w.kernel_width * w.input_channels;
+    const size_t filled = (depth + form.multiple - 1) / form.multiple * form.multiple;
+    const size_t rows = w.output_height * w.output_width;
+    struct eo_convolution c = {
+        .window = w,
+        .input_element_size = form.element,
+        .output_element_size = form.element,
+        .run = run,
+        .mr = (size_t)mr,
+        .nr = (size_t)nr,
+        .depth = filled,
+        .block_size = block,
+        .fill = (filled - depth) * form.element,
+        .flip = form.element == 1 ? 0x80 : 0,
+        .weights = packed,
+        .parameters = parameters,
+    };
+    if (l->kernel > 1 || c.flip || c.fill) {
+        c.gather = wide ? eo_gather_wide_best()->run : eo_gather_best()->run;
+        c.row_stride = (filled * form.element * (wide ? 2 : 1) / 64 + 1) * 64;
+    }
+    void *input = allocate(l->height * l->width * l->inputs * form.element);
+    void *output = allocate(rows * w.output_channels * form.element), *scratch = allocate(c.row_stride * c.mr);
+    c.input = input;
+    c.output = output;
+    c.scratch = scratch;
+    BEST(seconds, (eo_convolution_start(&c, 1), eo_convolution_work(&c, 0)))
+    report(name, l, (double)(rows * depth * w.output_channels), seconds, peak(form.isFloat, isa));
+    free(input), free(output), free(scratch);
+}
+
+static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_function *run, const struct layer *l,
+                      struct form form, const void *packed, const void *parameters) {
+    const struct eo_window w = window_of(l);
+    const size_t pixels = w.output_height * w.output_width, pixel = l->inputs * form.element;
+    void *input = allocate(l->height * l->width * pixel), *output = allocate(pixels * pixel);
+    void *padding = allocate(pixel), *scratch = allocate(eo_depthwise_slot_size(&w));
+    struct eo_depthwise d = {
+        .window = w,
+        .input_element_size = form.element,
+        .output_element_size = form.element,
+        .run = run,
+        .slot_size = eo_depthwise_slot_size(&w),
+        .input = input,
+        .output = output,
+        .weights = packed,
+        .padding = padding,
+        .scratch = scratch,
+        .parameters = parameters,
+    };
+    BEST(seconds, (eo_depthwise_start(&d, 1), eo_depthwise_work(&d, 0)))
+    report(name, l, (double)(pixels * l->inputs * l->kernel * l->kernel), seconds, peak(form.isFloat, isa));
+    free(input), free(output), free(padding), free(scratch);
+}
+
+// Weights of a layer for one kernel are made, timed and freed by `body`.
+#define EACH_ROW(family, body)                                                                                         \
+    do {                                                                                                               \
+        int count;                                                                                                     \
+        const family##_kernel *k = family##_rows(&count);                                                              \
+        for (; count-- > 0; k++) {                                                                                     \
+            if (!kernels_isa_available(k->isa) || !strstr(k->name, kernel_part)) continue;                             \
+            void *packed;                                                                                              \
+            body;                                                                                                      \
+            free(packed);                                                                                              \
+        }                                                                                                              \
+    } while (0)
+
+static void run_layer(const struct layer *l, const char *kernel_part) {
+    const size_t channels = l->outputs ? l->outputs : l->inputs;
+    const size_t taps = l->kernel * l->kernel, depth = l->outputs ? taps * l->inputs : taps;
+    void *weights = allocate(depth * channels * 4);
+    float *scale = allocate(channels * sizeof(float));
+    int64_t *bias = allocate(channels * sizeof(int64_t));
+    memset(scale, 0, channels * sizeof(float));
+    const struct form f32 = {1, 4, 1}, u8 = {0, 1, 4}, s16 = {0, 2, 2};
+    const struct eo_f32_gemm_parameters clamp = {-1e30f, 1e30f};
+    const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0};
+    const struct eo_u8_depthwise_parameters depthwise_bytes = {127, -128, 0, 0, 0x80};
+    const struct eo_s16_parameters shorts = {-32768, 32767, 0};
+    const struct eo_u8_gemm_weights source = {depth, channels, weights, 0, 0, 128, NULL, scale};
+    if (l->outputs) {
+        EACH_ROW(eo_f32_gemm, packed = allocate(eo_f32_gemm_packed_size(k->nr, depth, channels));
+                 eo_f32_gemm_pack(k->nr, depth, channels, weights, NULL, packed);
+                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, f32, packed,
+                             eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
+        EACH_ROW(eo_u8_gemm, packed = allocate(eo_u8_gemm_packed_size(k->nr, depth, channels));
+                 eo_u8_gemm_pack(k->nr, &source, packed);
+                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
+                             eo_u8_gemm_packed_size(k->nr, depth, 1), &bytes));
+        EACH_ROW(eo_s16_gemm, packed = allocate(eo_s16_gemm_packed_size(k->nr, depth, channels));
+                 eo_s16_gemm_pack(k->nr, depth, channels, weights, scale, bias, packed);
+                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, s16, packed,
+                             eo_s16_gemm_packed_size(k->nr, depth, 1), &shorts));
+    } else {
+        EACH_ROW(eo_f32_depthwise, packed = allocate(eo_f32_depthwise_packed_size(taps, channels));
+                 eo_f32_depthwise_pack(taps, channels, weights, NULL, packed);
+                 depthwise(k->name, k->isa, k->run, l, f32, packed, &clamp));
+        EACH_ROW(eo_u8_depthwise, packed = allocate(eo_u8_depthwise_packed_size(k, taps, channels));
+                 eo_u8_depthwise_pack(k, &source, packed);
+                 depthwise(k->name, k->isa, k->run, l, u8, packed, &depthwise_bytes));
+        EACH_ROW(eo_s16_depthwise, packed = allocate(eo_s16_depthwise_packed_size(taps, channels));
+                 eo_s16_depthwise_pack(taps, channels, weights, scale, bias, packed);
+                 depthwise(k->name, k->isa, k->run, l, s16, packed, &shorts));
+    }
+    free(weights), free(scale), free(bias);
+}
+
+int main(int count, char **arguments) {
+    const char *kernel_part = count > 2 ? arguments[2] : "", *layer_part = count > 3 ? arguments[3] : "";
+    FILE *file = count > 1 ? fopen(arguments[1], "r") : NULL;
+    if (!file) return fprintf(stderr, "usage: micro LAYERS [part of a kernel's name] [part of a layer's name]\n"), 2;
+    printf("richest instruction set: %s\n", kernels_isa_name());
+    for (char line[256]; fgets(line, sizeof line, file);) {
+        struct layer l;
+        if (sscanf(line, "%31s %zu %zu %zu %zu %zu %zu", l.name, &l.height, &l.width, &l.inputs, &l.outputs, &l.kernel,
+                   &l.stride) != 7 ||
+            line[0] == '#' || !strstr(l.name, layer_part))
+            continue;
+        run_layer(&l, kernel_part);
+    }
+    fclose(file);
+}
