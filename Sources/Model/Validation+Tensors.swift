@@ -124,7 +124,8 @@ extension Validator {
         case .custom: return
         case .blockwise(let scales, let zeroPoints, let blockSize):
             guard let last = tensor.shape.last, blockSize > 0, last % blockSize == 0 else {
-                throw invalid(part, "blocks of \(blockSize) do not divide the last dimension of shape \(tensor.shape.listed)")
+                throw invalid(
+                    part, "blocks of \(blockSize) do not divide the last dimension of shape \(tensor.shape.listed)")
             }
             let blocks = (elementCount(tensor.shape) ?? 0) / blockSize
             try checkScales(scales, zeroPoints, blocks, subgraph, part)
