@@ -17,7 +17,7 @@ package struct SparseLayout: Sendable {
 
     /// Expands stored elements into the dense tensor, row-major, zeros between them. Works for every element type of
     /// whole bytes. `data` must hold `storedCount` elements.
-    @export(interface) package func densify(_ data: Bytes, type: TensorType) throws(Failure) -> Bytes {
+    package func densify(_ data: Bytes, type: TensorType) throws(Failure) -> Bytes {
         switch type.bits {
         case 8: try densify(data, of: UInt8.self)
         case 16: try densify(data, of: UInt16.self)
