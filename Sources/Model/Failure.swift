@@ -21,3 +21,8 @@ package struct Failure: Error {
         Failure(EO_OUT_OF_MEMORY, "\(bytes) bytes of memory could not be allocated")
     }
 }
+
+extension [Int] {
+    /// "[1, 2, 3]", for messages. Interpolating an array says nothing in Embedded Swift.
+    package var listed: String { "[" + map { String($0) }.joined(separator: ", ") + "]" }
+}

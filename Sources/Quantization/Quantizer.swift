@@ -142,7 +142,7 @@ extension Model {
             let tensor = subgraphs[0].tensors[input]
             if tensor.shape.contains(where: { $0 <= 0 }) {
                 throw .unsupported(
-                    "\(origin): input '\(tensor.name)' has shape \(tensor.shape): a model without elements cannot be"
+                    "\(origin): input '\(tensor.name)' has shape \(tensor.shape.listed): a model without elements cannot be"
                         + " calibrated. Give its input a fixed shape first")
             }
         }

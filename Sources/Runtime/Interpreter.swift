@@ -182,7 +182,7 @@ import Synchronization
         for (index, shape) in shapes {
             let tensor = source.tensors[execution.endpoints[try input(index)].tensor]
             guard let count = elementCount(shape), let bytes = tensor.type.byteCount(count), bytes < 1 << 46 else {
-                throw .wrongSize("input \(index), \(tensor.described), cannot have shape \(shape)")
+                throw .wrongSize("input \(index), \(tensor.described), cannot have shape \(shape.listed)")
             }
             changed[index] = shape
         }
