@@ -10,6 +10,7 @@ import Runtime
     private let options: QuantizerOptions
     private let interpreter: Interpreter?
     private var calibration: Calibration
+    private var channelMeans: ChannelMeans
     private let graph = 0
 
     /// Fails if the model is quantized already, or its shapes are not known.
@@ -22,6 +23,7 @@ import Runtime
         calibration = Calibration(
             tensorCount: prepared.subgraphs[graph].tensors.count, method: options.calibration,
             momentum: options.movingAverage)
+        channelMeans = ChannelMeans(prepared, graph)
         guard options.scheme.needsCalibration else {
             interpreter = nil
             return
@@ -49,15 +51,20 @@ import Runtime
         try check(data)
         let tensors = prepared.subgraphs[graph].tensors
         var ranges = [ValueRange?](repeating: nil, count: tensors.count)
+        var means = channelMeans.emptySample
         var poisoned: Int?
         func note(_ tensor: Int, _ data: RawSpan) {
             guard tensor < tensors.count, tensors[tensor].type == .float32 else { return }
-            ranges[tensor] = ValueRange(of: Span<Float>(_bytes: data))
+            let values = Span<Float>(_bytes: data)
+            ranges[tensor] = ValueRange(of: values)
+            channelMeans.observe(tensor, values, &means)
             if ranges[tensor] == nil && poisoned == nil { poisoned = tensor }
         }
         for (index, input) in prepared.subgraphs[graph].inputs.enumerated() {
             if tensors[input].type == .float32 {
-                ranges[input] = ValueRange(of: data[index].array(of: Float.self))
+                let values = data[index].array(of: Float.self)
+                ranges[input] = ValueRange(of: values)
+                channelMeans.observe(input, values.span, &means)
                 if ranges[input] == nil { poisoned = input }
             }
             try unsafe interpreter.bindInput(index, data[index].baseAddress, byteCount: data[index].count)
@@ -72,6 +79,7 @@ import Runtime
                     + " \(sample)")
         }
         calibration.add(withViews(ranges))
+        channelMeans.add(means)
     }
 
     private func check(_ data: [Bytes]) throws(Failure) {
@@ -112,7 +120,8 @@ import Runtime
                     EO_NO_CALIBRATION,
                     "\(prepared.origin): scheme \(options.scheme.name) needs calibration samples and got none")
             }
-            return try IntegerScheme.apply(to: prepared, ranges: calibration.ranges, options: options)
+            return try IntegerScheme.apply(
+                to: prepared, ranges: calibration.ranges, means: channelMeans, options: options)
         }
     }
 }

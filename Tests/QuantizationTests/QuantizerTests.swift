@@ -60,6 +60,26 @@ import Testing
         }
     }
 
+    @Test func biasesMakeUpForTheRoundingOfWeights() throws {
+        // Behind the view the channels are 4; the means over the samples are 2, 4, 0 and 1.
+        var builder = GraphBuilder()
+        let x = builder.input("x", [1, 2, 2, 1])
+        let shape = try builder.integers("shape", [1, 4])
+        let r = builder.op(.reshape, [x, shape], "r", [1, 4])
+        let w = try builder.constant("w", [1, 4], [127, 0.4, 0.3, -1.25])
+        let b = try builder.constant("b", [1], [3])
+        builder.output(builder.op(.fullyConnected, [r, w, b], "y", [1, 1], options: Options(.fullyConnected)))
+        let quantizer = try quantizer(builder.model)
+        try quantizer.calibrate(sample(1, 3, 0, 0))
+        try quantizer.calibrate(sample(3, 5, 0, 2))
+        let result = try quantizer.finish()
+        let index = try #require(result.names().firstIndex(of: "FULLY_CONNECTED"))
+        #expect(result.elements(result.tensor(index, input: 1), as: Int8.self) == [127, 0, 0, -1])
+        // Without 0.4 and with -1 for -1.25 the result is 0.4 * 4 - 0.25 * 1 too small.
+        let stored = result.elements(result.tensor(index, input: 2), as: Int32.self)[0]
+        #expect(stored == Int32(((3 + 1.6 - 0.25) / (5.0 / 255)).rounded()))
+    }
+
     @Test func movingAverageKeepsAShareOfTheOldRange() throws {
         let quantizer = try quantizer(try model()) {
             $0.calibration = .movingAverage

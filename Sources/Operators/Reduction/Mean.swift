@@ -25,7 +25,7 @@ enum Sums {
     }
 
     static var sum: OperatorDefinition {
-        .reduction(.sum, maxVersion: 2, quantization: .unary) { reducer throws(Failure) in
+        .reduction(.sum, maxVersion: 2, quantization: .unary.int8Only) { reducer throws(Failure) in
             switch reducer.input.type {
             case .float32 where reducer.op.arithmetic == .reference: return reducer.fold(0 as Float) { $0 + $1 }
             case .float32:

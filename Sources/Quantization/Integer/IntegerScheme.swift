@@ -12,16 +12,20 @@ struct IntegerScheme {
     private let type: TensorType
     private let candidates: Candidates
     private let scales: ScaleAssignment
+    private let means: ChannelMeans
     private var forms: TensorForms
 
     /// `ranges`: for each tensor of the main subgraph the values it took; nil for those that are not float32.
-    static func apply(to model: Model, ranges: [ValueRange?], options: QuantizerOptions) throws(Failure) -> Model {
-        var scheme = IntegerScheme(model, ranges, options)
+    static func apply(
+        to model: Model, ranges: [ValueRange?], means: ChannelMeans, options: QuantizerOptions
+    ) throws(Failure) -> Model {
+        var scheme = IntegerScheme(model, ranges, means, options)
         try scheme.rewrite()
         return scheme.model.compacted()
     }
 
-    private init(_ model: Model, _ ranges: [ValueRange?], _ options: QuantizerOptions) {
+    private init(_ model: Model, _ ranges: [ValueRange?], _ means: ChannelMeans, _ options: QuantizerOptions) {
+        self.means = means
         self.model = model
         original = model
         self.options = options
@@ -151,15 +155,40 @@ struct IntegerScheme {
         let biasTensor = rule.bias.flatMap {
             $0 < before.inputs.count && before.inputs[$0] >= 0 ? before.inputs[$0] : nil
         }
-        let linear = LinearWeights(
+        var linear = LinearWeights(
             values, layout, channelDimension: rule.channelDimension, largest: largest,
             bias: biasTensor.flatMap { original.floats(graph, $0) } ?? [], input: input, output: output)
+        if let shift = shift(of: linear.weights, values, before, index) { linear.correct(by: shift) }
         op.inputs[rule.input] = try constant(tensor, .int8, linear.weights.quantization, linear.weights.values)
         guard let biasTensor, let bias = rule.bias else { return }
         op.inputs[bias] =
             type == .int16
             ? try constant(biasTensor, .int64, linear.biasQuantization, linear.bias)
             : try constant(biasTensor, .int32, linear.biasQuantization, linear.bias.map { Int32($0) })
+    }
+
+    /// By how much the rounding of its weights moves each output channel of an operator on average (bias correction;
+    /// Nagel et al., 2019, section 4.2). nil where the mean of the input is not known, or taps do not all see it.
+    private func shift(
+        of weights: QuantizedWeights, _ values: [Float], _ op: Operator, _ index: Int
+    ) -> [Double]? {
+        let code = original.code(graph, index).builtin
+        guard code != .transposeConv, let linear = LinearOperator(code),
+            let means = means.means(op.inputs[linear.input])
+        else { return nil }
+        let shape = original.subgraphs[graph].tensors[op.inputs[linear.weights]].shape
+        let layout = WeightLayout(shape: shape, channelDimension: linear.channelDimension)
+        let isDepthwise = code == .depthwiseConv2D
+        guard isDepthwise ? layout.channels % means.count == 0 : shape.last == means.count else { return nil }
+        let multiplier = layout.channels / means.count
+        var shift = [Double](repeating: 0, count: layout.channels)
+        for element in values.indices {
+            let channel = layout.channel(of: element)
+            let scale = weights.scales[weights.scales.count == 1 ? 0 : channel]
+            let error = Double(weights.values[element]) * Double(scale) - Double(values[element])
+            shift[channel] += error * means[isDepthwise ? channel / multiplier : element % means.count]
+        }
+        return shift
     }
 
     // MARK: versions and options

@@ -5,7 +5,9 @@ struct LinearWeights {
     let weights: QuantizedWeights
     let biasScales: [Float]
     /// Empty if the operator has no bias. int32, or int64 with int16 activations.
-    let bias: [Int64]
+    private(set) var bias: [Int64] = []
+    private let exactBias: [Double]
+    private let largestBias: Double
 
     var biasQuantization: Quantization {
         biasScales.count == 1
@@ -34,12 +36,18 @@ struct LinearWeights {
         weights = QuantizedWeights(
             values: layout.quantize(values, scales: scales), scales: scales, channelDimension: channelDimension)
         biasScales = scales.map { max($0 * input.scale, .leastNormalMagnitude) }
-        let limit: Double = input.type == .int16 ? 0x1p62 : 2_147_483_647
-        var stored: [Int64] = []
-        for (channel, value) in bias.enumerated() {
-            let steps = (Double(value) / Double(biasScales[scales.count == 1 ? 0 : channel])).rounded()
-            stored.append(Int64(min(max(steps, -limit), limit)))
+        exactBias = bias.map { Double($0) }
+        largestBias = input.type == .int16 ? 0x1p62 : 2_147_483_647
+        correct(by: [Double](repeating: 0, count: bias.count))
+    }
+
+    /// Makes the bias such that results which the weights have moved by `shift`, channel by channel, are back in place.
+    mutating func correct(by shift: [Double]) {
+        bias = []
+        for (channel, exact) in exactBias.enumerated() {
+            let step = Double(biasScales[biasScales.count == 1 ? 0 : channel])
+            let steps = ((exact - shift[channel]) / step).rounded()
+            bias.append(Int64(min(max(steps, -largestBias), largestBias)))
         }
-        self.bias = stored
     }
 }

@@ -14,6 +14,7 @@ extension Model {
 
 /// The operators that compute a linear map of input and weights, plus a bias, for each channel of the last dimension.
 struct LinearOperator {
+    let input: Int
     let weights: Int
     let bias: Int
     /// Dimension of the output channels in the weights.
@@ -21,14 +22,15 @@ struct LinearOperator {
 
     init?(_ code: BuiltinOperator) {
         switch code {
-        case .conv2D, .fullyConnected: self.init(weights: 1, bias: 2, channelDimension: 0)
-        case .depthwiseConv2D: self.init(weights: 1, bias: 2, channelDimension: 3)
-        case .transposeConv: self.init(weights: 1, bias: 3, channelDimension: 0)
+        case .conv2D, .fullyConnected: self.init(input: 0, weights: 1, bias: 2, channelDimension: 0)
+        case .depthwiseConv2D: self.init(input: 0, weights: 1, bias: 2, channelDimension: 3)
+        case .transposeConv: self.init(input: 2, weights: 1, bias: 3, channelDimension: 0)
         default: return nil
         }
     }
 
-    private init(weights: Int, bias: Int, channelDimension: Int) {
+    private init(input: Int, weights: Int, bias: Int, channelDimension: Int) {
+        self.input = input
         self.weights = weights
         self.bias = bias
         self.channelDimension = channelDimension
