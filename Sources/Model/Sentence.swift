@@ -24,15 +24,9 @@ package struct Sentence: ExpressibleByStringInterpolation, Sendable {
         @inline(never) package mutating func appendInterpolation(_ value: Float) { text += value.description }
         @inline(never) package mutating func appendInterpolation(_ value: Double) { text += value.description }
         @inline(never) package mutating func appendInterpolation(_ value: Bool) { text += value ? "true" : "false" }
-        package mutating func appendInterpolation<T: BinaryInteger>(_ value: T) { appendInterpolation(Int(truncatingIfNeeded: value)) }
-        /// "[1, 2, 3]".
-        @inline(never) package mutating func appendInterpolation(_ values: [Int]) {
-            text += "["
-            for (index, value) in values.enumerated() {
-                if index > 0 { text += ", " }
-                text += value.description
-            }
-            text += "]"
+        package mutating func appendInterpolation<T: BinaryInteger>(_ value: T) {
+            appendInterpolation(Int(truncatingIfNeeded: value))
         }
+        @inline(never) package mutating func appendInterpolation(_ values: [Int]) { text += values.listed }
     }
 }
