@@ -2,6 +2,8 @@
 
 // Packed weights of a chunk of columns stay in the second-level cache while all rows pass by.
 static const size_t chunk_size = 512 * 1024;
+// Rows are gathered anew for each chunk, so a chunk is worth a few blocks of columns, whatever their size.
+static const size_t gather_blocks = 2;
 // A unit of fewer multiply-adds than this (about 2 microseconds) is not worth waking a thread for.
 static const size_t unit_products = 128 * 1024;
 // Units per worker: enough that a late worker leaves others no long wait.
@@ -24,7 +26,7 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     const size_t blocks = ceiling(w->output_channels, c->nr), tiles = ceiling(pixels(w), c->mr);
     const size_t products = pixels(w) * w->groups * w->output_channels * c->depth;
     workers = larger(1, smaller(workers, products / unit_products));
-    size_t chunk_blocks = larger(1, smaller(blocks, chunk_size / c->block_size));
+    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks : 1, chunk_size / c->block_size));
     size_t unit_tiles = tiles;
     if (workers > 1) {
         const size_t wanted = smaller(workers * units_per_worker, products / unit_products);

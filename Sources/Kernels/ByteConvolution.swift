@@ -16,7 +16,7 @@ package final class ByteConvolution: @unchecked Sendable {
     /// `weights`: OHWI int8 or uint8 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`:
     /// [outputChannels] or nil. Input and output are both int8 if `activationsAreSigned`, otherwise both uint8.
     /// `threads`: for how many threads scratch memory is asked.
-    @export(interface) package init(
+    package init(
         _ shape: ConvolutionShape, weights: Bytes, weightsAreSigned: Bool, bias: [Int32]?,
         requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int = 4
     ) throws(Failure) {
@@ -59,7 +59,7 @@ package final class ByteConvolution: @unchecked Sendable {
     }
 
     /// `input` and `output`: NHWC bytes, int8 or uint8 as `init` was told. `scratch`: of `scratchByteCount` bytes.
-    @export(interface) package func run(
+    package func run(
         _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)

@@ -19,7 +19,7 @@ package final class ByteDepthwise: @unchecked Sendable {
     /// `weights`: int8 or uint8 [kernelHeight, kernelWidth, outputChannels]; `bias`: [outputChannels] or nil. Input and
     /// output are both int8 if `activationsAreSigned`, otherwise both uint8. `threads`: for how many threads scratch
     /// memory is asked.
-    @export(interface) package init(
+    package init(
         _ shape: ConvolutionShape, weights: Bytes, weightsAreSigned: Bool, bias: [Int32]?,
         requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int = 4
     ) throws(Failure) {
@@ -70,7 +70,7 @@ package final class ByteDepthwise: @unchecked Sendable {
     }
 
     /// `input` and `output`: NHWC bytes, int8 or uint8 as `init` was told. `scratch`: of `scratchByteCount` bytes.
-    @export(interface) package func run(
+    package func run(
         _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
         switch form {

@@ -15,7 +15,7 @@ package final class FloatConvolution: @unchecked Sendable {
 
     /// `weights`: OHWI float32 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`: float32
     /// [outputChannels] or nil. `threads`: how many threads scratch memory is asked for.
-    @export(interface) package init(
+    package init(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
         cache: PackedWeightCache, threads: Int = 4
     ) throws(Failure) {
@@ -44,7 +44,7 @@ package final class FloatConvolution: @unchecked Sendable {
     }
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
-    @export(interface) package func run(
+    package func run(
         _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)

@@ -18,7 +18,7 @@ package final class FloatDepthwise: @unchecked Sendable {
 
     /// `weights`: float32 [kernelHeight, kernelWidth, outputChannels]; `bias`: float32 [outputChannels] or nil.
     /// `threads`: for how many threads scratch memory is asked.
-    @export(interface) package init(
+    package init(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
         cache: PackedWeightCache, threads: Int = 4
     ) throws(Failure) {
@@ -50,7 +50,7 @@ package final class FloatDepthwise: @unchecked Sendable {
     }
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
-    @export(interface) package func run(
+    package func run(
         _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
         switch form {

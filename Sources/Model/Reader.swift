@@ -1,12 +1,12 @@
 extension Model {
     /// Maps a .tflite file and reads it; weights stay in the mapping.
-    @export(interface) package static func open(path: String) throws(Failure) -> Model {
+    package static func open(path: String) throws(Failure) -> Model {
         try read(Bytes(try Storage.map(path: path)), origin: path)
     }
 
     /// Reads and validates a .tflite model. Weights, custom options and appended files are views of `bytes`.
     /// `origin` names the file in messages. Throws `EO_INVALID_MODEL` or `EO_UNSUPPORTED`.
-    @export(interface) package static func read(_ bytes: Bytes, origin: String = "model") throws(Failure) -> Model {
+    package static func read(_ bytes: Bytes, origin: String = "model") throws(Failure) -> Model {
         let model = try Reader(bytes, origin: origin).model()
         try model.validate()
         return model

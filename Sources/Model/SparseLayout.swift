@@ -17,7 +17,7 @@ package struct SparseLayout: Sendable {
 
     /// Expands stored elements into the dense tensor, row-major, zeros between them. Works for every element type of
     /// whole bytes. `data` must hold `storedCount` elements.
-    @export(interface) package func densify(_ data: Bytes, type: TensorType) throws(Failure) -> Bytes {
+    package func densify(_ data: Bytes, type: TensorType) throws(Failure) -> Bytes {
         switch type.bits {
         case 8: try densify(data, of: UInt8.self)
         case 16: try densify(data, of: UInt16.self)
@@ -87,13 +87,13 @@ extension Sparsity {
         else {
             return .unsound(
                 "an order of \(rank) dimensions, then \(count - rank) of blocks, was expected,"
-                    + " found \(traversalOrder)")
+                    + " found \(traversalOrder.listed)")
         }
         guard blockMap.allSatisfy({ $0 >= 0 && $0 < rank }), Set(blockMap).count == blockMap.count else {
             return .unsound("block dimensions that belong to different dimensions were expected, found \(blockMap)")
         }
         guard let (sizes, strides) = blockedExtents(shape) else {
-            return .unsound("dense blocks that divide shape \(shape) were expected")
+            return .unsound("dense blocks that divide shape \(shape.listed) were expected")
         }
         var layout = SparseLayout(elementCount: elements)
         for (level, dimension) in traversalOrder.enumerated() {

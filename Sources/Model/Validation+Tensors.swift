@@ -21,11 +21,11 @@ extension Validator {
             throw invalid(part, "at most 64 dimensions were expected, found \(tensor.shape.count)")
         }
         for dimension in tensor.shape where dimension < 0 || dimension > Int(Int32.max) {
-            throw invalid(part, "a shape of sizes from 0 to 2^31 - 1 was expected, found \(tensor.shape)")
+            throw invalid(part, "a shape of sizes from 0 to 2^31 - 1 was expected, found \(tensor.shape.listed)")
         }
         // Sizes of 0 count as 1, so that no product of some of the sizes can overflow either.
         guard let count = elementCount(tensor.shape.map { max($0, 1) }), count <= Int.max / 32 else {
-            throw invalid(part, "the elements of shape \(tensor.shape) are more than can be counted")
+            throw invalid(part, "the elements of shape \(tensor.shape.listed) are more than can be counted")
         }
         guard let signature = tensor.shapeSignature, !signature.isEmpty else { return }
         guard signature.count == tensor.shape.count else {
@@ -58,7 +58,7 @@ extension Validator {
         guard data.count >= needed else {
             throw invalid(
                 part,
-                "\(needed) bytes were expected for \(tensor.type.name)\(tensor.shape), found \(data.count)"
+                "\(needed) bytes were expected for \(tensor.type.name)\(tensor.shape.listed), found \(data.count)"
                     + " in buffer \(tensor.buffer)")
         }
     }
@@ -98,7 +98,7 @@ extension Validator {
         let dimension = quantization.dimension
         if scales.count > 1 {
             guard dimension >= 0, dimension < tensor.shape.count else {
-                throw invalid(part, "quantized dimension \(dimension) is not in shape \(tensor.shape)")
+                throw invalid(part, "quantized dimension \(dimension) is not in shape \(tensor.shape.listed)")
             }
             guard tensor.shape[dimension] == scales.count else {
                 throw invalid(
@@ -124,16 +124,17 @@ extension Validator {
         case .custom: return
         case .blockwise(let scales, let zeroPoints, let blockSize):
             guard let last = tensor.shape.last, blockSize > 0, last % blockSize == 0 else {
-                throw invalid(part, "blocks of \(blockSize) do not divide the last dimension of shape \(tensor.shape)")
+                throw invalid(
+                    part, "blocks of \(blockSize) do not divide the last dimension of shape \(tensor.shape.listed)")
             }
             let blocks = (elementCount(tensor.shape) ?? 0) / blockSize
             try checkScales(scales, zeroPoints, blocks, subgraph, part)
         case .multiAxis(let scales, let zeroPoints, let blockSize, let dimensions):
             for dimension in dimensions where dimension < 0 || dimension >= tensor.shape.count {
-                throw invalid(part, "quantized dimension \(dimension) is not in shape \(tensor.shape)")
+                throw invalid(part, "quantized dimension \(dimension) is not in shape \(tensor.shape.listed)")
             }
             guard Set(dimensions).count == dimensions.count, blockSize >= 0 else {
-                throw invalid(part, "dimensions \(dimensions) with blocks of \(blockSize) are no quantization")
+                throw invalid(part, "dimensions \(dimensions.listed) with blocks of \(blockSize) are no quantization")
             }
             try checkScales(scales, zeroPoints, nil, subgraph, part)
         }

@@ -3,7 +3,7 @@ extension Model {
     /// the order of operators, control flow, signatures. Afterwards every index in the model may be used unchecked.
     /// What it leaves to `validateExecutable`: tensors that are read though nothing ever gives them a value.
     /// Throws `EO_INVALID_MODEL`, or `EO_UNSUPPORTED` for what only a newer schema knows.
-    @export(interface) package func validate() throws(Failure) {
+    package func validate() throws(Failure) {
         let validator = Validator(self)
         try validator.checkWhole()
         for index in subgraphs.indices {
@@ -17,7 +17,7 @@ extension Model {
     /// Beyond `validate`: each tensor that an operator or the graph's result needs has a value by then: it is an input,
     /// a constant, a variable, empty, or written by an earlier operator. Files that carry only a part of a model (for an
     /// accelerator's compiler) may fail here and still be read, edited and written.
-    @export(interface) package func validateExecutable() throws(Failure) {
+    package func validateExecutable() throws(Failure) {
         let validator = Validator(self)
         for index in subgraphs.indices { try validator.checkValues(index) }
     }

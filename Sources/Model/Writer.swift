@@ -5,17 +5,17 @@ extension Model {
     /// Validates the model and lays it out as a .tflite file, in pieces that follow one another: long weights stay the
     /// views they are. The same model gives the same bytes. Buffers lie outside the FlatBuffer if they did when it was
     /// read, or all of them if the file would be larger than a FlatBuffer can be.
-    @export(interface) package func serialize() throws(Failure) -> [Bytes] {
+    package func serialize() throws(Failure) -> [Bytes] {
         try validate()
         let inside = buffers.reduce(0) { $1.isOutside ? $0 : $0 &+ ($1.data?.count ?? 0) }
         return try Writer(self, allOutside: inside > FlatBufferBuilder.largest - (64 << 20)).pieces()
     }
 
     /// `serialize` in one block of memory.
-    @export(interface) package func serialized() throws(Failure) -> Bytes { try Bytes(joining: try serialize()) }
+    package func serialized() throws(Failure) -> Bytes { try Bytes(joining: try serialize()) }
 
     /// Writes the file under a temporary name beside `path` and renames it: all or nothing.
-    @export(interface) package func save(path: String) throws(Failure) {
+    package func save(path: String) throws(Failure) {
         let pieces = try serialize()
         let parts = unsafe pieces.map { unsafe platform_part(base: $0.baseAddress, size: $0.count) }
         let error = withExtendedLifetime(pieces) {

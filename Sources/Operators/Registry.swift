@@ -3,7 +3,7 @@ import Model
 /// All operators the library can run: one row each.
 package enum OperatorRegistry {
     /// nil: there is no such operator here.
-    @export(interface) package static func definition(_ code: OperatorCode) -> OperatorDefinition? {
+    package static func definition(_ code: OperatorCode) -> OperatorDefinition? {
         code.builtin == .custom ? custom(code.custom ?? "") : builtin(code.builtin)
     }
 

@@ -14,7 +14,7 @@ import Runtime
     private let graph = 0
 
     /// Fails if the model is quantized already, or its shapes are not known.
-    @export(interface) package init(_ model: Model, _ options: QuantizerOptions) throws(Failure) {
+    package init(_ model: Model, _ options: QuantizerOptions) throws(Failure) {
         try options.validate()
         prepared = try model.preparedForQuantization()
         self.options = options
@@ -46,7 +46,7 @@ import Runtime
 
     /// Runs one sample through the float model and notes the ranges of all float tensors. `data` has the bytes of each
     /// input, valid until the call returns. A sample that fails leaves no trace.
-    @export(interface) package func calibrate(_ data: [Bytes]) throws(Failure) {
+    package func calibrate(_ data: [Bytes]) throws(Failure) {
         guard let interpreter else { return }
         try check(data)
         let tensors = prepared.subgraphs[graph].tensors
@@ -110,7 +110,7 @@ import Runtime
     }
 
     /// The quantized model.
-    @export(interface) package func finish() throws(Failure) -> Model {
+    package func finish() throws(Failure) -> Model {
         switch options.scheme {
         case .float16: return try Float16Scheme.apply(to: prepared, options: options).compacted()
         case .dynamicRange: return try DynamicRangeScheme.apply(to: prepared, options: options).compacted()
@@ -151,7 +151,7 @@ extension Model {
             let tensor = subgraphs[0].tensors[input]
             if tensor.shape.contains(where: { $0 <= 0 }) {
                 throw .unsupported(
-                    "\(origin): input '\(tensor.name)' has shape \(tensor.shape): a model without elements cannot be"
+                    "\(origin): input '\(tensor.name)' has shape \(tensor.shape.listed): a model without elements cannot be"
                         + " calibrated. Give its input a fixed shape first")
             }
         }

@@ -37,7 +37,7 @@ import Synchronization
 
     /// Compiles a subgraph or signature. Throws `EO_UNSUPPORTED` naming every operator that cannot be run,
     /// `EO_OUT_OF_RANGE` for a signature or name that is not there.
-    @export(interface) package convenience init(_ loaded: LoadedModel, _ options: Options = Options()) throws(Failure) {
+    package convenience init(_ loaded: LoadedModel, _ options: Options = Options()) throws(Failure) {
         let entry = try EntryPoint(loaded.model, signature: options.signature)
         var builder = try GraphBuilder(loaded, subgraph: entry.subgraph)
         var graph = try builder.build(inputs: entry.inputs.map { $0.tensor }, outputs: entry.outputs.map { $0.tensor })
@@ -182,7 +182,7 @@ import Synchronization
         for (index, shape) in shapes {
             let tensor = source.tensors[execution.endpoints[try input(index)].tensor]
             guard let count = elementCount(shape), let bytes = tensor.type.byteCount(count), bytes < 1 << 46 else {
-                throw .wrongSize("input \(index), \(tensor.described), cannot have shape \(shape)")
+                throw .wrongSize("input \(index), \(tensor.described), cannot have shape \(shape.listed)")
             }
             changed[index] = shape
         }

@@ -8,7 +8,7 @@ package final class LoadedModel: Sendable {
     package let model: Model
     package let weights: PackedWeightCache
 
-    @export(interface) package init(_ model: Model) throws(Failure) {
+    package init(_ model: Model) throws(Failure) {
         self.model = model
         weights = try PackedWeightCache()
     }

@@ -101,7 +101,10 @@ def allowed(record, index, theirs, arithmetic):
 def compare(model, case, arithmetic, threads=1):
     """(agrees, sentence)."""
     if not (folder(model, case) / "case.json").exists():
-        Runner(model, case, arithmetic)
+        try:
+            Runner(model, case, arithmetic)
+        except capi.EdgeOptError as error:
+            return True, f"refused, LiteRT aborts on it: {error}"
         return True, "compiles; LiteRT aborts on it"
     record = json.loads((folder(model, case) / "case.json").read_text())
     if record.get("litert_refuses"):

@@ -37,13 +37,14 @@ SIMD void add_partial(const int rows, const struct eo_gemm_tile *t, const int8_t
             for (int j = 0; j < VECTORS; j++) sum[i][j] = pair_dot(sum[i][j], a, b[j]);
         }
     }
+    int32_t partial[rows][NR];
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) {
-        int32_t partial[NR];
+    for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int j = 0; j < VECTORS; j++) __builtin_memcpy(partial + j * LANES, &sum[i][j], sizeof(ivec));
-        for (int j = 0; j < NR; j++) totals[i][j] += (uint64_t)(int64_t)partial[j];
-    }
+        for (int j = 0; j < VECTORS; j++) __builtin_memcpy(partial[i] + j * LANES, &sum[i][j], sizeof(ivec));
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < NR; j++) totals[i][j] += (uint64_t)(int64_t)partial[i][j];
 }
 
 SIMD void strip(const int rows, const struct eo_gemm_tile *t) {
@@ -63,8 +64,8 @@ SIMD void strip(const int rows, const struct eo_gemm_tile *t) {
         for (int i = 0; i < rows; i++) {
             int16_t *output = (int16_t *)((char *)t->output + i * t->output_stride) + column;
             for (size_t j = 0; j < count; j++)
-                output[j] =
-                    (int16_t)requantize((float)(int64_t)totals[i][j], scale[j], p->minimum, p->maximum, p->output_zero_point);
+                output[j] = (int16_t)requantize((float)(int64_t)totals[i][j], scale[j], p->minimum, p->maximum,
+                                                p->output_zero_point);
         }
         block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
     }

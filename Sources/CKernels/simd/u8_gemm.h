@@ -58,23 +58,28 @@ SIMD void tile(const enum epilogue epilogue, const int rows, const int vectors, 
         }
         w += NR * 4;
     }
-    const size_t last = columns - (vectors - 1) * LANES;
+    // Through memory, so that what follows is there once and not for every sum: code size.
+    ivec total[rows][vectors];
 #pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < vectors; j++)
+            total[i][j] = acc_total(sum[i][j], epilogue == REQUANTIZE ? ivec_load(head + j * LANES) : ivec_set(0));
+    const struct eo_hybrid_row *grids = t->row_parameters;
+    const size_t last = columns - (vectors - 1) * LANES;
+#pragma clang loop unroll(disable)
     for (int i = 0; i < rows; i++) {
         char *out = output + i * t->output_stride;
 #pragma clang loop unroll(full)
         for (int j = 0; j < vectors; j++) {
             const size_t count = j + 1 < vectors ? LANES : last;
-            const ivec number = ivec_load(head + j * LANES);
-            ivec total = acc_total(sum[i][j], epilogue == REQUANTIZE ? number : ivec_set(0));
             if (epilogue == REQUANTIZE) {
-                if (row_factors) total = ivec_add(total, ivec_set(row_factors[i]));
-                requantize(t->parameters, total, scale + j * LANES, (uint8_t *)out + j * LANES, count);
+                const ivec x = row_factors ? ivec_add(total[i][j], ivec_set(row_factors[i])) : total[i][j];
+                requantize(t->parameters, x, scale + j * LANES, (uint8_t *)out + j * LANES, count);
             } else {
-                const struct eo_hybrid_row *rows_parameters = t->row_parameters;
-                total = ivec_add(total, ivec_multiply(number, ivec_set(-rows_parameters[i].zero_point)));
-                dequantize(t->parameters, total, scale + j * LANES, rows_parameters[i].scale, (float *)out + j * LANES,
-                           count);
+                const ivec zero = ivec_multiply(ivec_load(head + j * LANES), ivec_set(-grids[i].zero_point));
+                dequantize(t->parameters, ivec_add(total[i][j], zero), scale + j * LANES, grids[i].scale,
+                           (float *)out + j * LANES, count);
             }
         }
     }

@@ -27,7 +27,7 @@ struct Binary {
                 try FusedActivation(option: op.options.int(field), operator: op.name)
             } ?? .none
         guard activation.isClamp else {
-            throw op.unsupported("fused activation \(activation) is not supported")
+            throw op.unsupported("fused activation \(activation.name) is not supported")
         }
     }
 
@@ -70,7 +70,7 @@ struct Binary {
     /// Values of the quantized output that the activation lets pass.
     func outputRange() throws(Failure) -> (minimum: Int, maximum: Int) {
         guard let range = activation.integerRange(of: output) else {
-            throw op.invalid("fused activation \(activation) cannot be expressed in the scale of \(output.described)")
+            throw op.invalid("fused activation \(activation.name) cannot be expressed in the scale of \(output.described)")
         }
         return range
     }

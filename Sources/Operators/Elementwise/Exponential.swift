@@ -5,7 +5,9 @@ import Model
 enum Exp {
     static var definition: OperatorDefinition {
         .unary(.exp, maxVersion: 2, quantization: .unary) { unary throws(Failure) in
-            try unary.kernel(.exp) { x, y throws(Failure) in try unary.reference(x, y, Real.exp) }
+            try unary.kernel(.exp, library: { Real.exp($0) }) { x, y throws(Failure) in
+                try unary.reference(x, y, Real.exp)
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ enum Logistic {
             .logistic, maxVersion: 3,
             quantization: .fixedOutput(int8: (1 / 256, -128), int16: 1 / 32768)
         ) { unary throws(Failure) in
-            try unary.kernel(.logistic) { x, y throws(Failure) in
+            try unary.kernel(.logistic, library: library) { x, y throws(Failure) in
                 if unary.input.type != .int16 {
                     return { ReferenceTables.entry($0, x, y) { 1 / (1 + Real.exp(-$0)) } }
                 }
@@ -16,6 +16,11 @@ enum Logistic {
                 return reference16(LogisticScale(x.scale, exactShifts: 0...0), ReferenceTables.logistic)
             }
         }
+    }
+
+    /// Beyond 16.6 nothing of exp(-x) is left, and below -9 nothing but exp(x), in float.
+    private static func library(_ x: Float) -> Float {
+        x > 16.619047 ? 1 : (x < -9 ? Real.exp(x) : 1 / (1 + Real.exp(-x)))
     }
 
     /// Linear interpolation in the table, 9 bits of fraction, in Q0.16 with 9 more bits.
@@ -39,7 +44,7 @@ enum Tanh {
             .tanh, maxVersion: 3,
             quantization: .fixedOutput(int8: (1 / 128, 0), int16: 1 / 32768)
         ) { unary throws(Failure) in
-            try unary.kernel(.tanh) { x, y throws(Failure) in
+            try unary.kernel(.tanh, library: { Real.tanh($0) }) { x, y throws(Failure) in
                 if unary.input.type != .int16 { return { ReferenceTables.entry($0, x, y, Real.tanh) } }
                 try unary.op.requireFraction(x, y)
                 return reference16(LogisticScale(x.scale, exactShifts: 0...1), ReferenceTables.logistic)

@@ -43,6 +43,17 @@ struct Unary {
         }
     }
 
+    /// The same, where the reference arithmetic takes the function of the C library for float32.
+    func kernel(
+        _ function: UnaryFunction, library: @escaping (Float) -> Float,
+        reference: @escaping (Affine, Affine) throws(Failure) -> Reference
+    ) throws(Failure) -> Kernel {
+        guard op.arithmetic == .reference, input.type == .float32 else {
+            return try kernel(function, reference: reference)
+        }
+        return Self.map(library)
+    }
+
     private func quantized<T: QuantizedInteger>(
         _ type: T.Type, _ function: UnaryFunction, _ reference: ((Affine, Affine) throws(Failure) -> Reference)?
     ) throws(Failure) -> Kernel {

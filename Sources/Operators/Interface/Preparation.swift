@@ -55,8 +55,8 @@ package final class Preparation {
     }
 
     /// A failure that begins with the operator's name.
-    package func invalid(_ message: String) -> Failure { .invalidModel("\(name): \(message)") }
-    package func unsupported(_ message: String) -> Failure { .unsupported("\(name): \(message)") }
+    package func invalid(_ message: Sentence) -> Failure { .invalidModel("\(name): \(message)") }
+    package func unsupported(_ message: Sentence) -> Failure { .unsupported("\(name): \(message)") }
     /// For the end of a switch over types.
     package func unsupportedTypes() -> Failure {
         let types = inputs.map { $0?.type.name ?? "none" }.joined(separator: ", ")

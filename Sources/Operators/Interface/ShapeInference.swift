@@ -39,8 +39,8 @@ package struct ShapeInference {
     package func integers(_ index: Int) throws(Failure) -> [Int]? { try input(index).integers }
 
     /// A failure that begins with the operator's name.
-    package func invalid(_ message: String) -> Failure { .invalidModel("\(name): \(message)") }
-    package func unsupported(_ message: String) -> Failure { .unsupported("\(name): \(message)") }
+    package func invalid(_ message: Sentence) -> Failure { .invalidModel("\(name): \(message)") }
+    package func unsupported(_ message: Sentence) -> Failure { .unsupported("\(name): \(message)") }
 }
 
 /// The shape two shapes broadcast to (NumPy rules), or nil.

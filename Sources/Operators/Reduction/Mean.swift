@@ -2,11 +2,15 @@ import Kernels
 import Model
 
 /// MEAN and SUM over axes. Quantized: an exact sum of stored values, less the zero points, scaled once. The reference
-/// scale of a mean has the count in its fixed-point multiplier.
+/// scale of a mean has the count in its fixed-point multiplier. Float sums of the reference arithmetic go through the
+/// elements in their order.
 enum Sums {
     static var mean: OperatorDefinition {
         .reduction(.mean, maxVersion: 3, quantization: .unary) { reducer throws(Failure) in
             switch reducer.input.type {
+            case .float32 where reducer.op.arithmetic == .reference:
+                let count = Float(reducer.shape.factor)
+                return reducer.fold(from: 0 as Float, { $0 + $1 }) { $0 / count }
             case .float32:
                 let shape = reducer.shape
                 return { io in
@@ -23,6 +27,7 @@ enum Sums {
     static var sum: OperatorDefinition {
         .reduction(.sum, maxVersion: 2, quantization: .unary.int8Only) { reducer throws(Failure) in
             switch reducer.input.type {
+            case .float32 where reducer.op.arithmetic == .reference: return reducer.fold(0 as Float) { $0 + $1 }
             case .float32:
                 let shape = reducer.shape
                 return { io in

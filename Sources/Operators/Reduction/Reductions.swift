@@ -110,7 +110,7 @@ enum CumulativeSum {
                 throw op.unsupported("the axis must be known when the model is compiled")
             }
             guard axes.count == 1, let axis = Reducer.axes(axes, rank: input.rank)?.first else {
-                throw op.invalid("axis \(axes) does not fit \(input.described)")
+                throw op.invalid("axis \(axes.listed) does not fit \(input.described)")
             }
             switch input.type {
             case .float32: return kernel(op, input, axis, 0 as Float) { $0 + $1 }

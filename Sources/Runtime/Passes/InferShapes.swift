@@ -50,7 +50,8 @@ extension Compiler {
             guard let count = elementCount(shape), (type.byteCount(count) ?? 0) < 1 << 46,
                 count < 1 << 46
             else {
-                throw .unsupported("\(node.name): output '\(graph.tensors[output].name)' would have shape \(shape)")
+                let name = graph.tensors[output].name
+                throw .unsupported("\(node.name): output '\(name)' would have shape \(shape.listed)")
             }
             graph.tensors[output].shape = shape
             graph.hasShape[output] = true

@@ -240,7 +240,8 @@ class _Metadata(MutableMapping[str, bytes]):
 
     def __setitem__(self, name: str, value: bytes) -> None:
         if not value:
-            raise ArgumentError(f"metadata entry {name!r} would be empty; use del to remove it", Status.INVALID_ARGUMENT)
+            sentence = f"metadata entry {name!r} would be empty; use del to remove it"
+            raise ArgumentError(sentence, Status.INVALID_ARGUMENT)
         self._model._edit(lib.eo_model_set_metadata, encoded(name), bytes(value), len(value))
 
     def __delitem__(self, name: str) -> None:
