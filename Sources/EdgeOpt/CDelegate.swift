@@ -81,7 +81,7 @@ import Runtime
         let count = reason.count
         let status = unsafe reason.withUnsafeMutableBufferPointer { unsafe body(&part, $0.baseAddress, count) }
         guard status == EO_OK else {
-            throw Failure(EO_DELEGATE_ERROR, sentence(reason, "prepare gave status \(status.rawValue)"))
+            throw Failure(EO_DELEGATE_ERROR, Sentence(sentence(reason, "prepare gave status \(status.rawValue)")))
         }
     }
 

@@ -32,7 +32,7 @@ extension ConvolutionShape {
         }
     }
 
-    private var described: String {
+    private var described: Sentence {
         "\(batch)x\(inputHeight)x\(inputWidth)x\(inputChannels) -> "
             + "\(batch)x\(outputHeight)x\(outputWidth)x\(outputChannels), kernel \(kernelHeight)x\(kernelWidth), "
             + "stride \(strideHeight)x\(strideWidth), dilation \(dilationHeight)x\(dilationWidth), \(groups) groups"

@@ -18,7 +18,7 @@ final class FlatBuffer {
         bytesLeft = min(4 * min(bytes.count, 1 << 40), 1 << 28) + 65536
     }
 
-    func failure(_ problem: String) -> Failure { .invalidModel("\(origin): \(part.text): \(problem)") }
+    func failure(_ problem: Sentence) -> Failure { .invalidModel("\(origin): \(part.text): \(problem)") }
 
     /// The root table; the bytes 4 to 7 must be `identifier`.
     func root(identifier: String) throws(Failure) -> Table {

@@ -10,7 +10,7 @@ enum Part {
     case signature(Int)
     case externalBuffer(Int)
 
-    var text: String {
+    var text: Sentence {
         switch self {
         case .whole: "model"
         case .operatorCode(let index): "operator code \(index)"

@@ -68,7 +68,7 @@ extension Sparsity {
     package enum LayoutResult {
         case sound(SparseLayout)
         /// What was expected and what was found.
-        case unsound(String)
+        case unsound(Sentence)
     }
 
     /// Checks the description against the dense shape. A sound layout never leads outside either tensor.
@@ -128,7 +128,7 @@ extension SparseLayout {
     fileprivate init(elementCount: Int) { self.elementCount = elementCount }
 
     /// Adds the next level; says what is wrong with it.
-    fileprivate mutating func append(_ dimension: Sparsity.Dimension, size: Int, stride: Int) -> String? {
+    fileprivate mutating func append(_ dimension: Sparsity.Dimension, size: Int, stride: Int) -> Sentence? {
         switch dimension {
         case .dense(let found):
             guard found == size else { return "a dense size of \(size) was expected, found \(found)" }

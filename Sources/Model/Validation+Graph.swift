@@ -78,7 +78,7 @@ extension Validator {
         }
     }
 
-    func name(_ index: Int, _ tensors: [Tensor]) -> String { "tensor \(index) \"\(tensors[index].name)\"" }
+    func name(_ index: Int, _ tensors: [Tensor]) -> Sentence { "tensor \(index) \"\(tensors[index].name)\"" }
 
     private func checkOptions(_ options: Options, of code: OperatorCode, _ part: Part) throws(Failure) {
         guard options.table != .none else { return }

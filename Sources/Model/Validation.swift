@@ -38,7 +38,7 @@ final class Validator {
 
     init(_ model: Model) { self.model = model }
 
-    func invalid(_ part: Part, _ problem: String) -> Failure {
+    func invalid(_ part: Part, _ problem: Sentence) -> Failure {
         .invalidModel("\(model.origin): \(model.describe(part)): \(problem)")
     }
 
@@ -115,7 +115,7 @@ final class Validator {
 
 extension Model {
     /// "subgraph 0, tensor 5 "conv/weights"": the part with its name.
-    func describe(_ part: Part) -> String {
+    func describe(_ part: Part) -> Sentence {
         let name: String? =
             switch part {
             case .tensor(let subgraph, let index): subgraphs[subgraph].tensors[index].name
