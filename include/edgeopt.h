@@ -139,15 +139,15 @@ typedef struct eo_tensor {
     const int32_t *shape;           // rank numbers
     const int32_t *shape_signature; // rank numbers, -1 where the size may change; NULL if the model has none
     bool is_variable;
-    bool is_sparse;                 // the data is in the sparse encoding of the model format
-    int32_t quantization_count;     // 0: not quantized; 1: per tensor; else per channel
-    const float *scales;            // quantization_count numbers; real = scale * (stored - zero_point)
-    const int64_t *zero_points;     // quantization_count numbers
-    int32_t quantized_dimension;    // which dimension the channels are
-    int32_t block_size;             // blockwise quantization: elements per scale along the last dimension; else 0
-    size_t size;                    // bytes of the data; 0 if not known yet
-    void *data;                     // constants of a model (never write to them), or live memory of an interpreter;
-                                    // NULL if there is none at this time
+    bool is_sparse;              // the data is in the sparse encoding of the model format
+    int32_t quantization_count;  // 0: not quantized; 1: per tensor; else per channel
+    const float *scales;         // quantization_count numbers; real = scale * (stored - zero_point)
+    const int64_t *zero_points;  // quantization_count numbers
+    int32_t quantized_dimension; // which dimension the channels are
+    int32_t block_size;          // blockwise quantization: elements per scale along the last dimension; else 0
+    size_t size;                 // bytes of the data; 0 if not known yet
+    void *data;                  // constants of a model (never write to them), or live memory of an interpreter;
+                                 // NULL if there is none at this time
 } eo_tensor;
 
 // An operator of a model. All pointers are borrowed from the model.
@@ -248,20 +248,20 @@ typedef struct eo_delegate eo_delegate; // see "delegates"
 
 typedef struct eo_interpreter_options {
     size_t struct_size;
-    int32_t num_threads;       // 1: no thread is ever created; 0: one per core. Default 1
+    int32_t num_threads; // 1: no thread is ever created; 0: one per core. Default 1
     eo_arithmetic arithmetic;
-    const char *signature;     // run this signature; NULL: the main subgraph
-    const char *const *keep;   // names of intermediate tensors that stay readable after invoke
+    const char *signature;   // run this signature; NULL: the main subgraph
+    const char *const *keep; // names of intermediate tensors that stay readable after invoke
     int32_t keep_count;
-    bool keep_all;             // all of them
-    bool profile;              // time every operator
+    bool keep_all;                       // all of them
+    bool profile;                        // time every operator
     const eo_delegate *const *delegates; // tried in this order; each must live as long as the interpreter
     int32_t delegate_count;
     eo_log log;
     void *log_user;
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
-    {sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0}
+    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0 }
 
 // Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
 // all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.
@@ -293,9 +293,9 @@ EO_API int32_t eo_interpreter_tensor_count(const eo_interpreter *interpreter);
 EO_API eo_status eo_interpreter_tensor(eo_interpreter *interpreter, int32_t index, eo_tensor *tensor);
 
 // Gives input `input` another shape and compiles again: every shape is taken that the operators can compute with, also
-// where the model has no -1 in shape_signature. Variables start anew; bindings whose size no longer fits are dropped. On
-// failure the interpreter stays as it was. EO_WRONG_SIZE (a negative dimension, a size no memory has), EO_INVALID_MODEL,
-// EO_UNSUPPORTED (an operator cannot compute with it; the sentence names it).
+// where the model has no -1 in shape_signature. Variables start anew; bindings whose size no longer fits are dropped.
+// On failure the interpreter stays as it was. EO_WRONG_SIZE (a negative dimension, a size no memory has),
+// EO_INVALID_MODEL, EO_UNSUPPORTED (an operator cannot compute with it; the sentence names it).
 EO_API eo_status eo_interpreter_resize_input(eo_interpreter *interpreter, int32_t input, const int32_t *shape,
                                              int32_t rank);
 // The same for all inputs at once: shapes follow one another in `shapes`, ranks[i] numbers each.
@@ -359,21 +359,21 @@ EO_API void eo_interpreter_set_profile(eo_interpreter *interpreter, bool profile
 typedef enum eo_buffer_kind { EO_BUFFER_HOST = 0, EO_BUFFER_DELEGATE = 1 } eo_buffer_kind;
 typedef struct eo_buffer {
     eo_buffer_kind kind;
-    void *data;    // EO_BUFFER_HOST: the bytes
+    void *data; // EO_BUFFER_HOST: the bytes
     size_t size;
-    void *handle;  // EO_BUFFER_DELEGATE: what the delegate's own allocate_buffer returned
+    void *handle; // EO_BUFFER_DELEGATE: what the delegate's own allocate_buffer returned
 } eo_buffer;
 
 // The maximal connected part of a graph that a delegate takes. Borrowed until the delegate's call returns.
 typedef struct eo_partition {
     size_t struct_size;
-    const eo_model *model;       // look up tensors and operators here
+    const eo_model *model; // look up tensors and operators here
     int32_t subgraph;
     int32_t operator_count;
-    const int32_t *operators;    // indices in the subgraph, in execution order
+    const int32_t *operators; // indices in the subgraph, in execution order
     int32_t input_count;
-    const eo_tensor *inputs;     // what is read from outside, each once, with present shapes; constants, also those
-                                 // computed at compile, are among them and have data
+    const eo_tensor *inputs; // what is read from outside, each once, with present shapes; constants, also those
+                             // computed at compile, are among them and have data
     int32_t output_count;
     const eo_tensor *outputs;
     int32_t num_threads;
@@ -381,12 +381,13 @@ typedef struct eo_partition {
 
 // A delegate: somebody else who runs parts of a graph. It is asked about every operator that is left after constants
 // are folded, whatever its types (float16, int8, ...), and the operators it takes are joined to maximal partitions that
-// no path leaves and enters again. The library never calls one delegate from two threads at once for the same interpreter. Every call may fail; then the CPU runs the partition, and the report says so.
+// no path leaves and enters again. The library never calls one delegate from two threads at once for the same
+// interpreter. Every call may fail; then the CPU runs the partition, and the report says so.
 struct eo_delegate {
     size_t struct_size;
     uint32_t abi; // EO_DELEGATE_ABI
     const char *name;
-    void *user;   // given to every call
+    void *user; // given to every call
 
     // May this operator be run by the delegate? If not, a short reason goes into `reason` (`reason_size` bytes).
     // Shapes in `inputs` and `outputs` are those compiled for.
@@ -406,8 +407,8 @@ struct eo_delegate {
     eo_status (*resize)(void *user, void *kernel, const eo_partition *partition, char *reason, size_t reason_size);
     // Blocks until the last invoke of this kernel is done and says how it went.
     eo_status (*wait)(void *user, void *kernel);
-    // Memory of the delegate's own for a tensor that only it touches; and its release. This version of the library hands
-    // out host memory only and does not call them.
+    // Memory of the delegate's own for a tensor that only it touches; and its release. This version of the library
+    // hands out host memory only and does not call them.
     eo_status (*allocate_buffer)(void *user, const eo_tensor *tensor, eo_buffer *buffer);
     void (*release_buffer)(void *user, eo_buffer *buffer);
 };
@@ -429,20 +430,22 @@ typedef enum eo_calibration {
 typedef struct eo_quantizer_options {
     size_t struct_size;
     eo_scheme scheme;
-    bool per_tensor_weights;      // one scale for a weight tensor; default: one for each output channel
-    eo_type input_type;           // EO_FLOAT32 (default), or with the integer schemes EO_INT8, EO_UINT8 (INT8) or
-    eo_type output_type;          // EO_INT16 (INT16X8)
+    bool per_tensor_weights; // one scale for a weight tensor; default: one for each output channel
+    eo_type input_type;      // EO_FLOAT32 (default), or with the integer schemes EO_INT8, EO_UINT8 (INT8) or
+    eo_type output_type;     // EO_INT16 (INT16X8)
     eo_calibration calibration;
-    float moving_average;         // share of the old range kept; default 0.9
-    int32_t min_weight_elements;  // dynamic range: smaller weights stay float32; float16: those below an eighth of it,
-                                  // where the operator that converts them would be larger. Default 1024
-    int32_t num_threads;          // for the calibration runs; as for interpreters. Default 1
+    float moving_average;        // share of the old range kept; default 0.9
+    int32_t min_weight_elements; // dynamic range: smaller weights stay float32; float16: those below an eighth of it,
+                                 // where the operator that converts them would be larger. Default 1024
+    int32_t num_threads;         // for the calibration runs; as for interpreters. Default 1
     eo_log log;
     void *log_user;
 } eo_quantizer_options;
 #define EO_QUANTIZER_OPTIONS_INIT                                                                                      \
-    {sizeof(eo_quantizer_options), EO_SCHEME_INT8, false, EO_FLOAT32, EO_FLOAT32, EO_CALIBRATION_MIN_MAX, 0.9f, 1024, \
-     1, 0, 0}
+    {                                                                                                                  \
+        sizeof(eo_quantizer_options), EO_SCHEME_INT8, false, EO_FLOAT32, EO_FLOAT32, EO_CALIBRATION_MIN_MAX, 0.9f,     \
+            1024, 1, 0, 0                                                                                              \
+    }
 
 // Begins the quantization of a float32 model. Caller owns *quantizer: eo_quantizer_destroy. Any thread.
 // EO_INVALID_MODEL (already quantized), EO_UNSUPPORTED, EO_INVALID_ARGUMENT.

@@ -8,9 +8,11 @@
 const char *platform_version(void) { return VERSION_TEXT(EO_VERSION_MAJOR, EO_VERSION_MINOR, EO_VERSION_PATCH); }
 
 #define STATUS_NAME(name, number, message)                                                                             \
-    case name: return #name;
+    case name:                                                                                                         \
+        return #name;
 #define STATUS_MESSAGE(name, number, message)                                                                          \
-    case name: return message;
+    case name:                                                                                                         \
+        return message;
 
 const char *platform_status_name(uint32_t status) {
     switch ((eo_status)status) { EO_STATUS_MAP(STATUS_NAME) }

@@ -70,7 +70,8 @@ struct Binary {
     /// Values of the quantized output that the activation lets pass.
     func outputRange() throws(Failure) -> (minimum: Int, maximum: Int) {
         guard let range = activation.integerRange(of: output) else {
-            throw op.invalid("fused activation \(activation.name) cannot be expressed in the scale of \(output.described)")
+            throw op.invalid(
+                "fused activation \(activation.name) cannot be expressed in the scale of \(output.described)")
         }
         return range
     }
