@@ -6,7 +6,7 @@
 Every measurement is a fresh process with one model and one runtime; the runtimes take turns, `--repeats` times. The
 table has the median over repeats of the per-process median of invoke (input already in place), the ratio LiteRT /
 EdgeOpt (above 1: EdgeOpt is faster) with its worst and best repeat, the time to load and compile, and the peak
-memory above what the bare process has. It also says how much the processors did for others meanwhile.
+memory above what the process had before the model. It also says how much the processors did for others meanwhile.
 """
 
 import argparse
@@ -25,14 +25,12 @@ import numpy as np
 RUNTIMES = ("edgeopt", "litert")
 
 
-def interpreter(runtime: str, model: str, threads: int):
+def interpreter_class(runtime: str):
     if runtime == "edgeopt":
-        import edgeopt
-
-        return edgeopt.Interpreter(model_path=model, num_threads=threads)
-    from ai_edge_litert.interpreter import Interpreter
-
-    return Interpreter(model_path=model, num_threads=threads)
+        from edgeopt import Interpreter
+    else:
+        from ai_edge_litert.interpreter import Interpreter
+    return Interpreter
 
 
 def random_input(detail, rng):
@@ -47,9 +45,10 @@ def random_input(detail, rng):
 
 def measure(runtime: str, model: str, threads: int, seconds: float) -> dict:
     """One measurement, in this process."""
+    Interpreter = interpreter_class(runtime)
     bare = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    it = interpreter(runtime, model, threads)
+    it = Interpreter(model_path=model, num_threads=threads)
     it.allocate_tensors()
     compile_seconds = time.perf_counter() - start
     rng = np.random.default_rng(1)
