@@ -65,23 +65,6 @@ package struct Options: Equatable, Sendable {
 }
 
 /// Raw values are the schema's.
-package enum FusedActivation: Int, Sendable {
-    case none = 0, relu, reluN1To1, relu6, tanh, signBit
-
-    /// As .tflite tools print it.
-    package var name: String {
-        switch self {
-        case .none: "NONE"
-        case .relu: "RELU"
-        case .reluN1To1: "RELU_N1_TO_1"
-        case .relu6: "RELU6"
-        case .tanh: "TANH"
-        case .signBit: "SIGN_BIT"
-        }
-    }
-}
-
-/// Raw values are the schema's.
 package enum Padding: Int, Sendable {
     case same = 0, valid
 }

@@ -10,7 +10,7 @@ extension Compiler {
         var isGone = [Bool](repeating: false, count: items.count)
         for index in items.indices where items[index].delegate == nil {
             let node = items[index].nodes[0]
-            if let activation = FusedActivation.of(node), node.inputs.count == 1, producer[node.inputs[0]] >= 0 {
+            if let activation = FusedActivation(node.definition.code), node.inputs.count == 1, producer[node.inputs[0]] >= 0 {
                 let first = producer[node.inputs[0]]
                 let result = node.inputs[0]
                 if counts[result] == 1,
@@ -21,7 +21,7 @@ extension Compiler {
                     continue
                 }
             }
-            if FusedActivation.field(of: node) != nil { producer[node.outputs[0]] = index }
+            if activationField(node) != nil { producer[node.outputs[0]] = index }
         }
         items = items.indices.filter { !isGone[$0] }.map { items[$0] }
     }
@@ -32,7 +32,7 @@ extension Compiler {
     ) -> Bool {
         let from = graph.tensors[before]
         let to = graph.tensors[after]
-        guard let field = FusedActivation.field(of: node), node.options.int(field) == 0, from.type == to.type,
+        guard let field = activationField(node), node.options.int(field) == 0, from.type == to.type,
             from.shape == to.shape
         else { return false }
         switch from.type {
@@ -51,28 +51,10 @@ extension Compiler {
     }
 }
 
-/// Values of the schema's ActivationFunctionType that clamp.
-enum FusedActivation: Int {
-    case relu = 1
-    case reluN1To1 = 2
-    case relu6 = 3
-
-    static func of(_ node: Node) -> FusedActivation? {
-        switch node.definition.code {
-        case .relu: .relu
-        case .reluN1To1: .reluN1To1
-        case .relu6: .relu6
-        default: nil
-        }
-    }
-
-    /// Which field of a node's options is its fused activation; nil if it has none.
-    static func field(of node: Node) -> Int? {
-        switch node.definition.code {
-        case .conv2D: 3
-        case .depthwiseConv2D: 4
-        case .fullyConnected, .add: 0
-        default: nil
-        }
+/// Which field of a node's options takes an activation without a change of bits; nil if none does.
+private func activationField(_ node: Node) -> Int? {
+    switch node.definition.code {
+    case .conv2D, .depthwiseConv2D, .fullyConnected, .add: FusedActivation.place(in: node.definition.code)?.field
+    default: nil
     }
 }
