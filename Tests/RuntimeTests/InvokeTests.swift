@@ -1,7 +1,7 @@
 import CEdgeOpt
+import Foundation
 import Kernels
 import Model
-import Synchronization
 import Testing
 
 @testable import Runtime
@@ -26,20 +26,26 @@ struct InvokeTests {
         try interpreter.invoke()
     }
 
-    @Test func cancellingFromAnotherThreadStopsARunningInvoke() async throws {
-        let interpreter = Shared(try chain(4000, elements: 20_000).interpreter())
-        let started = Started()
-        async let outcome = Task.detached { () -> eo_status in
-            started.flag.store(true, ordering: .releasing)
-            do throws(Failure) { try interpreter.value.invoke() } catch { return error.status }
-            return EO_OK
-        }.value
-        while !started.flag.load(ordering: .acquiring) { await Task.yield() }
-        interpreter.value.cancel()
-        #expect(await outcome == EO_CANCELLED)
+    @Test func cancellingFromAnotherThreadStopsARunningInvoke() throws {
+        let interpreter = Shared(try chain(50, elements: 4).interpreter())
+        var steps = 0
+        do {
+            // The first step does not end before the other thread has cancelled.
+            try interpreter.value.invoke { _, _ in
+                steps += 1
+                guard steps == 1 else { return }
+                let done = DispatchSemaphore(value: 0)
+                Thread.detachNewThread {
+                    interpreter.value.cancel()
+                    done.signal()
+                }
+                done.wait()
+            }
+            Issue.record("was not cancelled")
+        } catch { #expect(error.status == EO_CANCELLED) }
+        #expect(steps == 1)
     }
 
-    final class Started: Sendable { let flag = Atomic<Bool>(false) }
     struct Shared: @unchecked Sendable {
         let value: Interpreter
         init(_ value: Interpreter) { self.value = value }
