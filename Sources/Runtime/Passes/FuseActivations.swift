@@ -10,7 +10,9 @@ extension Compiler {
         var isGone = [Bool](repeating: false, count: items.count)
         for index in items.indices where items[index].delegate == nil {
             let node = items[index].nodes[0]
-            if let activation = FusedActivation(node.definition.code), node.inputs.count == 1, producer[node.inputs[0]] >= 0 {
+            if let activation = FusedActivation(node.definition.code), node.inputs.count == 1,
+                producer[node.inputs[0]] >= 0
+            {
                 let first = producer[node.inputs[0]]
                 let result = node.inputs[0]
                 if counts[result] == 1,
