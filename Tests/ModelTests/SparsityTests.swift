@@ -109,7 +109,7 @@ struct SparseEncoder {
                 Issue.record("\(text) was accepted")
                 return
             }
-            #expect(problem.contains(text))
+            #expect(problem.text.contains(text))
         }
         func compressed(_ segments: [Int], _ indices: [Int]) -> Sparsity.Dimension {
             .compressed(segments: segments, indices: indices, segmentWidth: .int32, indexWidth: .int32)
