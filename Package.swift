@@ -8,7 +8,10 @@ let embedded = Context.environment["EDGEOPT_EMBEDDED"] == "1"
 
 let buildKind: [SwiftSetting] =
     embedded
-    ? [.enableExperimentalFeature("Embedded"), .unsafeFlags(["-wmo", "-Osize", "-Xfrontend", "-function-sections"])]
+    ? [
+        .enableExperimentalFeature("Embedded"),
+        .unsafeFlags(["-wmo", "-Osize", "-enforce-exclusivity=unchecked", "-Xfrontend", "-function-sections"]),
+    ]
     : [.treatWarning("EmbeddedRestrictions", as: .error)]
 
 // In Embedded Swift a module also emits what it uses of the modules it imports. All rooms but the last leave that to
@@ -22,6 +25,9 @@ let fenced: [SwiftSetting] =
     + buildKind
 // Kernels is the room where raw pointers live.
 let unfenced: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")] + buildKind
+
+// Nothing is thrown through C, and Embedded Swift has no unwind tables either.
+let plain: [CSetting] = embedded ? [.unsafeFlags(["-fno-asynchronous-unwind-tables"])] : []
 
 // swift-testing expands to code that Embedded Swift could not have.
 let tests: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
@@ -41,8 +47,8 @@ if embedded {
 
 var targets: [Target] = [
     .systemLibrary(name: "CEdgeOpt", path: "include"),
-    .target(name: "CPlatform"),
-    .target(name: "CKernels"),
+    .target(name: "CPlatform", cSettings: plain),
+    .target(name: "CKernels", cSettings: plain),
     .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced + deferred),
     .target(
         name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"],

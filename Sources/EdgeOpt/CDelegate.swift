@@ -64,6 +64,18 @@ import Runtime
         _ body: (UnsafePointer<eo_partition>, UnsafeMutablePointer<CChar>?, Int) -> eo_status
     ) throws(Failure) {
         let memory = CMemory()
+        var part = unsafe describe(partition, memory)
+        var reason = [CChar](repeating: 0, count: Self.reasonSize)
+        let count = reason.count
+        let status = unsafe reason.withUnsafeMutableBufferPointer { unsafe body(&part, $0.baseAddress, count) }
+        guard status == EO_OK else {
+            throw Failure(
+                EO_DELEGATE_ERROR, Sentence(sentence(reason, "prepare gave status " + status.rawValue.description)))
+        }
+    }
+
+    @inline(never)
+    private func describe(_ partition: DelegatePartition, _ memory: CMemory) -> eo_partition {
         let inputs = unsafe partition.inputs.map { unsafe describe($0, memory) }
         let outputs = unsafe partition.outputs.map { unsafe describe($0, memory) }
         var part = unsafe eo_partition()
@@ -77,12 +89,7 @@ import Runtime
         unsafe part.output_count = Int32(count: outputs.count)
         unsafe part.outputs = memory.array(outputs)
         unsafe part.num_threads = Int32(count: partition.threadCount)
-        var reason = [CChar](repeating: 0, count: Self.reasonSize)
-        let count = reason.count
-        let status = unsafe reason.withUnsafeMutableBufferPointer { unsafe body(&part, $0.baseAddress, count) }
-        guard status == EO_OK else {
-            throw Failure(EO_DELEGATE_ERROR, Sentence(sentence(reason, "prepare gave status \(status.rawValue)")))
-        }
+        return unsafe part
     }
 
     private func describe(_ tensor: DelegateTensor, _ memory: CMemory) -> eo_tensor {

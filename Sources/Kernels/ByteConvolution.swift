@@ -37,7 +37,7 @@ package final class ByteConvolution: @unchecked Sendable {
                 padding: zero.padding, flip: zero.activationFlip),
             slots: threads)
         let groupSize = plan.context.group_size
-        let form =
+        let form: Sentence =
             "u8_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(zero.form) \(digest(bias)) \(digest(scales))"
         packed = try cache.packed(weights, form: form) { () throws(Failure) in
             try allocatePacked(groupSize * shape.groups) { base in
@@ -117,7 +117,7 @@ struct ByteZeroPoints {
     }
 
     /// All that packing depends on.
-    var form: String { "\(activationFlip) \(weightFlip) \(input) \(weight)" }
+    var form: Sentence { "\(activationFlip) \(weightFlip) \(input) \(weight)" }
 }
 
 extension Requantization {

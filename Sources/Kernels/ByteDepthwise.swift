@@ -46,7 +46,7 @@ package final class ByteDepthwise: @unchecked Sendable {
         }
         let bias = try expect(bias, count: channels)
         let kernel = eo_u8_depthwise_best()
-        let name = "u8_depthwise \(kernel.pointee.mr)x\(kernel.pointee.nr) \(taps)x\(channels)"
+        let name: Sentence = "u8_depthwise \(kernel.pointee.mr)x\(kernel.pointee.nr) \(taps)x\(channels)"
         let packed = try cache.packed(
             weights, form: "\(name) \(zero.form) \(digest(bias)) \(digest(scales))"
         ) { () throws(Failure) in

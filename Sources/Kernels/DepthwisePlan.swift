@@ -74,7 +74,7 @@ extension ConvolutionShape {
     /// Weights [taps][outputChannels] of DEPTHWISE_CONV_2D in the order of CONV_2D, [outputChannels][taps].
     func channelMajor(_ weights: Bytes, elementSize: Int, cache: PackedWeightCache) throws(Failure) -> Bytes {
         let (rows, columns) = (taps, outputChannels)
-        let form = "transposed \(elementSize) \(rows)x\(columns)"
+        let form: Sentence = "transposed \(elementSize) \(rows)x\(columns)"
         let transposed = try cache.packed(weights, form: form) { () throws(Failure) in
             try allocatePacked(rows * columns * elementSize) { to in
                 for row in 0..<rows {

@@ -29,7 +29,7 @@ package final class FloatConvolution: @unchecked Sendable {
             blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1), rows: .init(inputSize: 4, outputSize: 4),
             slots: threads)
         let groupSize = plan.context.group_size
-        let form = "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
+        let form: Sentence = "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
         packed = try cache.packed(weights, form: form) { () throws(Failure) in
             try allocatePacked(groupSize * shape.groups) { base in
                 for group in 0..<shape.groups {

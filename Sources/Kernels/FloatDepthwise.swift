@@ -37,7 +37,7 @@ package final class FloatDepthwise: @unchecked Sendable {
         }
         let kernel = eo_f32_depthwise_best().pointee
         let (taps, channels) = (shape.taps, shape.outputChannels)
-        let form = "f32_depthwise \(taps)x\(channels) \(digest(bias))"
+        let form: Sentence = "f32_depthwise \(taps)x\(channels) \(digest(bias))"
         let packed = try cache.packed(weights, form: form) { () throws(Failure) in
             try allocatePacked(eo_f32_depthwise_packed_size(taps, channels)) {
                 eo_f32_depthwise_pack(taps, channels, weights.baseAddress, bias?.baseAddress, $0)

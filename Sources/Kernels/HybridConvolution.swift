@@ -47,7 +47,7 @@ package final class HybridConvolution: @unchecked Sendable {
             copies: isPixel ? 1 : Int(kernel.mr), asymmetric: asymmetric)
         scratchByteCount = quantizer.byteCount + plan.scratchByteCount
         let groupSize = plan.context.group_size
-        let form =
+        let form: Sentence =
             "hybrid_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
         packed = try cache.packed(weights, form: form) { () throws(Failure) in
             try allocatePacked(groupSize * shape.groups) { base in

@@ -26,7 +26,7 @@ package final class HybridDepthwise: @unchecked Sendable {
         let (taps, channels) = (shape.taps, shape.outputChannels)
         try expect(weights, "weights", count: taps * channels, size: 1)
         let scales = try eachChannel(weightScales, channels)
-        let form = "hybrid_depthwise \(taps)x\(channels) \(digest(scales))"
+        let form: Sentence = "hybrid_depthwise \(taps)x\(channels) \(digest(scales))"
         let floats = try cache.packed(weights, form: form) { () throws(Failure) in
             try allocatePacked(taps * channels * 4) { to in
                 let from = weights.baseAddress.assumingMemoryBound(to: Int8.self)

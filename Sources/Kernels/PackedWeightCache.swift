@@ -11,10 +11,10 @@ package final class PackedWeightCache: @unchecked Sendable {
         let form: String
 
         /// `form` names everything the packing depends on: kernel, shape, folded constants.
-        package init(_ weights: Bytes, form: String) {
+        package init(_ weights: Bytes, form: Sentence) {
             address = UInt(bitPattern: weights.baseAddress)
             count = weights.count
-            self.form = form
+            self.form = form.text
         }
     }
     private struct Entry {
@@ -36,16 +36,20 @@ package final class PackedWeightCache: @unchecked Sendable {
 
     /// The packed form of `weights`, made by `pack` if it is not there yet. Any thread.
     package func packed(
-        _ weights: Bytes, form: String, _ pack: () throws(Failure) -> Storage
+        _ weights: Bytes, form: Sentence, _ pack: () throws(Failure) -> Storage
     ) throws(Failure) -> Storage {
         let key = Key(weights, form: form)
         platform_mutex_lock(mutex)
         defer { platform_mutex_unlock(mutex) }
-        if let entry = entries.first(where: { $0.key == key }) { return entry.packed }
+        if let packed = find(key) { return packed }
         let packed = try pack()
-        entries.append(Entry(key: key, source: weights, packed: packed))
+        add(Entry(key: key, source: weights, packed: packed))
         return packed
     }
+
+    // Not inlined: `packed` is expanded where it is called.
+    @inline(never) private func find(_ key: Key) -> Storage? { entries.first { $0.key == key }?.packed }
+    @inline(never) private func add(_ entry: Entry) { entries.append(entry) }
 
     /// Bytes of all packed weights.
     package var byteCount: Int {

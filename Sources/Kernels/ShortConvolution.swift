@@ -30,7 +30,8 @@ package final class ShortConvolution: @unchecked Sendable {
             blockSize: eo_s16_gemm_packed_size(kernel.nr, depth, 1),
             rows: .init(inputSize: 2, outputSize: 2, multiple: 2), slots: threads)
         let groupSize = plan.context.group_size
-        let form = "s16_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
+        let form: Sentence =
+            "s16_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
         packed = try cache.packed(weights, form: form) { () throws(Failure) in
             try allocatePacked(groupSize * shape.groups) { base in
                 bias.withUnsafeBufferPointer { bias in

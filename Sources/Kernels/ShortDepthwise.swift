@@ -37,7 +37,7 @@ package final class ShortDepthwise: @unchecked Sendable {
             return
         }
         let bias = try expect(bias, count: channels)
-        let name = "s16_depthwise \(taps)x\(channels) \(digest(bias)) \(digest(scales))"
+        let name: Sentence = "s16_depthwise \(taps)x\(channels) \(digest(bias)) \(digest(scales))"
         let packed = try cache.packed(weights, form: name) { () throws(Failure) in
             try allocatePacked(eo_s16_depthwise_packed_size(taps, channels)) { base in
                 eo_s16_depthwise_pack(

@@ -26,7 +26,7 @@ struct FlatTable {
     }
     var fields: [(id: Int, value: Value)] = []
 
-    mutating func set(_ id: Int, _ value: Value) { fields.append((id, value)) }
+    @inline(never) mutating func set(_ id: Int, _ value: Value) { fields.append((id, value)) }
 }
 
 /// Lays out a FlatBuffer from front to back: each table before what it points to, equal virtual tables once, long

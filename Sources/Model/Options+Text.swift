@@ -9,7 +9,7 @@ extension Options {
             if case .absent = value {
                 value = field.type.storage == .float ? .float(float(id)) : .int(Int64(int(id)))
             }
-            words.append("\(field.name)=\(field.text(value))")
+            words.append(field.name + "=" + field.text(value))
         }
         return words.joined(separator: " ")
     }
@@ -21,10 +21,10 @@ extension OptionSchema.Field {
         case .absent: "absent"
         case .int(let number): text(number)
         case .ints(let numbers): "[" + numbers.map { text($0) }.joined(separator: ",") + "]"
-        case .float(let number): "\(number)"
-        case .floats(let numbers): "[" + numbers.map { "\($0)" }.joined(separator: ",") + "]"
-        case .string(let string): "\"\(string)\""
-        case .bytes(let bytes): "<\(bytes.count) bytes>"
+        case .float(let number): number.description
+        case .floats(let numbers): "[" + numbers.map { $0.description }.joined(separator: ",") + "]"
+        case .string(let string): "\"" + string + "\""
+        case .bytes(let bytes): ("<\(bytes.count) bytes>" as Sentence).text
         }
     }
 
@@ -36,6 +36,6 @@ extension OptionSchema.Field {
             if number >= 0, number < names.count { return names[Int(number)] }
         case .plain, .subgraph: break
         }
-        return type.storage == .bool ? (number == 0 ? "false" : "true") : "\(number)"
+        return type.storage == .bool ? (number == 0 ? "false" : "true") : number.description
     }
 }

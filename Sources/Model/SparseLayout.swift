@@ -82,8 +82,8 @@ extension Sparsity {
             return .unsound(
                 "\(count) dimensions were expected, found \(dimensions.count) and \(traversalOrder.count) to traverse")
         }
-        guard traversalOrder.prefix(rank).sorted() == Array(0..<rank),
-            traversalOrder.dropFirst(rank).sorted() == Array(rank..<count)
+        guard (0..<rank).allSatisfy({ traversalOrder.prefix(rank).contains($0) }),
+            (rank..<count).allSatisfy({ traversalOrder.dropFirst(rank).contains($0) })
         else {
             return .unsound(
                 "an order of \(rank) dimensions, then \(count - rank) of blocks, was expected,"

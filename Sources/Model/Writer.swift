@@ -303,31 +303,36 @@ struct Writer {
 }
 
 extension FlatTable {
-    fileprivate mutating func set(_ id: Int, byte: UInt8) { if byte != 0 { set(id, .byte(byte)) } }
+    @inline(never) fileprivate mutating func set(_ id: Int, byte: UInt8) { if byte != 0 { set(id, .byte(byte)) } }
 
-    fileprivate mutating func set(_ id: Int, signed value: Int, default absent: Int = 0) throws(Failure) {
+    @inline(never) fileprivate mutating func set(_ id: Int, signed value: Int, default absent: Int = 0) throws(Failure)
+    {
         guard value != absent else { return }
         guard let number = Int32(exactly: value) else { throw Writer.tooLarge(value, bits: 32) }
         set(id, .word(UInt32(bitPattern: number)))
     }
 
-    fileprivate mutating func set(_ id: Int, unsigned value: Int) throws(Failure) {
+    @inline(never) fileprivate mutating func set(_ id: Int, unsigned value: Int) throws(Failure) {
         guard value != 0 else { return }
         guard let number = UInt32(exactly: value) else { throw Writer.tooLarge(value, bits: 32) }
         set(id, .word(number))
     }
 
-    fileprivate mutating func set(_ id: Int, _ text: String?) { if let text { set(id, .node(.string(text))) } }
+    @inline(never) fileprivate mutating func set(_ id: Int, _ text: String?) {
+        if let text { set(id, .node(.string(text))) }
+    }
 
-    fileprivate mutating func set(_ id: Int, tables: [FlatTable]) { set(id, .node(.tables(tables))) }
+    @inline(never) fileprivate mutating func set(_ id: Int, tables: [FlatTable]) { set(id, .node(.tables(tables))) }
 
-    fileprivate mutating func set(_ id: Int, unlessEmpty tables: [FlatTable]) {
+    @inline(never) fileprivate mutating func set(_ id: Int, unlessEmpty tables: [FlatTable]) {
         if !tables.isEmpty { set(id, tables: tables) }
     }
 
-    fileprivate mutating func set(_ id: Int, floats: [Float]) { set(id, numbers: floats.map { $0.bitPattern }) }
+    @inline(never) fileprivate mutating func set(_ id: Int, floats: [Float]) {
+        set(id, numbers: floats.map { $0.bitPattern })
+    }
 
-    fileprivate mutating func set<T: FixedWidthInteger>(_ id: Int, numbers: [T]) {
+    @inline(never) fileprivate mutating func set<T: FixedWidthInteger>(_ id: Int, numbers: [T]) {
         let width = T.bitWidth / 8
         var bytes: [UInt8] = []
         bytes.reserveCapacity(numbers.count * width)

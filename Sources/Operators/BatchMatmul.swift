@@ -14,10 +14,10 @@ enum BatchMatmul {
                 if let kernel = try fastFloat(op, matrices) { return kernel }
                 return float(matrices)
             case (.float32, .int8, .float32): return try hybrid(op, matrices)
-            case (.int8, .int8, .int8): return try integer(op, matrices, Int8.self, Int8.self, sums: Int32.self)
+            case (.int8, .int8, .int8): return try integer(op, matrices, Int8.self, Int8.self, wideSums: false)
             case (.int8, .int8, .int32): return sums(matrices)
-            case (.int16, .int8, .int16): return try integer(op, matrices, Int16.self, Int8.self, sums: Int64.self)
-            case (.int16, .int16, .int16): return try integer(op, matrices, Int16.self, Int16.self, sums: Int64.self)
+            case (.int16, .int8, .int16): return try integer(op, matrices, Int16.self, Int8.self, wideSums: true)
+            case (.int16, .int16, .int16): return try integer(op, matrices, Int16.self, Int16.self, wideSums: true)
             default: throw op.unsupportedTypes()
             }
         }
@@ -92,15 +92,15 @@ enum BatchMatmul {
             op, b, channels: matrices.columns, dimension: op.options.bool(1) ? b.rank - 2 : b.rank - 1)
     }
 
-    private static func integer<A, B, Sum>(
-        _ op: Preparation, _ matrices: MatrixBatch, _: A.Type, _: B.Type, sums: Sum.Type
+    private static func integer<A, B>(
+        _ op: Preparation, _ matrices: MatrixBatch, _: A.Type, _: B.Type, wideSums: Bool
     ) throws(Failure) -> Kernel
-    where A: FixedWidthInteger & BitwiseCopyable, B: FixedWidthInteger & BitwiseCopyable, Sum: FixedWidthInteger {
+    where A: FixedWidthInteger & BitwiseCopyable, B: FixedWidthInteger & BitwiseCopyable {
         let weights = try weights(op, matrices)
         let stage = try weights.outputStage(
             op, input: op.input(0), output: op.output(), activation: .none, reference: .fixedPointOfFloat)
-        let aZero = Sum(truncatingIfNeeded: try op.input(0).zeroPoint)
-        let bZero = Sum(truncatingIfNeeded: weights.zeroPoint)
+        let aZero = Int64(try op.input(0).zeroPoint)
+        let bZero = Int64(weights.zeroPoint)
         return { io throws(Failure) in
             let (a, b) = (io.input(0, as: A.self), io.input(1, as: B.self))
             var c = io.output(as: A.self)
@@ -108,12 +108,12 @@ enum BatchMatmul {
                 let at = matrices.operands(row: row)
                 for column in 0..<matrices.columns {
                     let sum = matrices.sum(
-                        a, from: at.a, b, from: at.b + column * matrices.bColumn, start: 0 as Sum
+                        a, from: at.a, b, from: at.b + column * matrices.bColumn, start: 0 as Int64
                     ) { sum, a, b in
-                        sum &+ (Sum(truncatingIfNeeded: a) &- aZero) &* (Sum(truncatingIfNeeded: b) &- bZero)
+                        sum &+ (Int64(a) &- aZero) &* (Int64(b) &- bZero)
                     }
                     c[row * matrices.columns + column] = A(
-                        truncatingIfNeeded: stage.quantize(sum, channel: column))
+                        truncatingIfNeeded: stage.quantize(sum, wide: wideSums, channel: column))
                 }
             }
         }

@@ -11,11 +11,11 @@ enum Conv2D {
             let filter = try op.input(1)
             let (shape, options) = try geometry(op.options, input: op.input(0), filter: filter, name: op.name)
             let scales = filter.quantization?.scales ?? []
-            let conventions = LinearLayer<ForwardWindows>.Conventions(
+            let conventions = LinearLayer.Conventions(
                 asymmetricInputs: shape.groups != 1 || scales.contains { $0 != scales[0] },
                 sumsInInt32: options.biasType == .int32)
             return try LinearLayer(
-                op, ForwardWindows(shape, channelsLast: false), conventions: conventions,
+                op, Windows(shape, .convolution), conventions: conventions,
                 activation: options.activation
             ).kernel()
         }

@@ -14,7 +14,7 @@ enum Convolution2DTransposeBias {
         } prepare: { op throws(Failure) in
             guard try op.input(0).type == .float32 else { throw op.unsupportedTypes() }
             return try LinearLayer(
-                op, TransposedWindows(shape: geometry(op.inference)), roles: .init(input: 0, filter: 1, bias: 2),
+                op, Windows(geometry(op.inference), .transposed), roles: .init(input: 0, filter: 1, bias: 2),
                 activation: .none
             ).kernel()
         }

@@ -10,7 +10,7 @@ enum DepthwiseConv2D {
         } prepare: { op throws(Failure) in
             let (shape, options) = try geometry(op.options, input: op.input(0), filter: op.input(1), name: op.name)
             return try LinearLayer(
-                op, ForwardWindows(shape, channelsLast: true), roles: .init(channelDimension: 3),
+                op, Windows(shape, .depthwise), roles: .init(channelDimension: 3),
                 activation: options.activation
             ).kernel()
         }

@@ -14,11 +14,11 @@ enum FullyConnected {
             let filter = try op.input(1)
             let shape = try geometry(op.options, input: op.input(0), filter: filter, name: op.name)
             let activation = try FusedActivation(option: op.options.int(0), operator: op.name)
-            let conventions = LinearLayer<ForwardWindows>.Conventions(
+            let conventions = LinearLayer.Conventions(
                 requantizesInDouble: true, asymmetricInputs: op.options.bool(3),
                 sumsInInt32: op.options.tensorType(4) == .int32)
             let layer = try LinearLayer(
-                op, ForwardWindows(shape, channelsLast: false), conventions: conventions, activation: activation)
+                op, Windows(shape, .convolution), conventions: conventions, activation: activation)
             return try layer.kernel()
         }
     }

@@ -90,7 +90,7 @@ enum TopK {
             return a < b
         }
 
-        @inline(__always)
+        @inline(never)
         private func sink<T: Comparable & BitwiseCopyable, I: FixedWidthInteger & BitwiseCopyable>(
             _ from: Int, _ size: Int, _ x: Span<T>, _ start: Int, _ best: inout MutableSpan<I>, _ heap: Int
         ) {

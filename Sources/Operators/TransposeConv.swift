@@ -13,7 +13,7 @@ enum TransposeConv {
             let (shape, options) = try geometry(
                 op.options, output: op.output().shape, filter: op.input(1), input: op.input(2), name: op.name)
             return try LinearLayer(
-                op, TransposedWindows(shape: shape), roles: .init(input: 2, filter: 1, bias: 3),
+                op, Windows(shape, .transposed), roles: .init(input: 2, filter: 1, bias: 3),
                 conventions: .init(sumsInInt32: options.biasType == .int32), activation: options.activation
             ).kernel()
         }

@@ -23,7 +23,7 @@ struct EntryPoint {
             return
         }
         guard let signature = model.signatures.first(where: { $0.key == key }) else {
-            let known = model.signatures.map { "'\($0.key)'" }.joined(separator: ", ")
+            let known = model.signatures.map { "'" + $0.key + "'" }.joined(separator: ", ")
             throw .outOfRange(
                 "\(model.origin): there is no signature '\(key)', \(known.isEmpty ? "and no other" : "only \(known)")")
         }

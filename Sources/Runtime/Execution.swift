@@ -227,11 +227,11 @@ import Operators
     /// Notes a delegate's failure and plans the partition for the CPU. If that is impossible now, invoke says so.
     private func refuse(_ partition: Partition, _ failure: Failure) {
         let name = compiler.delegates[partition.delegate].name
-        log(.warning, "\(name) failed, the CPU takes over: \(failure.message)")
+        log(.warning, name + " failed, the CPU takes over: " + failure.message)
         partition.kernel = nil
-        partition.failure = "\(name): \(failure.message)"
+        partition.failure = name + ": " + failure.message
         do throws(Failure) { try takeOver(partition) } catch {
-            log(.warning, "the CPU cannot take over yet: \(error.message)")
+            log(.warning, "the CPU cannot take over yet: " + error.message)
         }
     }
 

@@ -88,18 +88,19 @@ struct GraphBuilder {
     // MARK: Operators
 
     private mutating func addNodes(of source: Subgraph) throws(Failure) {
+        let own = Array(source.tensors.indices)
         for (place, op) in source.operators.enumerated() {
             let code = model.operatorCodes[op.opcode]
             if code.builtin == .stablehloComposite {
-                try inline(op, place: place, depth: 0)
+                try inline(op, place: place, depth: 0, tensors: own)
             } else {
-                try addNode(op, code, place: place, isInlined: false, tensor: { $0 })
+                try addNode(op, code, place: place, isInlined: false, tensors: own)
             }
         }
     }
 
     mutating func addNode(
-        _ op: Operator, _ code: OperatorCode, place: Int, isInlined: Bool, tensor: (Int) -> Int
+        _ op: Operator, _ code: OperatorCode, place: Int, isInlined: Bool, tensors: [Int]
     ) throws(Failure) {
         guard let definition = OperatorRegistry.definition(code) else {
             throw .unsupported("\(model.origin): operator \(place), \(code.name), is not supported")
@@ -108,8 +109,8 @@ struct GraphBuilder {
             Node(
                 place: place, isInlined: isInlined, name: code.name, version: code.version, definition: definition,
                 options: op.options, customOptions: op.customOptions,
-                inputs: op.inputs.map { $0 < 0 ? -1 : tensor($0) },
-                outputs: op.outputs.map(tensor)))
+                inputs: op.inputs.map { $0 < 0 ? -1 : tensors[$0] },
+                outputs: op.outputs.map { tensors[$0] }))
     }
 
     /// Every tensor that is read is an input, a constant, a variable, or the result of an earlier operator, and every

@@ -48,10 +48,10 @@ import Synchronization
             graph, shapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount)
         execution.attachDelegates(old: [])
         self.init(loaded, options, entry, graph, execution, pool)
-        options.log(
-            .info,
+        let summary: Sentence =
             "\(loaded.model.origin): \(operatorCount) operators compiled, \(arenaSize) bytes of arena,"
-                + " \(pool.threadCount) threads")
+            + " \(pool.threadCount) threads"
+        options.log(.info, summary.text)
     }
 
     // Nothing fails here: in Embedded Swift 6.3 a designated initializer that throws leaks the instance.
@@ -147,27 +147,27 @@ import Synchronization
 
     /// The caller's memory as an input; it is only read. nil unbinds.
     @unsafe package func bindInput(_ index: Int, _ data: UnsafeRawPointer?, byteCount: Int) throws(Failure) {
-        try unsafe bind(try input(index), UnsafeMutableRawPointer(mutating: data), byteCount, "input \(index)")
+        try unsafe bind(try input(index), UnsafeMutableRawPointer(mutating: data), byteCount, "input", index)
     }
 
     @unsafe package func bindOutput(_ index: Int, _ data: UnsafeMutableRawPointer?, byteCount: Int) throws(Failure) {
-        try unsafe bind(try output(index), data, byteCount, "output \(index)")
+        try unsafe bind(try output(index), data, byteCount, "output", index)
     }
 
     @unsafe private func bind(
-        _ endpoint: Int, _ data: UnsafeMutableRawPointer?, _ byteCount: Int, _ what: @autoclosure () -> String
+        _ endpoint: Int, _ data: UnsafeMutableRawPointer?, _ byteCount: Int, _ what: String, _ index: Int
     ) throws(Failure) {
         let tensor = execution.endpoints[endpoint].tensor
         if unsafe data != nil {
             guard execution.graph.hasShape[tensor] else {
                 throw Failure(
                     EO_WRONG_STATE,
-                    "\(what()), \(execution.graph.tensors[tensor].described), has a shape that depends on values; it cannot be bound"
-                )
+                    "\(what) \(index), \(execution.graph.tensors[tensor].described), has a shape that depends"
+                        + " on values; it cannot be bound")
             }
             guard byteCount == execution.endpoints[endpoint].bytes else {
                 throw .wrongSize(
-                    "\(what()), \(execution.graph.tensors[tensor].described), has \(execution.endpoints[endpoint].bytes)"
+                    "\(what) \(index), \(execution.graph.tensors[tensor].described), has \(execution.endpoints[endpoint].bytes)"
                         + " bytes, not \(byteCount)")
             }
         }

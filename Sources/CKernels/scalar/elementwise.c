@@ -1,8 +1,11 @@
-// The element kernels for every processor: the twins that the others are tested against.
+// The element kernels for every processor: the twins that the others are tested against, so small rather than fast.
 #define K(name) eo_##name##__scalar
 #define TABLE eo_elementwise_scalar
 #define ISA ISA_SCALAR
+#define LANES 4
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "../simd/elementwise.h"
+#pragma clang attribute pop
 
 static const struct eo_elementwise *const rows[] = {
 #if defined(__x86_64__)

@@ -18,7 +18,8 @@ void eo_s16_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
             uint64_t sum = (uint64_t)bias[j];
             for (size_t k = 0; k < t->depth; k++) sum += (uint64_t)(int64_t)(row[k] * w[k / 2 * 2 * NR + k % 2]);
             int16_t *output = (int16_t *)((char *)t->output + i * t->output_stride);
-            output[column] = (int16_t)requantize((float)(int64_t)sum, scale[j], p->minimum, p->maximum, p->output_zero_point);
+            output[column] =
+                (int16_t)requantize((float)(int64_t)sum, scale[j], p->minimum, p->maximum, p->output_zero_point);
         }
         if (j == NR - 1) block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
     }

@@ -1,6 +1,6 @@
 // The element kernels, compiled once for each instruction set: the including file defines K(name) as the name with the
-// instruction set's suffix, TABLE as the table to fill and ISA as its level. Vectors have 16 lanes everywhere; the
-// compiler splits them.
+// instruction set's suffix, TABLE as the table to fill, ISA as its level, and LANES, numbers per step: the compiler
+// splits vectors that the processor does not have.
 #include "../include/elementwise.h"
 #include <math.h>
 
@@ -10,14 +10,13 @@
 // Fusing a * b + c would make the bits depend on the instruction set.
 #pragma clang fp contract(off)
 
-typedef float f32x16 __attribute__((ext_vector_type(16)));
-typedef int32_t s32x16 __attribute__((ext_vector_type(16)));
-typedef int16_t s16x16 __attribute__((ext_vector_type(16)));
-typedef int8_t s8x16 __attribute__((ext_vector_type(16)));
-typedef uint8_t u8x16 __attribute__((ext_vector_type(16)));
-typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
+typedef float f32s __attribute__((ext_vector_type(LANES)));
+typedef int32_t s32s __attribute__((ext_vector_type(LANES)));
+typedef int16_t s16s __attribute__((ext_vector_type(LANES)));
+typedef int8_t s8s __attribute__((ext_vector_type(LANES)));
+typedef uint8_t u8s __attribute__((ext_vector_type(LANES)));
+typedef uint16_t u16s __attribute__((ext_vector_type(LANES)));
 
-#define LANES 16
 #define INLINE static inline __attribute__((always_inline))
 
 // load_T(p, n) reads the first n lanes, the others are zero; store_T writes n lanes.
@@ -28,40 +27,40 @@ typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
         return v;                                                                                                      \
     }                                                                                                                  \
     INLINE void store_##name(type *p, vector v, size_t n) { __builtin_memcpy(p, &v, n * sizeof *p); }
-LOAD_STORE(f32, float, f32x16)
-LOAD_STORE(s32, int32_t, s32x16)
-LOAD_STORE(s16, int16_t, s16x16)
-LOAD_STORE(s8, int8_t, s8x16)
-LOAD_STORE(u8, uint8_t, u8x16)
-LOAD_STORE(u16, uint16_t, u16x16)
+LOAD_STORE(f32, float, f32s)
+LOAD_STORE(s32, int32_t, s32s)
+LOAD_STORE(s16, int16_t, s16s)
+LOAD_STORE(s8, int8_t, s8s)
+LOAD_STORE(u8, uint8_t, u8s)
+LOAD_STORE(u16, uint16_t, u16s)
 
-#define TO_S32(v) __builtin_convertvector(v, s32x16)
-#define TO_F32(v) __builtin_convertvector(v, f32x16)
-#define BITS(v) ((s32x16)(v))
-#define FLOATS(v) ((f32x16)(v))
+#define TO_S32(v) __builtin_convertvector(v, s32s)
+#define TO_F32(v) __builtin_convertvector(v, f32s)
+#define BITS(v) ((s32s)(v))
+#define FLOATS(v) ((f32s)(v))
 
 // min(max(v, low), high), NaN staying NaN.
-INLINE f32x16 clamp(f32x16 v, f32x16 low, f32x16 high) {
+INLINE f32s clamp(f32s v, f32s low, f32s high) {
     v = low > v ? low : v;
     return high < v ? high : v;
 }
 
 // To the nearest integer, ties to even, for |v| < 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
-INLINE f32x16 round_even(f32x16 v) {
+INLINE f32s round_even(f32s v) {
     const float magic = 12582912.0f;
     return (v + magic) - magic;
 }
 
 // Splits v into n ln 2 + r with |r| <= ln 2 / 2; returns r. ln 2 is taken in two parts, the first with 9 zero bits at
 // its end, so that n * part is exact (Cody and Waite, 1980).
-INLINE f32x16 reduce_by_ln2(f32x16 v, f32x16 *n) {
+INLINE f32s reduce_by_ln2(f32s v, f32s *n) {
     *n = round_even(v * 1.44269504f);
     return (v - *n * 0.693359375f) - *n * -2.12194440e-4f;
 }
 
 // exp(r) - 1 for |r| <= ln 2 / 2: r + r^2 q(r), q minimax of degree 4, relative error 1.4e-8 before rounding.
-INLINE f32x16 expm1_reduced(f32x16 r) {
-    f32x16 q = 1.3882501e-3f;
+INLINE f32s expm1_reduced(f32s r) {
+    f32s q = 1.3882501e-3f;
     q = q * r + 8.3665205e-3f;
     q = q * r + 4.1667201e-2f;
     q = q * r + 1.6666543e-1f;
@@ -70,46 +69,46 @@ INLINE f32x16 expm1_reduced(f32x16 r) {
 }
 
 // 2^n for integers -126 <= n <= 127.
-INLINE f32x16 power_of_two(s32x16 n) { return FLOATS((n + 127) << 23); }
+INLINE f32s power_of_two(s32s n) { return FLOATS((n + 127) << 23); }
 
 // exp(v), relative error below 2e-7. 2^n in two factors, so that the ends of the range come out as 0 and infinity.
-INLINE f32x16 exp_f32(f32x16 v) {
-    f32x16 n;
-    const f32x16 r = reduce_by_ln2(clamp(v, -104.0f, 89.0f), &n);
-    const s32x16 whole = TO_S32(v == v ? n : 0.0f), half = whole >> 1;
+INLINE f32s exp_f32(f32s v) {
+    f32s n;
+    const f32s r = reduce_by_ln2(clamp(v, -104.0f, 89.0f), &n);
+    const s32s whole = TO_S32(v == v ? n : 0.0f), half = whole >> 1;
     return ((1.0f + expm1_reduced(r)) * power_of_two(half)) * power_of_two(whole - half);
 }
 
 // v < 0: exp(v) - 1, relative error below 4e-7; else v.
-INLINE f32x16 elu_f32(f32x16 v) {
-    f32x16 n;
-    const f32x16 r = reduce_by_ln2(clamp(v, -80.0f, 0.0f), &n);
-    const f32x16 scale = power_of_two(TO_S32(v == v ? n : 0.0f));
+INLINE f32s elu_f32(f32s v) {
+    f32s n;
+    const f32s r = reduce_by_ln2(clamp(v, -80.0f, 0.0f), &n);
+    const f32s scale = power_of_two(TO_S32(v == v ? n : 0.0f));
     return v < 0.0f ? scale * expm1_reduced(r) + (scale - 1.0f) : v;
 }
 
-INLINE f32x16 logistic_f32(f32x16 v) { return 1.0f / (1.0f + exp_f32(-v)); }
+INLINE f32s logistic_f32(f32s v) { return 1.0f / (1.0f + exp_f32(-v)); }
 
 // Relative error below 4e-7. Small arguments: v + v^3 q(v^2), minimax, 4.4e-9; others from exp(2|v|).
-INLINE f32x16 tanh_f32(f32x16 v) {
-    const f32x16 z = v * v;
-    f32x16 q = -5.7049878e-3f;
+INLINE f32s tanh_f32(f32s v) {
+    const f32s z = v * v;
+    f32s q = -5.7049878e-3f;
     q = q * z + 2.0639009e-2f;
     q = q * z - 5.3739715e-2f;
     q = q * z + 1.3331442e-1f;
     q = q * z - 3.3333281e-1f;
-    const f32x16 size = FLOATS(BITS(v) & 0x7fffffff);
-    const f32x16 large = 1.0f - 2.0f / (exp_f32(2.0f * size) + 1.0f);
-    const f32x16 sign = FLOATS(BITS(v) & (int32_t)0x80000000);
+    const f32s size = FLOATS(BITS(v) & 0x7fffffff);
+    const f32s large = 1.0f - 2.0f / (exp_f32(2.0f * size) + 1.0f);
+    const f32s sign = FLOATS(BITS(v) & (int32_t)0x80000000);
     return size < 0.625f ? v + v * z * q : FLOATS(BITS(large) | BITS(sign));
 }
 
 // v Phi(v), Phi the normal distribution: erfc(z) = t exp(Q(t) - z^2) with t = 1 / (1 + z / 2), Q minimax of degree 9
 // (the form of Press et al., Numerical Recipes, 6.2). Absolute error below 4e-7 max(1, |v|).
-INLINE f32x16 gelu_f32(f32x16 v) {
-    const f32x16 z = FLOATS(BITS(v) & 0x7fffffff) * 0.70710678f;
-    const f32x16 t = 1.0f / (1.0f + 0.5f * z);
-    f32x16 q = 1.7464712e-1f;
+INLINE f32s gelu_f32(f32s v) {
+    const f32s z = FLOATS(BITS(v) & 0x7fffffff) * 0.70710678f;
+    const f32s t = 1.0f / (1.0f + 0.5f * z);
+    f32s q = 1.7464712e-1f;
     q = q * t - 8.4000140e-1f;
     q = q * t + 1.5240475f;
     q = q * t - 1.1738777f;
@@ -119,28 +118,36 @@ INLINE f32x16 gelu_f32(f32x16 v) {
     q = q * t + 3.7381080e-1f;
     q = q * t + 1.0000398f;
     q = q * t - 1.2655125f;
-    const f32x16 tail = 0.5f * (t * exp_f32(q - z * z));
+    const f32s tail = 0.5f * (t * exp_f32(q - z * z));
     return v * (v < 0.0f ? tail : 1.0f - tail);
 }
 
 // v / 2 (1 + tanh u) = v logistic(2 u), u = sqrt(2 / pi) (v + 0.044715 v^3) (Hendrycks and Gimpel, 2016).
-INLINE f32x16 gelu_tanh_f32(f32x16 v) { return v * logistic_f32(1.5957691f * (v + 0.044715f * (v * v * v))); }
+INLINE f32s gelu_tanh_f32(f32s v) { return v * logistic_f32(1.5957691f * (v + 0.044715f * (v * v * v))); }
 
-INLINE f32x16 hard_swish_f32(f32x16 v) { return v * clamp(v + 3.0f, 0.0f, 6.0f) * 0.16666667f; }
+INLINE f32s hard_swish_f32(f32s v) { return v * clamp(v + 3.0f, 0.0f, 6.0f) * 0.16666667f; }
 
 // --- Unary kernels.
 
-typedef f32x16 f32_function(f32x16 v, struct eo_f32_params p);
+typedef f32s f32_function(f32s v, struct eo_f32_params p);
 
-INLINE void f32_unary(f32_function *f, size_t n, const float *x, float *y, const struct eo_f32_params *params) {
+// The last numbers go through `self` once more, as a whole vector: code size.
+INLINE void f32_unary(f32_function *f, eo_unary_kernel *self, size_t n, const float *x, float *y,
+                      const struct eo_f32_params *params) {
     const struct eo_f32_params p = params ? *params : (struct eo_f32_params){0, 0};
     for (; n >= LANES; n -= LANES, x += LANES, y += LANES) store_f32(y, f(load_f32(x, LANES), p), LANES);
-    if (n > 0) store_f32(y, f(load_f32(x, n), p), n);
+    if (n == 0) return;
+    float last[LANES] = {0};
+    __builtin_memcpy(last, x, n * sizeof *x);
+    self(LANES, last, last, params);
+    __builtin_memcpy(y, last, n * sizeof *y);
 }
 
 #define UNARY(name, expression)                                                                                        \
-    INLINE f32x16 name(f32x16 v, struct eo_f32_params p) { return (void)p, (expression); }                             \
-    static void K(name)(size_t n, const void *x, void *y, const void *params) { f32_unary(name, n, x, y, params); }
+    INLINE f32s name(f32s v, struct eo_f32_params p) { return (void)p, (expression); }                                 \
+    static void K(name)(size_t n, const void *x, void *y, const void *params) {                                        \
+        f32_unary(name, K(name), n, x, y, params);                                                                     \
+    }
 UNARY(f32_clamp, clamp(v, p.low, p.high))
 UNARY(f32_leaky_relu, v > 0.0f ? v : v * p.low)
 UNARY(f32_hard_swish, hard_swish_f32(v))
@@ -195,23 +202,23 @@ static void K(x8_lut)(size_t n, const void *x_, void *y_, const void *table_) {
         apply(function, 0, 1, n, a, b, y, params);                                                                     \
     }
 
-typedef f32x16 f32_binary_function(f32x16 a, f32x16 b);
+typedef f32s f32_binary_function(f32s a, f32s b);
 
 INLINE void f32_binary(f32_binary_function *f, size_t step_a, size_t step_b, size_t n, const float *a, const float *b,
                        float *y, const struct eo_f32_params *params) {
-    const f32x16 low = params->low, high = params->high;
-    const f32x16 single_a = n ? *a : 0.0f, single_b = n ? *b : 0.0f;
+    const f32s low = params->low, high = params->high;
+    const f32s single_a = n ? *a : 0.0f, single_b = n ? *b : 0.0f;
     for (; n >= LANES; n -= LANES, y += LANES, a += step_a * LANES, b += step_b * LANES) {
-        const f32x16 u = step_a ? load_f32(a, LANES) : single_a, v = step_b ? load_f32(b, LANES) : single_b;
+        const f32s u = step_a ? load_f32(a, LANES) : single_a, v = step_b ? load_f32(b, LANES) : single_b;
         store_f32(y, clamp(f(u, v), low, high), LANES);
     }
     if (n == 0) return;
-    const f32x16 u = step_a ? load_f32(a, n) : single_a, v = step_b ? load_f32(b, n) : single_b;
+    const f32s u = step_a ? load_f32(a, n) : single_a, v = step_b ? load_f32(b, n) : single_b;
     store_f32(y, clamp(f(u, v), low, high), n);
 }
 
 #define F32_BINARY(name, expression)                                                                                   \
-    INLINE f32x16 name(f32x16 a, f32x16 b) { return expression; }                                                      \
+    INLINE f32s name(f32s a, f32s b) { return expression; }                                                            \
     BINARY_FORMS(name, f32_binary, name)
 F32_BINARY(f32_add, a + b)
 F32_BINARY(f32_sub, a - b)
@@ -223,21 +230,19 @@ F32_BINARY(f32_squared_difference, (a - b) * (a - b))
 F32_BINARY(f32_prelu, a >= 0.0f ? a : a * b)
 
 // Quantized: the differences from the zero points are exact; one rounding for each float operation, then ties to even.
-typedef f32x16 quantized_function(s32x16 a, s32x16 b, struct eo_quantized_binary_params p);
+typedef f32s quantized_function(s32s a, s32s b, struct eo_quantized_binary_params p);
 
-INLINE f32x16 quantized_add(s32x16 a, s32x16 b, struct eo_quantized_binary_params p) {
+INLINE f32s quantized_add(s32s a, s32s b, struct eo_quantized_binary_params p) {
     return TO_F32(a) * p.scale_a + TO_F32(b) * p.scale_b;
 }
-INLINE f32x16 quantized_mul(s32x16 a, s32x16 b, struct eo_quantized_binary_params p) {
-    return TO_F32(a * b) * p.scale_a;
-}
+INLINE f32s quantized_mul(s32s a, s32s b, struct eo_quantized_binary_params p) { return TO_F32(a * b) * p.scale_a; }
 
 #define QUANTIZED_BINARY(t, type, vector)                                                                              \
     INLINE void t##_step(quantized_function *f, size_t step_a, size_t step_b, size_t n, const type *a, const type *b,  \
                          type *y, struct eo_quantized_binary_params p) {                                               \
-        const s32x16 u = step_a ? TO_S32(load_##t(a, n)) : (s32x16)(*a);                                               \
-        const s32x16 v = step_b ? TO_S32(load_##t(b, n)) : (s32x16)(*b);                                               \
-        const f32x16 r = round_even(clamp(f(u - p.zero_a, v - p.zero_b, p), p.low, p.high));                           \
+        const s32s u = step_a ? TO_S32(load_##t(a, n)) : (s32s)(*a);                                                   \
+        const s32s v = step_b ? TO_S32(load_##t(b, n)) : (s32s)(*b);                                                   \
+        const f32s r = round_even(clamp(f(u - p.zero_a, v - p.zero_b, p), p.low, p.high));                             \
         store_##t(y, __builtin_convertvector(TO_S32(r) + p.zero_y, vector), n);                                        \
     }                                                                                                                  \
     INLINE void t##_binary(quantized_function *f, size_t step_a, size_t step_b, size_t n, const type *a,               \
@@ -248,16 +253,16 @@ INLINE f32x16 quantized_mul(s32x16 a, s32x16 b, struct eo_quantized_binary_param
     }                                                                                                                  \
     BINARY_FORMS(t##_add, t##_binary, quantized_add)                                                                   \
     BINARY_FORMS(t##_mul, t##_binary, quantized_mul)
-QUANTIZED_BINARY(s8, int8_t, s8x16)
-QUANTIZED_BINARY(u8, uint8_t, u8x16)
-QUANTIZED_BINARY(s16, int16_t, s16x16)
+QUANTIZED_BINARY(s8, int8_t, s8s)
+QUANTIZED_BINARY(u8, uint8_t, u8s)
+QUANTIZED_BINARY(s16, int16_t, s16s)
 
 // Minimum and maximum of integers: the compiler vectorizes these loops.
 #define PLAIN_BINARY(name, type, expression)                                                                           \
     INLINE void name##_loop(int unused, size_t step_a, size_t step_b, size_t n, const type *pa, const type *pb,        \
                             type *y, const void *params) {                                                             \
         (void)unused, (void)params;                                                                                    \
-        for (size_t i = 0; i < n; i++) {                                                                               \
+        _Pragma("clang loop unroll(disable) interleave_count(2)") for (size_t i = 0; i < n; i++) {                     \
             const type a = pa[i * step_a], b = pb[i * step_b];                                                         \
             y[i] = expression;                                                                                         \
         }                                                                                                              \
@@ -275,7 +280,7 @@ PLAIN_BINARY(s32_max, int32_t, a > b ? a : b)
 // --- Conversions.
 
 #define QUANTIZE(t, type, vector)                                                                                      \
-    INLINE void t##_quantize_step(size_t n, f32x16 v, type *y, struct eo_quantize_params p) {                          \
+    INLINE void t##_quantize_step(size_t n, f32s v, type *y, struct eo_quantize_params p) {                            \
         v = v * p.scale;                                                                                               \
         v = v > p.low ? v : p.low; /* NaN too */                                                                       \
         v = v < p.high ? v : p.high;                                                                                   \
@@ -304,29 +309,29 @@ PLAIN_BINARY(s32_max, int32_t, a > b ? a : b)
             store_f32(y, TO_F32(TO_S32(load_##t(x, LANES)) - p.zero) * p.scale, LANES);                                \
         if (n > 0) store_f32(y, TO_F32(TO_S32(load_##t(x, n)) - p.zero) * p.scale, n);                                 \
     }
-QUANTIZE(s8, int8_t, s8x16)
-QUANTIZE(u8, uint8_t, u8x16)
-QUANTIZE(s16, int16_t, s16x16)
+QUANTIZE(s8, int8_t, s8s)
+QUANTIZE(u8, uint8_t, u8s)
+QUANTIZE(s16, int16_t, s16s)
 
 // Half to single: the exponent moved from bias 15 to 127 by a multiplication, which also makes subnormals normal;
 // infinity and NaN keep their exponent of ones.
-INLINE f32x16 f16_bits_to_f32(s32x16 h) {
-    const s32x16 magnitude = h & 0x7fff;
-    const f32x16 scaled = FLOATS(magnitude << 13) * 0x1p112f;
-    const s32x16 special = (magnitude << 13) | 0x7f800000;
-    const s32x16 bits = magnitude >= 0x7c00 ? special : BITS(scaled);
+INLINE f32s f16_bits_to_f32(s32s h) {
+    const s32s magnitude = h & 0x7fff;
+    const f32s scaled = FLOATS(magnitude << 13) * 0x1p112f;
+    const s32s special = (magnitude << 13) | 0x7f800000;
+    const s32s bits = magnitude >= 0x7c00 ? special : BITS(scaled);
     return FLOATS(bits | (h & 0x8000) << 16);
 }
 
 // Single to half, ties to even. A normal result comes from adding half a unit in the last place (and its parity) to
 // the bits; a subnormal one from adding the number whose last place is 2^-24; NaN becomes the quiet NaN 0x7e00.
-INLINE s32x16 f32_to_f16_bits(f32x16 v) {
-    const s32x16 bits = BITS(v), magnitude = bits & 0x7fffffff;
-    const s32x16 normal = (magnitude + 0xfff + (magnitude >> 13 & 1) - (112 << 23)) >> 13;
-    const s32x16 subnormal = BITS(FLOATS(magnitude) + 0.5f) - 0x3f000000;
-    s32x16 h = magnitude < 0x38800000 ? subnormal : normal;
-    h = magnitude >= 0x477ff000 ? (s32x16)0x7c00 : h;
-    h = magnitude > 0x7f800000 ? (s32x16)0x7e00 : h;
+INLINE s32s f32_to_f16_bits(f32s v) {
+    const s32s bits = BITS(v), magnitude = bits & 0x7fffffff;
+    const s32s normal = (magnitude + 0xfff + (magnitude >> 13 & 1) - (112 << 23)) >> 13;
+    const s32s subnormal = BITS(FLOATS(magnitude) + 0.5f) - 0x3f000000;
+    s32s h = magnitude < 0x38800000 ? subnormal : normal;
+    h = magnitude >= 0x477ff000 ? (s32s)0x7c00 : h;
+    h = magnitude > 0x7f800000 ? (s32s)0x7e00 : h;
     return h | (bits >> 16 & 0x8000);
 }
 
@@ -344,37 +349,41 @@ static void K(f32_to_f16)(size_t n, const void *x_, void *y_, const void *params
     uint16_t *y = y_;
     (void)params;
     for (; n >= LANES; n -= LANES, x += LANES, y += LANES)
-        store_u16(y, __builtin_convertvector(f32_to_f16_bits(load_f32(x, LANES)), u16x16), LANES);
-    if (n > 0) store_u16(y, __builtin_convertvector(f32_to_f16_bits(load_f32(x, n)), u16x16), n);
+        store_u16(y, __builtin_convertvector(f32_to_f16_bits(load_f32(x, LANES)), u16s), LANES);
+    if (n > 0) store_u16(y, __builtin_convertvector(f32_to_f16_bits(load_f32(x, n)), u16s), n);
 }
 
-// --- Reductions.
+// --- Reductions. Sums have 16 lanes everywhere, or their bits would depend on the instruction set.
+
+#define SUM_LANES 16
+typedef float f32x16 __attribute__((ext_vector_type(SUM_LANES)));
+LOAD_STORE(f32x16, float, f32x16)
 
 INLINE float sum_of_lanes(f32x16 v) {
-    for (int half = LANES / 2; half > 0; half /= 2)
+    for (int half = SUM_LANES / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++) v[i] += v[i + half];
     return v[0];
 }
 
 static float K(f32_sum)(size_t n, const float *x) {
     f32x16 sum = 0;
-    for (; n >= LANES; n -= LANES, x += LANES) sum += load_f32(x, LANES);
-    if (n > 0) sum += load_f32(x, n);
+    for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES) sum += load_f32x16(x, SUM_LANES);
+    if (n > 0) sum += load_f32x16(x, n);
     return sum_of_lanes(sum);
 }
 
 static float K(f32_sum_of_squares)(size_t n, const float *x) {
     f32x16 sum = 0;
-    for (; n >= LANES; n -= LANES, x += LANES) sum += load_f32(x, LANES) * load_f32(x, LANES);
-    if (n > 0) sum += load_f32(x, n) * load_f32(x, n);
+    for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES) sum += load_f32x16(x, SUM_LANES) * load_f32x16(x, SUM_LANES);
+    if (n > 0) sum += load_f32x16(x, n) * load_f32x16(x, n);
     return sum_of_lanes(sum);
 }
 
 #define EXTREME(name, start, better)                                                                                   \
     static float K(name)(size_t n, const float *x) {                                                                   \
-        f32x16 best = start;                                                                                           \
+        f32s best = start;                                                                                             \
         for (; n >= LANES; n -= LANES, x += LANES) {                                                                   \
-            const f32x16 v = load_f32(x, LANES);                                                                       \
+            const f32s v = load_f32(x, LANES);                                                                         \
             best = v better best ? v : best;                                                                           \
         }                                                                                                              \
         float result = start;                                                                                          \
@@ -385,18 +394,18 @@ static float K(f32_sum_of_squares)(size_t n, const float *x) {
 EXTREME(f32_maximum, -INFINITY, >)
 EXTREME(f32_minimum, INFINITY, <)
 
+INLINE void exp_step(size_t n, const float *x, float *y, float largest, float beta) {
+    store_f32(y, exp_f32((load_f32(x, n) - largest) * beta), n);
+}
+
 static float K(f32_exp_sum)(size_t n, const float *x, float *y, float largest, float beta) {
     f32x16 sum = 0;
-    for (; n >= LANES; n -= LANES, x += LANES, y += LANES) {
-        const f32x16 e = exp_f32((load_f32(x, LANES) - largest) * beta);
-        sum += e;
-        store_f32(y, e, LANES);
+    for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES, y += SUM_LANES) {
+        for (size_t i = 0; i < SUM_LANES; i += LANES) exp_step(LANES, x + i, y + i, largest, beta);
+        sum += load_f32x16(y, SUM_LANES);
     }
-    if (n > 0) {
-        const f32x16 e = exp_f32((load_f32(x, n) - largest) * beta);
-        store_f32(y, e, n);
-        for (size_t i = 0; i < n; i++) sum[i] += e[i];
-    }
+    for (size_t i = 0; i < n; i += LANES) exp_step(n - i < LANES ? n - i : LANES, x + i, y + i, largest, beta);
+    if (n > 0) sum += load_f32x16(y, n);
     return sum_of_lanes(sum);
 }
 

@@ -10,6 +10,7 @@ typedef __m256i ivec;
 
 SIMD ivec ivec_set(int32_t x) { return _mm256_set1_epi32(x); }
 SIMD ivec ivec_load(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+SIMD void ivec_store(int32_t *p, ivec x) { _mm256_storeu_si256((__m256i *)p, x); }
 SIMD ivec ivec_add(ivec a, ivec b) { return _mm256_add_epi32(a, b); }
 SIMD ivec ivec_multiply(ivec a, ivec b) { return _mm256_mullo_epi32(a, b); }
 SIMD vec ivec_to_float(ivec x) { return _mm256_cvtepi32_ps(x); }

@@ -9,6 +9,7 @@ typedef __m512i ivec;
 
 SIMD ivec ivec_set(int32_t x) { return _mm512_set1_epi32(x); }
 SIMD ivec ivec_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+SIMD void ivec_store(int32_t *p, ivec x) { _mm512_storeu_si512(p, x); }
 SIMD ivec ivec_add(ivec a, ivec b) { return _mm512_add_epi32(a, b); }
 SIMD ivec ivec_multiply(ivec a, ivec b) { return _mm512_mullo_epi32(a, b); }
 SIMD vec ivec_to_float(ivec x) { return _mm512_cvtepi32_ps(x); }

@@ -1,10 +1,11 @@
 // Body of the 16-bit matrix product over an integer vocabulary and these words:
 //   pair_load(p)         weights of a vector of columns, 2 deep, widened to 16 bits
 //   pair_dot(sum, a, b)  sum + the two products
-//   ROWS                 rows of the tile
+//   ROW_COUNTS           UP_TO_n of row_counts.h
 // Partial sums of 32 bits are added to totals of 64 (modulo 2^64) before they can overflow.
 #include "gemm.h"
 #include "requantize_scalar.h"
+#include "row_counts.h"
 
 #define VECTORS 2
 #define NR (VECTORS * LANES)
@@ -15,9 +16,10 @@ SIMD int32_t pair_at(const int16_t *p) {
     return pair;
 }
 
-// totals += the products from `k` on, `depth` deep.
-SIMD void add_partial(const int rows, const struct eo_gemm_tile *t, const int8_t *w, size_t k, size_t depth,
-                      uint64_t totals[ROWS][NR]) {
+// partial[rows][NR] = the products from `k` on, `depth` deep. `rows` is constant where this is called: everything
+// unrolls and the sums stay in registers.
+SIMD void multiply(const int rows, const struct eo_gemm_tile *t, const int8_t *w, size_t k, size_t depth,
+                   int32_t *partial) {
     ivec sum[rows][VECTORS];
     const int16_t *row[rows];
 #pragma clang loop unroll(full)
@@ -37,17 +39,26 @@ SIMD void add_partial(const int rows, const struct eo_gemm_tile *t, const int8_t
             for (int j = 0; j < VECTORS; j++) sum[i][j] = pair_dot(sum[i][j], a, b[j]);
         }
     }
-    int32_t partial[rows][NR];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int j = 0; j < VECTORS; j++) __builtin_memcpy(partial[i] + j * LANES, &sum[i][j], sizeof(ivec));
-#pragma clang loop unroll(disable)
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < NR; j++) totals[i][j] += (uint64_t)(int64_t)partial[i][j];
+        for (int j = 0; j < VECTORS; j++) ivec_store(partial + i * NR + j * LANES, sum[i][j]);
 }
 
-SIMD void strip(const int rows, const struct eo_gemm_tile *t) {
+#define MULTIPLY(R)                                                                                                    \
+    static TARGET void multiply_##R(const struct eo_gemm_tile *t, const int8_t *w, size_t k, size_t depth,             \
+                                    int32_t *partial) {                                                                \
+        multiply(R, t, w, k, depth, partial);                                                                          \
+    }
+#define MULTIPLY_NAME(R) multiply_##R,
+ROW_COUNTS(MULTIPLY)
+static void (*const multiply_rows[])(const struct eo_gemm_tile *, const int8_t *, size_t, size_t,
+                                     int32_t *) = {ROW_COUNTS(MULTIPLY_NAME)};
+enum { ROWS = sizeof multiply_rows / sizeof *multiply_rows };
+
+// All columns of a tile.
+SIMD void tile(const struct eo_gemm_tile *t) {
+    const size_t rows = t->rows;
     const struct eo_s16_parameters *p = t->parameters;
     const char *block = t->weights;
     for (size_t column = 0; column < t->columns; column += NR) {
@@ -55,13 +66,17 @@ SIMD void strip(const int rows, const struct eo_gemm_tile *t) {
         const float *scale = (const float *)(bias + NR);
         const int8_t *w = (const int8_t *)(scale + NR);
         uint64_t totals[ROWS][NR];
-        for (int i = 0; i < rows; i++) __builtin_memcpy(totals[i], bias, sizeof totals[i]);
+        for (size_t i = 0; i < rows; i++) __builtin_memcpy(totals[i], bias, sizeof totals[i]);
         for (size_t k = 0; k < t->depth; k += EO_S16_PARTIAL_DEPTH) {
             const size_t left = t->depth - k;
-            add_partial(rows, t, w + k * NR, k, left < EO_S16_PARTIAL_DEPTH ? left : EO_S16_PARTIAL_DEPTH, totals);
+            int32_t partial[ROWS * NR];
+            multiply_rows[rows - 1](t, w + k * NR, k, left < EO_S16_PARTIAL_DEPTH ? left : EO_S16_PARTIAL_DEPTH,
+                                    partial);
+            for (size_t i = 0; i < rows; i++)
+                for (int j = 0; j < NR; j++) totals[i][j] += (uint64_t)(int64_t)partial[i * NR + j];
         }
         const size_t count = t->columns - column < NR ? t->columns - column : NR;
-        for (int i = 0; i < rows; i++) {
+        for (size_t i = 0; i < rows; i++) {
             int16_t *output = (int16_t *)((char *)t->output + i * t->output_stride) + column;
             for (size_t j = 0; j < count; j++)
                 output[j] = (int16_t)requantize((float)(int64_t)totals[i][j], scale[j], p->minimum, p->maximum,
@@ -70,6 +85,3 @@ SIMD void strip(const int rows, const struct eo_gemm_tile *t) {
         block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
     }
 }
-
-#define STRIP(R)                                                                                                       \
-    static TARGET void strip_##R(const struct eo_gemm_tile *t) { strip(R, t); }

@@ -5,7 +5,9 @@
 //   avec       four activations of a row, everywhere       avec_load(row, quad)
 //   ROW        element type of a row: uint8_t, or int16_t widened
 //   VECTORS    vectors of columns in a block
+//   ROW_COUNTS UP_TO_n of row_counts.h
 #include "gemm.h"
+#include "row_counts.h"
 
 enum epilogue { REQUANTIZE, DEQUANTIZE };
 // Numbers of 4 bytes each at the head of a block, for each column.
@@ -30,18 +32,15 @@ SIMD void dequantize(const struct eo_hybrid_gemm_parameters *p, ivec sum, const 
         vec_store_part(output, x, count);
 }
 
-// `row_factors`: what each row multiplies the column's number with before it is added to the sums; null if nothing.
-SIMD void tile(const enum epilogue epilogue, const int rows, const int vectors, const struct eo_gemm_tile *t,
-               const char *block, char *output, size_t columns, const int32_t *row_factors) {
-    const int8_t *w = (const int8_t *)block + HEAD(epilogue) * 4 * NR;
-    const int32_t *head = (const int32_t *)block;
-    const float *scale = (const float *)block + NR;
+// totals[rows][NR] = start + products of the rows and a block's weights. `rows` and `vectors` are constants where this
+// is called: everything unrolls and the sums stay in registers.
+SIMD void multiply(const int rows, const int vectors, const struct eo_gemm_tile *t, const int32_t *start,
+                   const int8_t *w, int32_t *totals) {
     acc sum[rows][vectors];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++)
-            sum[i][j] = acc_start(epilogue == REQUANTIZE ? ivec_load(head + j * LANES) : ivec_set(0));
+        for (int j = 0; j < vectors; j++) sum[i][j] = acc_start(ivec_load(start + j * LANES));
     const ROW *row[rows];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) row[i] = (const ROW *)((const char *)t->input + i * t->input_stride);
@@ -58,32 +57,28 @@ SIMD void tile(const enum epilogue epilogue, const int rows, const int vectors, 
         }
         w += NR * 4;
     }
-    // Through memory, so that what follows is there once and not for every sum: code size.
-    ivec total[rows][vectors];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < vectors; j++)
-            total[i][j] = acc_total(sum[i][j], epilogue == REQUANTIZE ? ivec_load(head + j * LANES) : ivec_set(0));
-    const struct eo_hybrid_row *grids = t->row_parameters;
-    const size_t last = columns - (vectors - 1) * LANES;
-#pragma clang loop unroll(disable)
-    for (int i = 0; i < rows; i++) {
-        char *out = output + i * t->output_stride;
-#pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) {
-            const size_t count = j + 1 < vectors ? LANES : last;
-            if (epilogue == REQUANTIZE) {
-                const ivec x = row_factors ? ivec_add(total[i][j], ivec_set(row_factors[i])) : total[i][j];
-                requantize(t->parameters, x, scale + j * LANES, (uint8_t *)out + j * LANES, count);
-            } else {
-                const ivec zero = ivec_multiply(ivec_load(head + j * LANES), ivec_set(-grids[i].zero_point));
-                dequantize(t->parameters, ivec_add(total[i][j], zero), scale + j * LANES, grids[i].scale,
-                           (float *)out + j * LANES, count);
-            }
-        }
-    }
+            ivec_store(totals + i * NR + j * LANES, acc_total(sum[i][j], ivec_load(start + j * LANES)));
 }
+
+// The products alone exist for each number of rows; what follows them is there once, and both kernels share the
+// products: code size. `narrow`: only the first vector of columns counts.
+#define MULTIPLY(R)                                                                                                    \
+    static TARGET void multiply_##R(const struct eo_gemm_tile *t, int narrow, const int32_t *start, const int8_t *w,   \
+                                    int32_t *totals) {                                                                 \
+        if (VECTORS > 1 && narrow)                                                                                     \
+            multiply(R, 1, t, start, w, totals);                                                                       \
+        else                                                                                                           \
+            multiply(R, VECTORS, t, start, w, totals);                                                                 \
+    }
+#define MULTIPLY_NAME(R) multiply_##R,
+ROW_COUNTS(MULTIPLY)
+static void (*const multiply_rows[])(const struct eo_gemm_tile *, int, const int32_t *, const int8_t *,
+                                     int32_t *) = {ROW_COUNTS(MULTIPLY_NAME)};
+enum { ROWS = sizeof multiply_rows / sizeof *multiply_rows };
 
 // - weight zero point * sum of the row
 SIMD void row_corrections(const struct eo_gemm_tile *t, int32_t weight_zero_point, int32_t *corrections) {
@@ -95,27 +90,37 @@ SIMD void row_corrections(const struct eo_gemm_tile *t, int32_t weight_zero_poin
     }
 }
 
-// All columns of `rows` rows.
-SIMD void strip(const enum epilogue epilogue, const int rows, const struct eo_gemm_tile *t) {
+// All columns of a tile.
+SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
+    static const int32_t zeros[NR];
     const size_t element = epilogue == REQUANTIZE ? 1 : sizeof(float);
-    const char *block = t->weights;
-    char *output = t->output;
-    int32_t corrections[rows], *row_factors = NULL;
+    int32_t corrections[ROWS] = {0};
     if (epilogue == REQUANTIZE) {
         const struct eo_u8_gemm_parameters *p = t->parameters;
-        if (p->weight_zero_point != 0) row_corrections(t, p->weight_zero_point, row_factors = corrections);
+        if (p->weight_zero_point != 0) row_corrections(t, p->weight_zero_point, corrections);
     }
-    for (size_t columns = t->columns;; columns -= NR) {
-        if (columns > LANES || VECTORS == 1)
-            tile(epilogue, rows, VECTORS, t, block, output, columns, row_factors);
-        else
-            tile(epilogue, rows, 1, t, block, output, columns, row_factors);
-        if (columns <= NR) return;
-        block += NR * (HEAD(epilogue) * 4 + t->depth);
-        output += NR * element;
+    const struct eo_hybrid_row *grids = t->row_parameters;
+    const char *block = t->weights;
+    for (size_t column = 0; column < t->columns; column += NR, block += NR * (HEAD(epilogue) * 4 + t->depth)) {
+        const size_t columns = t->columns - column < NR ? t->columns - column : NR;
+        const int32_t *head = (const int32_t *)block;
+        const float *scale = (const float *)(head + NR);
+        _Alignas(sizeof(ivec)) int32_t totals[ROWS * NR];
+        multiply_rows[t->rows - 1](t, columns <= LANES, epilogue == REQUANTIZE ? head : zeros,
+                                   (const int8_t *)(head + HEAD(epilogue) * NR), totals);
+        for (size_t i = 0; i < t->rows; i++) {
+            char *output = (char *)t->output + i * t->output_stride + column * element;
+            for (size_t j = 0; j < columns; j += LANES) {
+                const ivec total = ivec_load(totals + i * NR + j);
+                if (epilogue == REQUANTIZE) {
+                    requantize(t->parameters, ivec_add(total, ivec_set(corrections[i])), scale + j,
+                               (uint8_t *)output + j, columns - j);
+                } else {
+                    const ivec zero = ivec_multiply(ivec_load(head + j), ivec_set(-grids[i].zero_point));
+                    dequantize(t->parameters, ivec_add(total, zero), scale + j, grids[i].scale, (float *)output + j,
+                               columns - j);
+                }
+            }
+        }
     }
 }
-
-#define STRIP(R)                                                                                                       \
-    static TARGET void requantize_##R(const struct eo_gemm_tile *t) { strip(REQUANTIZE, R, t); }                       \
-    static TARGET void dequantize_##R(const struct eo_gemm_tile *t) { strip(DEQUANTIZE, R, t); }

@@ -3,6 +3,7 @@
 #define K(name) eo_##name##__avx2
 #define TABLE eo_elementwise_avx2
 #define ISA ISA_AVX2
+#define LANES 16 // two vectors at a time
 #include "../simd/elementwise.h"
 #pragma clang attribute pop
 #else

@@ -3,6 +3,7 @@
 #define K(name) eo_##name##__avx512
 #define TABLE eo_elementwise_avx512
 #define ISA ISA_AVX512
+#define LANES 16
 #include "../simd/elementwise.h"
 #pragma clang attribute pop
 #else

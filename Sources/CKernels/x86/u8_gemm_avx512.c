@@ -9,6 +9,7 @@ typedef struct {
 typedef __m512i avec;
 #define ROW int16_t
 #define VECTORS 1
+#define ROW_COUNTS UP_TO_12
 
 SIMD acc acc_start(ivec bias) { return (void)bias, (acc){{_mm512_setzero_si512(), _mm512_setzero_si512()}}; }
 SIMD acc acc_step(acc sum, avec a, bvec b) {
@@ -35,23 +36,6 @@ SIMD avec avec_load(const ROW *p) {
 
 #include "../simd/u8_gemm.h"
 
-STRIP(1)
-STRIP(2)
-STRIP(3) STRIP(4) STRIP(5) STRIP(6) STRIP(7) STRIP(8) STRIP(9) STRIP(10) STRIP(11) STRIP(12)
-
-#define STRIPS(kind)                                                                                                   \
-    {                                                                                                                  \
-        kind##_1, kind##_2, kind##_3, kind##_4, kind##_5, kind##_6, kind##_7, kind##_8, kind##_9, kind##_10,           \
-            kind##_11, kind##_12                                                                                       \
-    }
-
-    void eo_u8_gemm_12x16__avx512(const struct eo_gemm_tile *t) {
-    static eo_gemm_function *const strips[] = STRIPS(requantize);
-    strips[t->rows - 1](t);
-}
-
-void eo_hybrid_gemm_12x16__avx512(const struct eo_gemm_tile *t) {
-    static eo_gemm_function *const strips[] = STRIPS(dequantize);
-    strips[t->rows - 1](t);
-}
+TARGET void eo_u8_gemm_12x16__avx512(const struct eo_gemm_tile *t) { tile(REQUANTIZE, t); }
+TARGET void eo_hybrid_gemm_12x16__avx512(const struct eo_gemm_tile *t) { tile(DEQUANTIZE, t); }
 #endif

@@ -7,6 +7,7 @@ typedef __m512i acc, bvec, avec;
 typedef uint8_t row_element;
 #define ROW row_element
 #define VECTORS 2
+#define ROW_COUNTS UP_TO_14
 
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return _mm512_dpbusd_epi32(sum, a, b); }
@@ -20,23 +21,6 @@ SIMD avec avec_load(const ROW *p) {
 
 #include "../simd/u8_gemm.h"
 
-STRIP(1)
-STRIP(2)
-STRIP(3) STRIP(4) STRIP(5) STRIP(6) STRIP(7) STRIP(8) STRIP(9) STRIP(10) STRIP(11) STRIP(12) STRIP(13) STRIP(14)
-
-#define STRIPS(kind)                                                                                                   \
-    {                                                                                                                  \
-        kind##_1, kind##_2, kind##_3, kind##_4, kind##_5, kind##_6, kind##_7, kind##_8, kind##_9, kind##_10,           \
-            kind##_11, kind##_12, kind##_13, kind##_14                                                                 \
-    }
-
-    void eo_u8_gemm_14x32__avx512vnni(const struct eo_gemm_tile *t) {
-    static eo_gemm_function *const strips[] = STRIPS(requantize);
-    strips[t->rows - 1](t);
-}
-
-void eo_hybrid_gemm_14x32__avx512vnni(const struct eo_gemm_tile *t) {
-    static eo_gemm_function *const strips[] = STRIPS(dequantize);
-    strips[t->rows - 1](t);
-}
+TARGET void eo_u8_gemm_14x32__avx512vnni(const struct eo_gemm_tile *t) { tile(REQUANTIZE, t); }
+TARGET void eo_hybrid_gemm_14x32__avx512vnni(const struct eo_gemm_tile *t) { tile(DEQUANTIZE, t); }
 #endif

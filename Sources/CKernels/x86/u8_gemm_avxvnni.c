@@ -7,6 +7,7 @@ typedef __m256i acc, bvec, avec;
 typedef uint8_t row_element;
 #define ROW row_element
 #define VECTORS 2
+#define ROW_COUNTS UP_TO_6
 
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
@@ -20,19 +21,6 @@ SIMD avec avec_load(const ROW *p) {
 
 #include "../simd/u8_gemm.h"
 
-STRIP(1)
-STRIP(2)
-STRIP(3) STRIP(4) STRIP(5) STRIP(6)
-
-    void eo_u8_gemm_6x16__avxvnni(const struct eo_gemm_tile *t) {
-    static eo_gemm_function *const strips[] = {requantize_1, requantize_2, requantize_3,
-                                               requantize_4, requantize_5, requantize_6};
-    strips[t->rows - 1](t);
-}
-
-void eo_hybrid_gemm_6x16__avxvnni(const struct eo_gemm_tile *t) {
-    static eo_gemm_function *const strips[] = {dequantize_1, dequantize_2, dequantize_3,
-                                               dequantize_4, dequantize_5, dequantize_6};
-    strips[t->rows - 1](t);
-}
+TARGET void eo_u8_gemm_6x16__avxvnni(const struct eo_gemm_tile *t) { tile(REQUANTIZE, t); }
+TARGET void eo_hybrid_gemm_6x16__avxvnni(const struct eo_gemm_tile *t) { tile(DEQUANTIZE, t); }
 #endif

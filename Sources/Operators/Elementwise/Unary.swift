@@ -27,6 +27,7 @@ struct Unary {
     static func shapes(_ op: borrowing ShapeInference) throws(Failure) -> [[Int]]? { [try op.input(0).shape] }
 
     /// The kernel for float32, and with `reference` for the quantized types.
+    @inline(never)
     func kernel(
         _ function: UnaryFunction, reference: ((Affine, Affine) throws(Failure) -> Reference)? = nil
     ) throws(Failure) -> Kernel {
@@ -44,6 +45,7 @@ struct Unary {
     }
 
     /// The same, where the reference arithmetic takes the function of the C library for float32.
+    @inline(never)
     func kernel(
         _ function: UnaryFunction, library: @escaping (Float) -> Float,
         reference: @escaping (Affine, Affine) throws(Failure) -> Reference

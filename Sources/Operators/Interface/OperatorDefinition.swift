@@ -22,6 +22,7 @@ package struct OperatorDefinition: Sendable {
     /// The same inputs need not give the same outputs.
     package var isRandom: Bool { code == .randomUniform || code == .randomStandardNormal || code == .multinomial }
 
+    @inline(never)
     package init(
         _ code: BuiltinOperator, custom: String? = nil, maxVersion: Int, quantization: QuantizationRule = .floatOnly,
         inPlace: Bool = false, isView: Bool = false,

@@ -46,8 +46,8 @@ package struct TensorInfo: Sendable {
     }
 
     /// "tensor 'x' (INT8, 1x2x3)".
-    package var described: String {
-        let dimensions = shape.map { String($0) }.joined(separator: "x")
+    package var described: Sentence {
+        let dimensions = shape.map { $0.description }.joined(separator: "x")
         return "tensor '\(name)' (\(type.name), \(dimensions.isEmpty ? "scalar" : dimensions))"
     }
 }

@@ -16,7 +16,7 @@ struct FloatStage: Sendable {
         (minimum, maximum) = activation.floatRange
     }
 
-    @inline(__always)
+    @inline(never)
     func value(_ sum: Float, _ io: borrowing Invocation, channel: Int) -> Float {
         let biased = if let bias { sum + io.input(bias, as: Float.self)[channel] } else { sum }
         return activation.isClamp ? min(max(biased, minimum), maximum) : curve(biased)

@@ -3,7 +3,7 @@ import Model
 
 /// Inputs times weights plus bias: what CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV and FULLY_CONNECTED are once their
 /// geometry is known. Checks the tensors, chooses the arithmetic by their types, and makes the kernel.
-struct LinearLayer<Geometry: Windows> {
+struct LinearLayer {
     /// Which inputs of the operator are what.
     struct Roles: Sendable {
         var input = 0
@@ -23,7 +23,7 @@ struct LinearLayer<Geometry: Windows> {
     }
 
     let op: Preparation
-    let windows: Geometry
+    let windows: Windows
     let roles: Roles
     let conventions: Conventions
     let activation: FusedActivation
@@ -33,7 +33,7 @@ struct LinearLayer<Geometry: Windows> {
     let output: TensorInfo
 
     init(
-        _ op: Preparation, _ windows: Geometry, roles: Roles = Roles(), conventions: Conventions = Conventions(),
+        _ op: Preparation, _ windows: Windows, roles: Roles = Roles(), conventions: Conventions = Conventions(),
         activation: FusedActivation
     ) throws(Failure) {
         self.op = op
@@ -60,14 +60,14 @@ struct LinearLayer<Geometry: Windows> {
             (.float32, .int2, .float32):
             if let blockSize { try blockwiseKernel(blockSize) } else { try hybridKernel() }
         case (.int8, .int8, .int8), (.int8, .int4, .int8), (.int8, .int2, .int8):
-            try integerKernel(Int8.self, Int8.self, Int8.self, sums: Int32.self)
-        case (.uint8, .uint8, .uint8): try integerKernel(UInt8.self, UInt8.self, UInt8.self, sums: Int32.self)
-        case (.uint8, .uint8, .int16): try integerKernel(UInt8.self, UInt8.self, Int16.self, sums: Int32.self)
+            try integerKernel(Int8.self, Int8.self, Int8.self, wideSums: false)
+        case (.uint8, .uint8, .uint8): try integerKernel(UInt8.self, UInt8.self, UInt8.self, wideSums: false)
+        case (.uint8, .uint8, .int16): try integerKernel(UInt8.self, UInt8.self, Int16.self, wideSums: false)
         case (.int16, .int8, .int16), (.int16, .int4, .int16), (.int16, .int2, .int16):
-            conventions.sumsInInt32 && op.arithmetic == .reference
-                ? try integerKernel(Int16.self, Int8.self, Int16.self, sums: Int32.self)
-                : try integerKernel(Int16.self, Int8.self, Int16.self, sums: Int64.self)
-        case (.int16, .int16, .int16): try integerKernel(Int16.self, Int16.self, Int16.self, sums: Int64.self)
+            try integerKernel(
+                Int16.self, Int8.self, Int16.self,
+                wideSums: !(conventions.sumsInInt32 && op.arithmetic == .reference))
+        case (.int16, .int16, .int16): try integerKernel(Int16.self, Int16.self, Int16.self, wideSums: true)
         default: throw op.unsupportedTypes()
         }
     }
@@ -127,7 +127,7 @@ struct IntegerBias: Sendable {
     let input: Int?
     let isWide: Bool
 
-    @inline(__always)
+    @inline(never)
     func value(_ io: borrowing Invocation, _ channel: Int) -> Int64 {
         guard let input else { return 0 }
         return isWide ? io.input(input, as: Int64.self)[channel] : Int64(io.input(input, as: Int32.self)[channel])

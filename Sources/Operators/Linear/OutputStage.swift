@@ -15,14 +15,15 @@ struct OutputStage: Sendable {
     let minimum: Int
     let maximum: Int
 
-    @inline(__always)
-    func quantize<Sum: FixedWidthInteger>(_ sum: Sum, channel: Int) -> Int {
+    /// Sums that are not `wide` wrap at 32 bits.
+    @inline(never)
+    func quantize(_ exact: Int64, wide: Bool, channel: Int) -> Int {
+        let sum = wide ? exact : Int64(Int32(truncatingIfNeeded: exact))
         switch factors {
         case .fixedPoint(let multipliers):
             let scaled =
-                Sum.bitWidth == 32
-                ? multipliers[channel].scale(Int32(truncatingIfNeeded: sum))
-                : multipliers[channel].scale(Int64(truncatingIfNeeded: sum))
+                wide
+                ? multipliers[channel].scale(sum) : multipliers[channel].scale(Int32(truncatingIfNeeded: sum))
             return min(maximum, max(minimum, Int(scaled) + zeroPoint))
         case .double(let scales):
             let scaled = (Double(sum) * scales[channel]).rounded(.toNearestOrAwayFromZero)

@@ -109,18 +109,18 @@ extension LinearLayer {
     var integerBias: IntegerBias { IntegerBias(input: bias == nil ? nil : roles.bias, isWide: bias?.type == .int64) }
 
     /// Integer inputs, weights and outputs, by the definition.
-    func integerKernel<X, W, Y, Sum>(
-        _: X.Type, _: W.Type, _: Y.Type, sums: Sum.Type
+    func integerKernel<X, W, Y>(
+        _: X.Type, _: W.Type, _: Y.Type, wideSums: Bool
     ) throws(Failure) -> Kernel
     where
         X: FixedWidthInteger & BitwiseCopyable, W: FixedWidthInteger & BitwiseCopyable,
-        Y: FixedWidthInteger & BitwiseCopyable, Sum: FixedWidthInteger
+        Y: FixedWidthInteger & BitwiseCopyable
     {
         let quantization = try weightQuantization()
         let stage = try outputStage(quantization)
         let weights = try WeightSource(op, input: roles.filter, filter: filter)
-        let weightZero = Sum(truncatingIfNeeded: quantization.zeroPoint)
-        let inputZero = Sum(truncatingIfNeeded: input.zeroPoint)
+        let weightZero = Int64(quantization.zeroPoint)
+        let inputZero = Int64(input.zeroPoint)
         let (windows, bias, inputIndex) = (windows, integerBias, roles.input)
         return { io throws(Failure) in
             let x = io.input(inputIndex, as: X.self)
@@ -128,11 +128,11 @@ extension LinearLayer {
             var y = io.output(as: Y.self)
             for index in 0..<y.count {
                 let at = windows.shape.position(index)
-                let products = windows.sum(at, x, w, from: 0 as Sum) { sum, x, w in
-                    sum &+ (Sum(truncatingIfNeeded: x) &- inputZero) &* (Sum(truncatingIfNeeded: w) &- weightZero)
+                let products = windows.sum(at, x, w, from: 0 as Int64) { sum, x, w in
+                    sum &+ (Int64(x) &- inputZero) &* (Int64(w) &- weightZero)
                 }
-                let sum = products &+ Sum(truncatingIfNeeded: bias.value(io, at.channel))
-                y[index] = Y(truncatingIfNeeded: stage.quantize(sum, channel: at.channel))
+                let sum = products &+ bias.value(io, at.channel)
+                y[index] = Y(truncatingIfNeeded: stage.quantize(sum, wide: wideSums, channel: at.channel))
             }
         }
     }

@@ -27,6 +27,13 @@ private struct Phase {
     }
 }
 
+/// The convolution of a phase of rows and one of columns, and where its dense result goes.
+private struct PhasePart {
+    let shape: ConvolutionShape
+    let weights: Bytes
+    let spread: StridedCopy
+}
+
 /// TRANSPOSE_CONV by the kernels of CONV_2D: one small convolution for each position within a stride, whose dense
 /// result is then spread over the output.
 extension LinearLayer {
@@ -34,27 +41,17 @@ extension LinearLayer {
         _ weights: Bytes, elementSize: Int,
         _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
     ) throws(Failure) -> Kernel? {
-        guard
-            let rows = Phase.all(
-                output: shape.outputHeight, kernel: shape.kernelHeight, stride: shape.strideHeight,
-                padding: shape.paddingTop),
-            let columns = Phase.all(
-                output: shape.outputWidth, kernel: shape.kernelWidth, stride: shape.strideWidth,
-                padding: shape.paddingLeft),
-            rows.count * columns.count <= 64
+        guard let plan = try parts(weights, elementSize: elementSize, outputSize: MemoryLayout<Layer.Output>.stride)
         else { return nil }
         var parts: [(layer: Layer, spread: StridedCopy)] = []
         var (workBytes, denseCount) = (0, 0)
-        for row in rows {
-            for column in columns {
-                let part = shape(row, column)
-                let layer = try make(part, try phaseWeights(weights, elementSize, row, column))
-                parts.append((layer, spread(row, column, elementSize: MemoryLayout<Layer.Output>.stride)))
-                workBytes = max(workBytes, layer.scratchByteCount)
-                denseCount = max(denseCount, part.batch * part.outputsPerImage)
-            }
+        for part in plan {
+            let layer = try make(part.shape, part.weights)
+            parts.append((layer, part.spread))
+            workBytes = max(workBytes, layer.scratchByteCount)
+            denseCount = max(denseCount, part.shape.batch * part.shape.outputsPerImage)
         }
-        op.kernelName = "\(parts.count) x \(parts[0].layer.kernelName)"
+        op.kernelName = parts.count.description + " x " + parts[0].layer.kernelName
         let work = op.scratch(bytes: workBytes)
         let dense = op.scratch(bytes: denseCount * MemoryLayout<Layer.Output>.stride)
         let inputIndex = roles.input
@@ -68,6 +65,29 @@ extension LinearLayer {
                 spread.run(from: values.span, to: &y, pool: io.pool)
             }
         }
+    }
+
+    /// One convolution for each pair of phases; nil if there are too many.
+    private func parts(_ weights: Bytes, elementSize: Int, outputSize: Int) throws(Failure) -> [PhasePart]? {
+        guard
+            let rows = Phase.all(
+                output: shape.outputHeight, kernel: shape.kernelHeight, stride: shape.strideHeight,
+                padding: shape.paddingTop),
+            let columns = Phase.all(
+                output: shape.outputWidth, kernel: shape.kernelWidth, stride: shape.strideWidth,
+                padding: shape.paddingLeft),
+            rows.count * columns.count <= 64
+        else { return nil }
+        var parts: [PhasePart] = []
+        for row in rows {
+            for column in columns {
+                parts.append(
+                    PhasePart(
+                        shape: shape(row, column), weights: try phaseWeights(weights, elementSize, row, column),
+                        spread: spread(row, column, elementSize: outputSize)))
+            }
+        }
+        return parts
     }
 
     private func shape(_ row: Phase, _ column: Phase) -> ConvolutionShape {
@@ -85,7 +105,7 @@ extension LinearLayer {
     ) throws(Failure) -> Bytes {
         let run = shape.inputChannels * elementSize
         let taps = row.taps.count * column.taps.count
-        let form =
+        let form: Sentence =
             "\(row.taps.count)x\(column.taps.count) taps from \(row.taps[0]), \(column.taps[0]) by "
             + "\(shape.strideHeight), \(shape.strideWidth) of \(shape.kernelHeight)x\(shape.kernelWidth)x\(run)"
         let (rowTaps, columnTaps, channels, shape) = (row.taps, column.taps, channels, shape)

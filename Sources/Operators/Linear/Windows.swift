@@ -26,18 +26,11 @@ extension ConvolutionShape {
 enum LinearForm: Sendable { case convolution, depthwise, transposed }
 
 /// Which inputs meet which weights in an output element. The plain definition of a layer: no blocking, no packing.
-protocol Windows: Sendable {
-    var shape: ConvolutionShape { get }
-    var form: LinearForm { get }
-
-    /// Folds `add(sum, input, weight)` over the pairs of one output element; places in the padding have no pair.
-    func sum<X: BitwiseCopyable, W: BitwiseCopyable, Sum>(
-        _ at: OutputPosition, _ input: Span<X>, _ weights: Span<W>, from start: Sum, add: (Sum, X, W) -> Sum
-    ) -> Sum
-}
-
-/// A convolution: filters slide over the input.
-struct ForwardWindows: Windows {
+///
+/// A convolution slides filters over the input. A transposed one is the gradient of a convolution by its input: each
+/// input element adds its multiple of the filter to the output. Read from the output's side: tap t reaches output o
+/// from input i where i * stride - padding + t = o.
+struct Windows: Sendable {
     let shape: ConvolutionShape
     let form: LinearForm
     /// Weights between two taps of a filter, and between two filters.
@@ -46,67 +39,59 @@ struct ForwardWindows: Windows {
     private let groupInputs: Int
     private let groupOutputs: Int
 
-    /// `channelsLast`: weights are 1HWC, one filter per channel (depthwise); else OHWI.
-    init(_ shape: ConvolutionShape, channelsLast: Bool) {
+    /// Depthwise weights are 1HWC, one filter per channel; others OHWI.
+    init(_ shape: ConvolutionShape, _ form: LinearForm) {
         self.shape = shape
-        form = channelsLast ? .depthwise : .convolution
+        self.form = form
         groupInputs = shape.inputChannels / shape.groups
         groupOutputs = shape.outputChannels / shape.groups
-        tapStride = channelsLast ? shape.outputChannels : groupInputs
-        filterStride = channelsLast ? 1 : shape.taps * groupInputs
+        tapStride = form == .depthwise ? shape.outputChannels : groupInputs
+        filterStride = form == .depthwise ? 1 : shape.taps * groupInputs
     }
 
+    /// Folds `add(sum, input, weight)` over the pairs of one output element; places in the padding have no pair.
     @inline(__always)
     func sum<X: BitwiseCopyable, W: BitwiseCopyable, Sum>(
         _ at: OutputPosition, _ input: Span<X>, _ weights: Span<W>, from start: Sum, add: (Sum, X, W) -> Sum
     ) -> Sum {
         var sum = start
+        for step in 0..<shape.taps {
+            guard let run = run(at, step) else { continue }
+            for index in 0..<groupInputs {
+                sum = add(sum, input[run.input + index], weights[run.weight + index])
+            }
+        }
+        return sum
+    }
+
+    /// Where the pairs of a tap begin, one for each channel of a group; nil in the padding. Taps of transposed
+    /// convolutions run backwards, so that inputs come in the order in which the defining scatter would add them.
+    /// Never inlined: every type of input and weight would have its copy.
+    @inline(never)
+    private func run(_ at: OutputPosition, _ step: Int) -> (input: Int, weight: Int)? {
+        let tap = form == .transposed ? shape.taps - 1 - step : step
+        let (tapY, tapX) = tap.quotientAndRemainder(dividingBy: shape.kernelWidth)
+        guard
+            let y = place(
+                at.y, tapY, stride: shape.strideHeight, padding: shape.paddingTop, dilation: shape.dilationHeight,
+                size: shape.inputHeight),
+            let x = place(
+                at.x, tapX, stride: shape.strideWidth, padding: shape.paddingLeft, dilation: shape.dilationWidth,
+                size: shape.inputWidth)
+        else { return nil }
+        let pixel = (at.image * shape.inputHeight + y) * shape.inputWidth + x
         let group = at.channel / groupOutputs
-        for tapY in 0..<shape.kernelHeight {
-            let y = at.y * shape.strideHeight - shape.paddingTop + tapY * shape.dilationHeight
-            guard y >= 0 && y < shape.inputHeight else { continue }
-            for tapX in 0..<shape.kernelWidth {
-                let x = at.x * shape.strideWidth - shape.paddingLeft + tapX * shape.dilationWidth
-                guard x >= 0 && x < shape.inputWidth else { continue }
-                let pixel = (at.image * shape.inputHeight + y) * shape.inputWidth + x
-                let inputStart = pixel * shape.inputChannels + group * groupInputs
-                let weightStart = at.channel * filterStride + (tapY * shape.kernelWidth + tapX) * tapStride
-                for index in 0..<groupInputs {
-                    sum = add(sum, input[inputStart + index], weights[weightStart + index])
-                }
-            }
-        }
-        return sum
+        return (pixel * shape.inputChannels + group * groupInputs, at.channel * filterStride + tap * tapStride)
     }
-}
 
-/// A transposed convolution (the gradient of a convolution by its input): each input element adds its multiple of the
-/// filter to the output. Read from the output's side: tap t reaches output o from input i where
-/// i * stride - padding + t = o. Weights are OHWI.
-struct TransposedWindows: Windows {
-    let shape: ConvolutionShape
-    var form: LinearForm { .transposed }
-
-    /// Taps run backwards, so that inputs come in the order in which the defining scatter would add them.
-    @inline(__always)
-    func sum<X: BitwiseCopyable, W: BitwiseCopyable, Sum>(
-        _ at: OutputPosition, _ input: Span<X>, _ weights: Span<W>, from start: Sum, add: (Sum, X, W) -> Sum
-    ) -> Sum {
-        var sum = start
-        for tapY in stride(from: shape.kernelHeight - 1, through: 0, by: -1) {
-            let (y, offY) = (at.y + shape.paddingTop - tapY).quotientAndRemainder(dividingBy: shape.strideHeight)
-            guard offY == 0, y >= 0 && y < shape.inputHeight else { continue }
-            for tapX in stride(from: shape.kernelWidth - 1, through: 0, by: -1) {
-                let (x, offX) = (at.x + shape.paddingLeft - tapX).quotientAndRemainder(dividingBy: shape.strideWidth)
-                guard offX == 0, x >= 0 && x < shape.inputWidth else { continue }
-                let pixel = (at.image * shape.inputHeight + y) * shape.inputWidth + x
-                let tap = (at.channel * shape.kernelHeight + tapY) * shape.kernelWidth + tapX
-                for index in 0..<shape.inputChannels {
-                    sum = add(
-                        sum, input[pixel * shape.inputChannels + index], weights[tap * shape.inputChannels + index])
-                }
-            }
+    /// The input along one dimension that a tap of output `at` meets.
+    private func place(_ at: Int, _ tap: Int, stride: Int, padding: Int, dilation: Int, size: Int) -> Int? {
+        var place = at * stride - padding + tap * dilation
+        if form == .transposed {
+            let (quotient, remainder) = (at + padding - tap).quotientAndRemainder(dividingBy: stride)
+            guard remainder == 0 else { return nil }
+            place = quotient
         }
-        return sum
+        return place >= 0 && place < size ? place : nil
     }
 }

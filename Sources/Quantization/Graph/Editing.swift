@@ -46,7 +46,7 @@ extension Model {
     func code(_ graph: Int, _ op: Int) -> OperatorCode { operatorCodes[subgraphs[graph].operators[op].opcode] }
 
     /// "model.tflite: operator 3 (CONV_2D)", for messages.
-    func place(_ graph: Int, _ op: Int) -> String {
+    func place(_ graph: Int, _ op: Int) -> Sentence {
         "\(origin): operator \(op) (\(code(graph, op).name))" + (subgraphs.count > 1 ? " of subgraph \(graph)" : "")
     }
 }

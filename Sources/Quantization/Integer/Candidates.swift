@@ -3,10 +3,10 @@ import Operators
 
 /// Which operators of the main subgraph compute with integers, and why the others do not.
 struct Candidates {
-    enum Decision: Equatable {
+    enum Decision {
         case integer
         /// Stays float; the reason completes "... stays float: ".
-        case float(String)
+        case float(Sentence)
         /// Was never float: works on indices, shapes, conditions.
         case untouched
     }
@@ -30,7 +30,7 @@ struct Candidates {
         leaveMoversBetweenFloatOperators(integerBoundary: integerBoundary)
     }
 
-    func isInteger(_ op: Int) -> Bool { decisions[op] == .integer }
+    func isInteger(_ op: Int) -> Bool { if case .integer = decisions[op] { true } else { false } }
 
     /// The inputs that are quantized as activations.
     func activations(_ op: Int) -> [Int] {
@@ -80,14 +80,14 @@ struct Candidates {
     /// Wider ranges come from masks (-1e9, the lowest float): next to such a value all others would become zero.
     private static let widest = 1e8
 
-    private func obstacle(values index: Int) -> String? {
+    private func obstacle(values index: Int) -> Sentence? {
         guard let range = ranges[index] else { return "nothing is known about the values of '\(tensor(index).name)'" }
         guard range.width > Self.widest else { return nil }
         return "the values of '\(tensor(index).name)' reach from \(range.min) to \(range.max), too far for integers"
     }
 
     /// What is wrong with the weights, bias or fused activation of an operator.
-    private func obstacle(_ op: Operator, _ rule: QuantizationRule) -> String? {
+    private func obstacle(_ op: Operator, _ rule: QuantizationRule) -> Sentence? {
         switch op.activation(model.operatorCodes[op.opcode].builtin) {
         case .tanh?, .signBit?: return "its fused activation has no integer form"
         default: break

@@ -42,7 +42,7 @@ struct IntegerScheme {
         reserveBoundary()
         for index in original.subgraphs[graph].operators.indices {
             if case .float(let reason) = candidates.decisions[index] {
-                options.log("\(original.place(graph, index)) stays float: \(reason)")
+                options.log(("\(original.place(graph, index)) stays float: \(reason)" as Sentence).text)
             }
             if candidates.isInteger(index) { try quantize(index) } else { keep(index) }
         }
@@ -70,7 +70,9 @@ struct IntegerScheme {
             forms.reserve(input, boundary(input, isRead ? options.inputType : .float32), in: &model)
             forms.define(input, boundary(input, isRead ? options.inputType : .float32))
             if !isRead && options.inputType != .float32 {
-                options.log("input '\(subgraph.tensors[input].name)' stays FLOAT32: no integer operator reads it")
+                options.log(
+                    ("input '\(subgraph.tensors[input].name)' stays FLOAT32: no integer operator reads it" as Sentence)
+                        .text)
             }
         }
         for output in subgraph.outputs where isComputed(output) {

@@ -22,7 +22,9 @@ enum Float16Scheme {
                 else { continue }
                 if let value = values.first(where: { $0.isFinite && $0.magnitude > limit }) {
                     let name = model.subgraphs[graph].tensors[tensor].name
-                    options.log("tensor '\(name)' stays FLOAT32: its value \(value) is beyond the range of FLOAT16")
+                    options.log(
+                        ("tensor '\(name)' stays FLOAT32: its value \(value) is beyond the range of FLOAT16" as Sentence)
+                            .text)
                     continue
                 }
                 let half = try store(values, of: tensor, graph, in: &model, &halves)

@@ -7,7 +7,7 @@ extension GraphBuilder {
         var problems: [Problem] = []
         collectProblems(in: subgraph, depth: 0, into: &problems)
         guard !problems.isEmpty else { return }
-        let list = problems.map { $0.sentence }.joined(separator: "; ")
+        let list = problems.map { $0.sentence.text }.joined(separator: "; ")
         throw .unsupported("\(loaded.model.origin): operators that cannot be run here: \(list)")
     }
 
@@ -16,10 +16,10 @@ extension GraphBuilder {
         let what: String
         var places: [Int]
 
-        var sentence: String {
+        var sentence: Sentence {
             let shown = places.prefix(8).map { String($0) }.joined(separator: ", ")
-            let more = places.count > 8 ? " and \(places.count - 8) more" : ""
-            let inside = subgraph == 0 ? "" : " of subgraph \(subgraph)"
+            let more: Sentence = places.count > 8 ? " and \(places.count - 8) more" : ""
+            let inside: Sentence = subgraph == 0 ? "" : " of subgraph \(subgraph)"
             return "\(what) (operator\(places.count == 1 ? "" : "s") \(shown)\(more)\(inside))"
         }
     }
@@ -35,7 +35,7 @@ extension GraphBuilder {
                 }
                 continue
             }
-            guard let what = problem(code) else { continue }
+            guard let what = problem(code)?.text else { continue }
             if let known = problems.firstIndex(where: { $0.what == what && $0.subgraph == subgraph }) {
                 problems[known].places.append(place)
             } else {
@@ -44,7 +44,7 @@ extension GraphBuilder {
         }
     }
 
-    private func problem(_ code: OperatorCode) -> String? {
+    private func problem(_ code: OperatorCode) -> Sentence? {
         guard let definition = OperatorRegistry.definition(code) else {
             return code.builtin == .custom ? "custom operator \(code.name)" : "\(code.name) version \(code.version)"
         }

@@ -28,7 +28,7 @@ extension Compiler {
             let source = graph.tensors[inputs[0]].constant
         {
             let output = node.outputs[0]
-            let form = "folded into \(subgraph).\(output), \(arithmetic == .fast ? "fast" : "reference")"
+            let form: Sentence = "folded into \(subgraph).\(output), \(arithmetic == .fast ? "fast" : "reference")"
             let storage = try loaded.weights.packed(source, form: form) { () throws(Failure) in
                 try evaluate(node, graph)[0].storage
             }

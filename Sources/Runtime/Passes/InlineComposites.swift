@@ -7,8 +7,9 @@ enum CompositeField {
 }
 
 extension GraphBuilder {
-    /// Puts the operators of a composite's decomposition in its place.
-    mutating func inline(_ op: Operator, place: Int, depth: Int, tensor: (Int) -> Int = { $0 }) throws(Failure) {
+    /// Puts the operators of a composite's decomposition in its place. `tensors`: what the operator's tensors are in the
+    /// graph.
+    mutating func inline(_ op: Operator, place: Int, depth: Int, tensors: [Int]) throws(Failure) {
         let model = loaded.model
         let index = CompositeField.decomposition(op)
         guard model.subgraphs.indices.contains(index), depth < model.subgraphs.count else {
@@ -23,23 +24,23 @@ extension GraphBuilder {
         let first = graph.tensors.count
         try addTensors(of: body)
         var names = Array(first..<first + body.tensors.count)
-        for (inner, outer) in zip(body.inputs, op.inputs) { names[inner] = outer < 0 ? -1 : tensor(outer) }
+        for (inner, outer) in zip(body.inputs, op.inputs) { names[inner] = outer < 0 ? -1 : tensors[outer] }
         // A result that the decomposition computes gets the outer name at once; one that it only passes on is a view.
         let computed = Set(body.operators.flatMap { $0.outputs })
         var passedOn: [(inner: Int, outer: Int)] = []
         for (inner, outer) in zip(body.outputs, op.outputs) {
             if computed.contains(inner), names[inner] == first + inner {
-                names[inner] = tensor(outer)
+                names[inner] = tensors[outer]
             } else {
-                passedOn.append((inner, tensor(outer)))
+                passedOn.append((inner, tensors[outer]))
             }
         }
         for inner in body.operators {
             let code = model.operatorCodes[inner.opcode]
             if code.builtin == .stablehloComposite {
-                try inline(inner, place: place, depth: depth + 1) { names[$0] }
+                try inline(inner, place: place, depth: depth + 1, tensors: names)
             } else {
-                try addNode(inner, code, place: place, isInlined: true) { names[$0] }
+                try addNode(inner, code, place: place, isInlined: true, tensors: names)
             }
         }
         for (inner, outer) in passedOn {

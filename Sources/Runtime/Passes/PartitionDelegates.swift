@@ -33,7 +33,7 @@ extension Compiler {
                 decide(node, reason: reasons.joined(separator: "; "))
                 return index
             }
-            reasons.append("\(delegate.name): \(reason)")
+            reasons.append(delegate.name + ": " + reason)
         }
         decide(node, reason: reasons.joined(separator: "; "))
         return nil
