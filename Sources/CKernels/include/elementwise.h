@@ -56,16 +56,17 @@ struct eo_quantize_params {
     ROW(f32_clamp)                                                                                                     \
     ROW(f32_leaky_relu)                                                                                                \
     ROW(f32_hard_swish)                                                                                                \
-    ROW(f32_exp) ROW(f32_elu) ROW(f32_logistic) ROW(f32_tanh) ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt)           \
-        ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) ROW(f32_neg) ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil)            \
-            ROW(f32_round) ROW(f32_log) ROW(f32_sin) ROW(f32_cos)
+    ROW(f32_exp)                                                                                                       \
+    ROW(f32_elu) ROW(f32_logistic) ROW(f32_tanh) ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt)         \
+        ROW(f32_square) ROW(f32_abs) ROW(f32_neg) ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil) ROW(f32_round)            \
+            ROW(f32_log) ROW(f32_sin) ROW(f32_cos)
 // Conversions; params: struct eo_quantize_params, or none for half precision.
 #define EO_CONVERSIONS(ROW)                                                                                            \
     ROW(f32_to_s8)                                                                                                     \
     ROW(f32_to_u8)                                                                                                     \
     ROW(f32_to_s16)                                                                                                    \
-    ROW(s8_to_f32) ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32)        \
-        ROW(f32_to_f16)
+    ROW(s8_to_f32)                                                                                                     \
+    ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
 
 struct eo_elementwise {
     enum kernels_isa isa;

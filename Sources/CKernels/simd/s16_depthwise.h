@@ -39,7 +39,8 @@ SIMD void depthwise_block(const struct eo_depthwise_run *r, size_t pixel, size_t
     flush(&c);
     int16_t *output = (int16_t *)((char *)r->output + pixel * r->output_stride) + channel;
     for (size_t j = 0; j < count; j++)
-        output[j] = (int16_t)requantize((float)(int64_t)c.total[j], scale[j], p->minimum, p->maximum, p->output_zero_point);
+        output[j] =
+            (int16_t)requantize((float)(int64_t)c.total[j], scale[j], p->minimum, p->maximum, p->output_zero_point);
 }
 
 SIMD void depthwise_run(const struct eo_depthwise_run *r) {
