@@ -52,14 +52,13 @@ struct eo_quantize_params {
 #define EO_PLAIN_BINARY(ROW)                                                                                           \
     ROW(s8_min) ROW(u8_min) ROW(s16_min) ROW(s32_min) ROW(s8_max) ROW(u8_max) ROW(s16_max) ROW(s32_max)
 // Unary float kernels; params: struct eo_f32_params where they are used.
-#define EO_F32_UNARY(ROW)                                                                                              \
-    ROW(f32_clamp)                                                                                                     \
-    ROW(f32_leaky_relu)                                                                                                \
-    ROW(f32_hard_swish)                                                                                                \
-    ROW(f32_exp)                                                                                                       \
-    ROW(f32_elu) ROW(f32_logistic) ROW(f32_tanh) ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt)         \
-        ROW(f32_square) ROW(f32_abs) ROW(f32_neg) ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil) ROW(f32_round)            \
-            ROW(f32_log) ROW(f32_sin) ROW(f32_cos)
+// clang-format off
+#define EO_F32_UNARY(ROW) \
+    ROW(f32_clamp) ROW(f32_leaky_relu) ROW(f32_hard_swish) ROW(f32_exp) ROW(f32_elu) ROW(f32_logistic) \
+    ROW(f32_tanh) ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) \
+    ROW(f32_neg) ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil) ROW(f32_round) ROW(f32_log) ROW(f32_sin) \
+    ROW(f32_cos)
+// clang-format on
 // Conversions; params: struct eo_quantize_params, or none for half precision.
 #define EO_CONVERSIONS(ROW)                                                                                            \
     ROW(f32_to_s8)                                                                                                     \
