@@ -193,7 +193,7 @@ def main():
                 good.setdefault((name, model.startswith("ops/")), set()).add(model)
     for (name, is_op), models in sorted(all_models.items()):
         bad = good.get((name, is_op), set())
-        print(f"{name}: {len(models) - len(bad)} of {len(models)} {'operator models' if is_op else 'models'} run and agree")
+        print(f"{name}: {len(models) - len(bad)} of {len(models)} {'operator models' if is_op else 'models'} as expected")
     return 0 if not good else 1
 
 

@@ -47,10 +47,13 @@ def summary():
         counts = []
         for is_operator, what in ((False, "models"), (True, "operator models")):
             chosen = {m: r for (a, m), r in RESULTS.items() if a == arithmetic and m.startswith("ops/") == is_operator}
-            good = sum(all(agrees for agrees, _ in results) for results in chosen.values())
+            good = sum(
+                all(agrees and sentence.startswith("agrees") for agrees, sentence in results)
+                for results in chosen.values()
+            )
             counts.append(f"{good} of {len(chosen)} {what}")
         yield f"{arithmetic} arithmetic: {' and '.join(counts)} run and agree"
     for (arithmetic, model), results in RESULTS.items():
         for agrees, sentence in results:
-            if not agrees:
+            if not agrees or not sentence.startswith("agrees"):
                 yield f"  {model}, {arithmetic}: {sentence[:200]}"
