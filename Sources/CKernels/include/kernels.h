@@ -8,5 +8,6 @@
 #include "depthwise.h"
 #include "dynamic_range.h"
 #include "elementwise.h"
+#include "optimizers.h"
 
 #endif
