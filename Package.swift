@@ -61,8 +61,11 @@ var targets: [Target] = [
         name: "Quantization", dependencies: ["Runtime", "Operators", "Kernels", "Model"],
         swiftSettings: fenced + deferred),
     .target(
+        name: "Compression", dependencies: ["Quantization", "Operators", "Kernels", "Model"],
+        swiftSettings: fenced + deferred),
+    .target(
         name: "EdgeOpt",
-        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
+        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Compression", "Quantization", "Runtime", "Operators", "Model"],
         swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]
@@ -91,6 +94,7 @@ if !embedded {
         .testTarget(name: "OperatorsTests", dependencies: ["Operators"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: tests),
     ]
 }
 
