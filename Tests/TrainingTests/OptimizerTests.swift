@@ -63,7 +63,9 @@ import Testing
         for step in 1...5 {
             let g = random(count, UInt64(step + 10))
             let update = definition.update(settings, 0.01, step)
-            var (wSpan, mSpan, vSpan) = (w.mutableSpan, m.mutableSpan, v.mutableSpan)
+            var wSpan = w.mutableSpan
+            var mSpan = m.mutableSpan
+            var vSpan = v.mutableSpan
             update.apply(to: &wSpan, gradient: g.span, m: &mSpan, v: &vSpan, pool: pool)
             for i in 0..<count {
                 expected(settings, &exact[i], Double(g[i]), &exactM[i], &exactV[i], step: step, rate: 0.01)
