@@ -3,7 +3,7 @@ import Model
 /// Floats of the trainer's own that a graph reads or writes in place, 64-byte aligned, zero at first. One thread at a
 /// time.
 @safe package final class FloatMemory {
-    private let bytes: Bytes
+    fileprivate let bytes: Bytes
     package let count: Int
 
     private init(_ bytes: Bytes, _ count: Int) {
@@ -54,4 +54,9 @@ import Model
         let size = min(byteCount, other.byteCount)
         unsafe UnsafeMutableRawPointer(address).copyMemory(from: UnsafeRawPointer(other.address), byteCount: size)
     }
+}
+
+extension FloatMemory {
+    /// The bytes themselves; they change with the values.
+    var contents: Bytes { bytes }
 }

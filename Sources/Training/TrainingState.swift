@@ -15,11 +15,20 @@ package protocol TrainingState: AnyObject {
     /// calibration, with the step that would be next.
     func update(_ values: borrowing StateValues, step: Int)
 
+    /// What `restore` needs to go on from here, beside the states.
+    var memory: [UInt8] { get }
+    /// Throws `EO_INVALID_ARGUMENT` for bytes that are no such memory.
+    func restore(_ memory: [UInt8]) throws(Failure)
+
     /// What is to be done to the model that is exported.
     func export(_ model: Model, _ values: borrowing StateValues) throws(Failure) -> Model
 }
 
 extension TrainingState {
+    package var memory: [UInt8] { [] }
+    package func restore(_ memory: [UInt8]) throws(Failure) {
+        guard memory.isEmpty else { throw .invalidArgument("the state has no memory, but the checkpoint has") }
+    }
     package func export(_ model: Model, _ values: borrowing StateValues) throws(Failure) -> Model { model }
 }
 
