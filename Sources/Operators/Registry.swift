@@ -10,6 +10,7 @@ package enum OperatorRegistry {
     private static func custom(_ name: String) -> OperatorDefinition? {
         switch name {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
+        case ClampGradient.name: ClampGradient.definition
         default: nil
         }
     }
