@@ -65,7 +65,9 @@ var targets: [Target] = [
         swiftSettings: fenced + deferred),
     .target(
         name: "Training",
-        dependencies: ["CEdgeOpt", "CPlatform", "Compression", "Quantization", "Runtime", "Operators", "Kernels", "Model"],
+        dependencies: [
+            "CEdgeOpt", "CPlatform", "Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels", "Model",
+        ],
         swiftSettings: fenced + deferred),
     .target(
         name: "EdgeOpt",
@@ -97,7 +99,7 @@ if !embedded {
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
-        .testTarget(name: "OperatorsTests", dependencies: ["Operators"], swiftSettings: tests),
+        .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Training"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
         .testTarget(name: "TrainingTests", dependencies: ["Training", "CKernels"], swiftSettings: tests),

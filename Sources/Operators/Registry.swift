@@ -12,6 +12,7 @@ package enum OperatorRegistry {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
         case Softplus.name: Softplus.definition
         case CTCLoss.name: CTCLoss.definition
+        case ClampGradient.name: ClampGradient.definition
         default: nil
         }
     }

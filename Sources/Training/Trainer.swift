@@ -56,8 +56,19 @@ import Runtime
         let chosen = try source.chosen(options)
         let learned = source.states.flatMap { $0.learned }
         tensors.trained = chosen + learned
+        let losses = options.losses.isEmpty ? [LossTerm()] : options.losses
         tensors.states = source.states.flatMap { $0.states }
         tensors.observed = source.states.flatMap { $0.observed }
+        var graph = try TrainingGraph(
+            source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, isStep: true)
+        if graph.reached != tensors.trained {
+            tensors.trained = graph.reached
+            graph = try TrainingGraph(
+                source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, isStep: true)
+        }
+        guard !tensors.trained.isEmpty else {
+            throw .invalidArgument("\(source.prepared.origin): the loss depends on no parameter that is trained")
+        }
         var parameters: [TrainedParameter] = []
         for tensor in tensors.trained {
             let description = source.training.subgraphs[0].tensors[tensor]
@@ -73,9 +84,6 @@ import Runtime
                 try TrainedParameter.make(tensor, description, weights, options.optimizer, decays: decays, constraint))
         }
         try source.checkConstraints(parameters)
-        let losses = options.losses.isEmpty ? [LossTerm()] : options.losses
-        let graph = try TrainingGraph(
-            source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, isStep: true)
         let session = try GraphSession.make(graph, threadCount: options.threadCount)
         let values = try source.values(parameters, graph)
         let trainer = Trainer(

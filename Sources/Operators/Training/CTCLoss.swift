@@ -48,6 +48,8 @@ enum CTCLoss {
                     }
                 }
             }
+        }.gradient { g throws(Failure) in
+            [try g.outputs[1] * g.dy.reshape([g.dy.count, 1, 1])]
         }
     }
 

@@ -17,6 +17,6 @@ enum Softplus {
                 var y = io.output(as: Float.self)
                 for i in 0..<min(x.count, y.count) { y[i] = max(x[i], 0) + Real.log1p(Real.exp(-abs(x[i]))) }
             }
-        }
+        }.gradient { g throws(Failure) in [try g.dy * g.x.apply(.logistic)] }
     }
 }

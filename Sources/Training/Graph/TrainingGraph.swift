@@ -1,5 +1,5 @@
 import Model
-import Quantization
+import Operators
 
 /// The graph that a trainer runs: the model, its losses and, for steps, what computes the gradients. Inputs are, in this
 /// order, those of the model, labels, the weights of the samples, parameters, states.
@@ -16,6 +16,8 @@ struct TrainingGraph {
     /// Operators up to the loss; the gradients follow.
     let forwardCount: Int
     let batchSize: Int
+    /// The trained tensors that the loss depends on: those with a gradient.
+    let reached: [Int]
 
     var sampleWeights: Int { dataCount + labels.count }
     var firstParameter: Int { sampleWeights + 1 }
@@ -36,32 +38,40 @@ struct TrainingGraph {
         let outputs = start.subgraphs[0].outputs
         dataCount = start.subgraphs[0].inputs.count
         self.batchSize = batchSize
-        var graph = GraphEmitter(start)
+        let graph = GraphEmitter(start)
         var parts = Parts()
-        for (index, term) in losses.enumerated() { try parts.add(term, index, outputs, batchSize, &graph) }
-        let loss = try parts.sum(&graph, batchSize)
-        (terms, labels, predictions) = (parts.terms, parts.labels, parts.predictions.map { graph.shape($0) })
+        for (index, term) in losses.enumerated() { try parts.add(term, index, outputs, batchSize, graph) }
+        let loss = try parts.sum(graph, batchSize)
+        (terms, labels) = (parts.terms, parts.labels)
+        predictions = parts.predictions.map { $0.shape }
         var model = graph.model
         forwardCount = model.subgraphs[0].operators.count
-        for tensor in tensors.trained + tensors.states {
-            model.subgraphs[0].tensors[tensor].buffer = 0
-            model.subgraphs[0].inputs.append(tensor)
+        for tensor in tensors.trained + tensors.states { model.subgraphs[0].tensors[tensor].buffer = 0 }
+        model.subgraphs[0].inputs += parts.inputs + tensors.trained + tensors.states
+        model.subgraphs[0].outputs =
+            [loss] + parts.predictions.map { $0.tensor } + (isStep ? tensors.observed : outputs)
+        guard isStep else {
+            self.model = model
+            reached = tensors.trained
+            return
         }
-        model.subgraphs[0].outputs = [loss] + parts.predictions + (isStep ? tensors.observed : outputs)
-        if isStep { model = try model.appendingGradients(of: loss, withRespectTo: tensors.trained) }
-        self.model = model
+        let (complete, gradients) = try model.appendingGradients(of: loss, withRespectTo: tensors.trained)
+        self.model = complete
+        reached = zip(tensors.trained, gradients).filter { $0.1 != nil }.map { $0.0 }
     }
 
     /// The losses as they are put together.
     private struct Parts {
         var terms: [LossTerm] = []
         var labels: [LabelFormat] = []
-        var predictions: [Int] = []
-        private var losses: [Int] = []
+        var predictions: [Value] = []
+        /// Labels, then the weights of the samples.
+        private(set) var inputs: [Int] = []
+        private var losses: [Value] = []
 
         /// Everything up to the loss of each sample.
         mutating func add(
-            _ given: LossTerm, _ index: Int, _ outputs: [Int], _ batchSize: Int, _ graph: inout GraphEmitter
+            _ given: LossTerm, _ index: Int, _ outputs: [Int], _ batchSize: Int, _ graph: GraphEmitter
         ) throws(Failure) {
             guard outputs.indices.contains(given.output) else {
                 throw .outOfRange("loss \(index): there is no output \(given.output), only \(outputs.count)")
@@ -70,38 +80,38 @@ struct TrainingGraph {
             let end = ModelEnd(graph.model, outputs[given.output])
             if term.kind == .automatic { term.kind = try end.usualLoss() }
             let definition = try LossDefinition.of(term.kind)
-            let prediction = try definition.end.map { code throws(Failure) in try end.input(of: code, &graph) }
-                ?? outputs[given.output]
-            guard graph.tensor(prediction).type == .float32 else {
-                throw .unsupported(
-                    "loss \(index): output \(given.output) is \(graph.tensor(prediction).type.name), not FLOAT32")
+            let prediction = try end.value(before: definition.end, graph)
+            guard prediction.type == .float32 else {
+                throw .unsupported("loss \(index): output \(given.output) is \(prediction.type.name), not FLOAT32")
             }
-            guard graph.shape(prediction).first == batchSize else {
+            guard prediction.shape.first == batchSize else {
                 throw .unsupported(
-                    "loss \(index): output \(given.output) has shape \(graph.shape(prediction).listed); its first"
-                        + " dimension does not count the \(batchSize) samples")
+                    "loss \(index): output \(given.output) has shape \(prediction.shape.listed); its first dimension"
+                        + " does not count the \(batchSize) samples")
             }
-            let format = try definition.labels(graph.shape(prediction), term)
-            let label = graph.input("edgeopt/labels/\(index)", format.type, format.shape)
-            losses.append(try definition.emit(&graph, prediction, label, term))
+            let format = try definition.labels(prediction.shape, term)
+            let label = graph.add(Tensor(name: "labels of loss \(index)", type: format.type, shape: format.shape))
+            inputs.append(label.tensor)
+            losses.append(try definition.emit(prediction, label, term))
             terms.append(term)
             labels.append(format)
             predictions.append(prediction)
         }
 
         /// sum of weight * sum of the samples' losses times the samples' weights.
-        func sum(_ graph: inout GraphEmitter, _ batchSize: Int) throws(Failure) -> Int {
-            let weights = graph.input("edgeopt/sample_weights", .float32, [batchSize])
-            var total: Int?
+        mutating func sum(_ graph: GraphEmitter, _ batchSize: Int) throws(Failure) -> Int {
+            let weights = graph.add(Tensor(name: "weights of samples", type: .float32, shape: [batchSize]))
+            inputs.append(weights.tensor)
+            var total: Value?
             for (loss, term) in zip(losses, terms) {
                 // The host's gradient has all weights in it.
-                let weighted = term.kind == .host ? loss : try graph.multiply(loss, weights)
-                var sum = try graph.sum(weighted, axes: [0])
-                if term.kind != .host { sum = try graph.scale(sum, term.weight) }
-                total = try total.map { other throws(Failure) in try graph.add(other, sum) } ?? sum
+                let isHost = term.kind == .host
+                let weighted = isHost ? loss : try loss * weights
+                let sum = try weighted.sum([0], keep: false).scaled(by: isHost ? 1 : term.weight)
+                total = if let others = total { try others + sum } else { sum }
             }
             guard let total else { throw .invalidArgument("there is no loss to minimize") }
-            return total
+            return total.tensor
         }
     }
 }
@@ -141,8 +151,10 @@ private struct ModelEnd {
     }
 
     /// What the operator at the end is given, if it is `wanted`; else the output itself.
-    func input(of wanted: BuiltinOperator, _ graph: inout GraphEmitter) throws(Failure) -> Int {
-        guard code == wanted, let op, let input = op.inputs.first, input >= 0 else { return output }
-        return wanted == .softmax ? try graph.scale(input, op.options.float(0)) : input
+    func value(before wanted: BuiltinOperator?, _ graph: GraphEmitter) throws(Failure) -> Value {
+        guard let wanted, code == wanted, let op, let input = op.inputs.first, input >= 0 else {
+            return graph.value(output)
+        }
+        return try graph.value(input).scaled(by: wanted == .softmax ? op.options.float(0) : 1)
     }
 }

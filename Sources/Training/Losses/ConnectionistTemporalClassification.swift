@@ -1,4 +1,5 @@
 import Model
+import Operators
 
 /// CTC (Graves et al., 2006): -log of the probability of all alignments of a label sequence with the outputs
 /// [samples, time, classes]. The last class is the blank. Labels that are -1 end a sequence.
@@ -12,9 +13,10 @@ enum ConnectionistTemporalClassification {
             guard term.maximumLabels > 0 else { throw .invalidArgument("CTC: the most labels of a sample are not given") }
             return LabelFormat(
                 meaning: .sequences(classes: shape[2] - 1), type: .int32, shape: [shape[0], term.maximumLabels])
-        } emit: { graph, logits, labels, _ throws(Failure) in
-            let logarithm = try graph.emit(.logSoftmax, [logits])
-            return try graph.emit(custom: "edgeopt.ctc_loss", [logarithm, labels], outputs: 2)[0]
+        } emit: { logits, labels, _ throws(Failure) in
+            let logarithms = try logits.apply(.logSoftmax)
+            let code = OperatorCode(.custom, custom: "edgeopt.ctc_loss")
+            return try logits.graph.emit(code, [logarithms, labels], types: [.float32, .float32])[0]
         }
     }
 }

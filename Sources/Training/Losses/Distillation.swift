@@ -1,4 +1,5 @@
 import Model
+import Operators
 
 /// The model learns what it computed itself before it was changed (Hinton et al., 2015): unlabelled data will do.
 enum Distillation {
@@ -7,15 +8,12 @@ enum Distillation {
         LossDefinition(name: "distillation", end: .softmax) { shape, _ throws(Failure) in
             _ = try SoftmaxCrossEntropy.classCount(shape)
             return LabelFormat(meaning: .teacher, type: .float32, shape: shape)
-        } emit: { graph, logits, teacher, term throws(Failure) in
+        } emit: { logits, teacher, term throws(Failure) in
             let cooler = 1 / term.temperature
-            let targets = try graph.scale(teacher, cooler)
-            let known = try graph.emit(.logSoftmax, [targets])
-            let learned = try graph.emit(.logSoftmax, [try graph.scale(logits, cooler)])
-            let weights = try graph.emit(.exp, [known])
-            let product = try graph.multiply(weights, try graph.subtract(known, learned))
-            let sum = try graph.sum(product, axes: [graph.shape(logits).count - 1])
-            return try graph.scale(try graph.meanOfSamples(sum), term.temperature * term.temperature)
+            let known = try teacher.scaled(by: cooler).apply(.logSoftmax)
+            let learned = try logits.scaled(by: cooler).apply(.logSoftmax)
+            let divergence = try (known.apply(.exp) * (known - learned)).sum([logits.rank - 1], keep: false)
+            return try divergence.meanOfSamples().scaled(by: term.temperature * term.temperature)
         }.counting(.argmax)
     }
 
@@ -24,8 +22,8 @@ enum Distillation {
         let squared = Regression.squared
         return LossDefinition(name: "distillation_of_outputs") { shape, _ throws(Failure) in
             LabelFormat(meaning: .teacher, type: .float32, shape: shape)
-        } emit: { graph, prediction, teacher, term throws(Failure) in
-            try squared.emit(&graph, prediction, teacher, term)
+        } emit: { prediction, teacher, term throws(Failure) in
+            try squared.emit(prediction, teacher, term)
         }
     }
 }

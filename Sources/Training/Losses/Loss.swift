@@ -1,4 +1,5 @@
 import Model
+import Operators
 
 /// What a loss is called in the C API; raw values are those of `eo_loss`.
 package enum LossKind: UInt32, Sendable {
@@ -76,7 +77,7 @@ struct LossDefinition: Sendable {
     /// What labels look like for predictions of this shape. The first dimension counts samples.
     let labels: @Sendable (_ prediction: [Int], LossTerm) throws(Failure) -> LabelFormat
     /// Emits the loss of each sample, shape [samples].
-    let emit: @Sendable (inout GraphEmitter, _ prediction: Int, _ labels: Int, LossTerm) throws(Failure) -> Int
+    let emit: @Sendable (_ prediction: Value, _ labels: Value, LossTerm) throws(Failure) -> Value
     /// What counts as a right answer, for the accuracy.
     var accuracy = Accuracy.none
 
@@ -104,4 +105,14 @@ struct LossDefinition: Sendable {
         case .host: HostLoss.definition
         }
     }
+}
+
+extension Value {
+    /// The mean of everything but dimension 0.
+    func meanOfSamples() throws(Failure) -> Value {
+        guard rank > 1 else { return self }
+        return try apply(.mean, graph.indices(Array(1..<rank)), options: Options(.reducer))
+    }
+
+    func scaled(by factor: Float) throws(Failure) -> Value { factor == 1 ? self : try factor * self }
 }

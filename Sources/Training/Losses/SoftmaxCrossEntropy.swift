@@ -1,4 +1,5 @@
 import Model
+import Operators
 
 /// Cross-entropy of a softmax and labels, from logits: -sum(label log softmax(x)).
 enum SoftmaxCrossEntropy {
@@ -6,15 +7,14 @@ enum SoftmaxCrossEntropy {
         LossDefinition(name: "sparse_categorical_crossentropy", end: .softmax) { shape, _ throws(Failure) in
             let classes = try classCount(shape)
             return LabelFormat(meaning: .classes(classes), type: .int32, shape: Array(shape.dropLast()))
-        } emit: { graph, logits, labels, term throws(Failure) in
-            let classes = try classCount(graph.shape(logits))
+        } emit: { logits, labels, term throws(Failure) in
+            let classes = try classCount(logits.shape)
             let rest = term.labelSmoothing / Float(classes)
-            let inputs = [
-                labels, try graph.integer(classes), try graph.constant(1 - term.labelSmoothing + rest),
-                try graph.constant(rest),
-            ]
-            let spread = try graph.emit(.oneHot, inputs, Options(.oneHot, [.int(-1)]))
-            return try loss(&graph, logits, spread)
+            let depth = try logits.graph.constant(.int32, [], try Bytes(copying: [Int32(clamping: classes)]))
+            let spread = try labels.apply(
+                .oneHot, depth, logits.scalar(1 - term.labelSmoothing + rest), logits.scalar(rest),
+                options: Options(.oneHot, [.int(-1)]), type: .float32)
+            return try loss(logits, spread)
         }.counting(.argmax)
     }
 
@@ -22,14 +22,13 @@ enum SoftmaxCrossEntropy {
         LossDefinition(name: "categorical_crossentropy", end: .softmax) { shape, _ throws(Failure) in
             _ = try classCount(shape)
             return LabelFormat(meaning: .values, type: .float32, shape: shape)
-        } emit: { graph, logits, labels, term throws(Failure) in
+        } emit: { logits, labels, term throws(Failure) in
             var spread = labels
             if term.labelSmoothing > 0 {
-                let classes = try classCount(graph.shape(logits))
-                spread = try graph.scale(labels, 1 - term.labelSmoothing)
-                spread = try graph.add(spread, try graph.constant(term.labelSmoothing / Float(classes)))
+                let classes = try classCount(logits.shape)
+                spread = try (1 - term.labelSmoothing) * labels + term.labelSmoothing / Float(classes)
             }
-            return try loss(&graph, logits, spread)
+            return try loss(logits, spread)
         }.counting(.argmax)
     }
 
@@ -40,11 +39,9 @@ enum SoftmaxCrossEntropy {
         return classes
     }
 
-    static func loss(_ graph: inout GraphEmitter, _ logits: Int, _ labels: Int) throws(Failure) -> Int {
-        let logarithm = try graph.emit(.logSoftmax, [logits])
-        let product = try graph.multiply(labels, logarithm)
-        let sum = try graph.sum(product, axes: [graph.shape(logits).count - 1])
-        return try graph.meanOfSamples(try graph.emit(.neg, [sum]))
+    private static func loss(_ logits: Value, _ labels: Value) throws(Failure) -> Value {
+        let product = try labels * logits.apply(.logSoftmax)
+        return try (-product.sum([logits.rank - 1], keep: false)).meanOfSamples()
     }
 }
 
