@@ -616,6 +616,9 @@ typedef struct eo_batch_result {
 // EO_WRONG_SIZE, EO_OUT_OF_RANGE (a label that is no class; the sentence names the sample), EO_INVALID_ARGUMENT,
 // EO_CANCELLED (host_loss).
 EO_API eo_status eo_trainer_step(eo_trainer *trainer, const eo_batch *batch, eo_batch_result *result);
+// Shows a batch to what is observed in training (statistics of batch normalization, ranges of quantization) without
+// moving a parameter: to estimate them anew. Errors are those of eo_trainer_step.
+EO_API eo_status eo_trainer_observe(eo_trainer *trainer, const eo_batch *batch);
 // Loss and right answers of a batch; nothing is changed. Errors are those of eo_trainer_step.
 EO_API eo_status eo_trainer_evaluate(eo_trainer *trainer, const eo_batch *batch, eo_batch_result *result);
 // The model's outputs for a batch; labels are not read. outputs[i] gets sample_count samples, output_sizes[i] bytes.

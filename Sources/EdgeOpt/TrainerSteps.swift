@@ -110,6 +110,14 @@ public func eo_trainer_step(
 }
 
 @c @implementation
+public func eo_trainer_observe(_ trainer: OpaquePointer!, _ batch: UnsafePointer<eo_batch>!) -> eo_status {
+    call { () throws(Failure) in
+        let handle: TrainerHandle = try unsafe object(trainer, "trainer")
+        try handle.trainer.calibrate(try unsafe Batch(batch, handle, takesLabels: true, in: "eo_trainer_observe"))
+    }
+}
+
+@c @implementation
 public func eo_trainer_evaluate(
     _ trainer: OpaquePointer!, _ batch: UnsafePointer<eo_batch>!, _ result: UnsafeMutablePointer<eo_batch_result>!
 ) -> eo_status {
