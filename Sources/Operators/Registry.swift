@@ -11,6 +11,14 @@ package enum OperatorRegistry {
         switch name {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
         case ClampGradient.name: ClampGradient.definition
+        case ConvolutionGradient.filter: ConvolutionGradient.ofFilter
+        case ConvolutionGradient.input: ConvolutionGradient.ofInput
+        case DepthwiseGradient.filter: DepthwiseGradient.ofFilter
+        case DepthwiseGradient.input: DepthwiseGradient.ofInput
+        case GeluGradient.name: GeluGradient.definition
+        case PoolGradient.average: PoolGradient.ofAverage
+        case PoolGradient.maximum: PoolGradient.ofMaximum
+        case ScatterAdd.name: ScatterAdd.definition
         default: nil
         }
     }
