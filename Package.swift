@@ -66,13 +66,15 @@ var targets: [Target] = [
     .target(
         name: "Training",
         dependencies: [
-            "CEdgeOpt", "CPlatform", "Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels", "Model",
+            "CEdgeOpt", "CPlatform", "Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels",
+            "Model",
         ],
         swiftSettings: fenced + deferred),
     .target(
         name: "EdgeOpt",
         dependencies: [
-            "CEdgeOpt", "CPlatform", "CKernels", "Training", "Compression", "Quantization", "Runtime", "Operators", "Model",
+            "CEdgeOpt", "CPlatform", "CKernels", "Training", "Compression", "Quantization", "Runtime", "Operators",
+            "Model",
         ],
         swiftSettings: fenced, linkerSettings: linker),
 ]

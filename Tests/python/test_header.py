@@ -18,6 +18,10 @@ STRUCTS = {
     "eo_interpreter_options": _library.InterpreterOptions,
     "eo_operator_report": _library.OperatorReport,
     "eo_quantizer_options": _library.QuantizerOptions,
+    "eo_loss_term": _library.LossTerm,
+    "eo_trainer_options": _library.TrainerOptions,
+    "eo_batch": _library.Batch,
+    "eo_batch_result": _library.BatchResult,
 }
 
 

@@ -8,6 +8,7 @@
     interpreter = edgeopt.Interpreter("int8.tflite")  # answers to the calls of the TFLite / LiteRT Interpreter
 """
 
+from . import callbacks, optimizers, schedules
 from ._errors import (
     ArgumentError,
     CalibrationError,
@@ -27,6 +28,7 @@ from ._library import isa, library_path, version
 from ._model import Model, Operator, Signature, Subgraph
 from ._quantize import Scheme, quantize
 from ._tensor import Quantization, Tensor
+from ._trainer import Loss, StepResult, Trainer
 
 __version__ = version()
 
@@ -39,6 +41,7 @@ __all__ = [
     "ExecutionError",
     "FileError",
     "Interpreter",
+    "Loss",
     "Model",
     "ModelError",
     "OpResolverType",
@@ -51,11 +54,16 @@ __all__ = [
     "SignatureRunner",
     "StateError",
     "Status",
+    "StepResult",
     "Subgraph",
     "Tensor",
+    "Trainer",
     "UnsupportedError",
+    "callbacks",
     "isa",
     "library_path",
+    "optimizers",
     "quantize",
+    "schedules",
     "version",
 ]
