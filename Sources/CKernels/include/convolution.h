@@ -78,6 +78,9 @@ struct eo_convolution {
     size_t next; // unit to be handed out; a cache line of its own, all workers write it
 };
 
+// How many rows a call of the kernel gets, of the `mr` that it takes at most, for up to `workers` workers. The scratch
+// slot must hold as many.
+size_t eo_convolution_rows(const struct eo_convolution *_Nonnull convolution, size_t mr, size_t workers);
 // Decides how the work is cut for up to `workers` workers; returns for how many there is work. Integer results and
 // float results do not depend on it.
 size_t eo_convolution_start(struct eo_convolution *_Nonnull convolution, size_t workers);
