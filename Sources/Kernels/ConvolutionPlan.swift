@@ -94,7 +94,6 @@ struct ConvolutionPlan {
         context.input_element_size = rows.inputSize
         context.output_element_size = rows.outputSize
         context.run = run
-        context.mr = Int(mr)
         context.nr = Int(nr)
         context.depth = (shape.depth + rows.multiple - 1) / rows.multiple * rows.multiple
         context.block_size = blockSize
@@ -109,8 +108,9 @@ struct ConvolutionPlan {
             // Whole cache lines, and no multiple of the 4096 bytes after which addresses share a set of the cache.
             let lines = (context.depth * rows.inputSize * (rows.wide ? 2 : 1) + 63) / 64
             context.row_stride = (lines % 16 == 0 ? lines + 1 : lines) * 64
-            context.slot_size = context.row_stride * context.mr
         }
+        context.mr = eo_convolution_rows(&context, Int(mr), slots)
+        context.slot_size = context.row_stride * context.mr
         inputCount = shape.inputCount
         outputCount = shape.outputCount
         self.slots = slots
