@@ -181,13 +181,16 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
         .weights = packed,
         .parameters = parameters,
     };
-    if (l->kernel > 1 || c.flip || c.fill) {
+    if (form.isFloat && l->kernel > 1) {
+        eo_convolution_segment(&c);
+    } else if (l->kernel > 1 || c.flip || c.fill) {
         c.gather = wide ? eo_gather_wide_best()->run : eo_gather_best()->run;
         c.row_stride = (filled * form.element * (wide ? 2 : 1) / 64 + 1) * 64;
     }
     c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);
-    void *output = allocate(rows * w.output_channels * form.element), *scratch = allocate(c.row_stride * c.mr);
+    void *output = allocate(rows * w.output_channels * form.element),
+         *scratch = allocate(c.row_stride * c.mr + c.slot_size);
     c.input = input;
     c.output = output;
     c.scratch = scratch;
@@ -201,7 +204,7 @@ static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_funct
     const struct eo_window w = window_of(l);
     const size_t pixels = w.output_height * w.output_width, pixel = l->inputs * form.element;
     void *input = allocate(l->height * l->width * pixel), *output = allocate(pixels * pixel);
-    void *padding = allocate(pixel), *scratch = allocate(eo_depthwise_slot_size(&w));
+    void *padding = allocate(l->kernel * pixel), *scratch = allocate(eo_depthwise_slot_size(&w));
     struct eo_depthwise d = {
         .window = w,
         .input_element_size = form.element,
