@@ -62,7 +62,7 @@ var targets: [Target] = [
         swiftSettings: fenced + deferred),
     .target(
         name: "EdgeOpt",
-        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
+        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Kernels", "Model"],
         swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]
