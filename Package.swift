@@ -87,7 +87,7 @@ if !embedded {
             name: "CFormats",
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
-        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CPlatform"], swiftSettings: tests),
         .testTarget(name: "OperatorsTests", dependencies: ["Operators"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),

@@ -48,7 +48,7 @@ package final class ByteConvolution: @unchecked Sendable {
                             bias: bias.baseAddress! + group * outputs,
                             scales: scales.baseAddress! + group * outputs)
                         eo_u8_gemm_pack(kernel.nr, &source, base + group * groupSize)
-        }
+                    }
                 }
             }
         }

@@ -35,7 +35,7 @@ package final class FloatConvolution: @unchecked Sendable {
                 eo_f32_gemm_pack(
                     kernel.nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
                     bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
-        }
+            }
         }
         parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
         kernelName = String(cString: kernel.name)

@@ -58,7 +58,7 @@ package final class HybridConvolution: @unchecked Sendable {
                             (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
                             scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
                             base + group * groupSize)
-        }
+                    }
                 }
             }
         }

@@ -41,7 +41,7 @@ package final class ShortConvolution: @unchecked Sendable {
                             (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
                             scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
                             base + group * groupSize)
-        }
+                    }
                 }
             }
         }

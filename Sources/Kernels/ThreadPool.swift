@@ -116,10 +116,12 @@ import Synchronization
     private func run(_ count: Int, _ context: UnsafeRawPointer, _ body: Body, on host: ParallelFor) {
         var loop = HostLoop(body: body, context: context)
         withUnsafeMutablePointer(to: &loop) { loop in
-            host(count, { loop, iteration in
-                guard let loop = loop?.assumingMemoryBound(to: HostLoop.self) else { return }
-                loop.pointee.body(loop.pointee.context, iteration)
-            }, loop)
+            host(
+                count,
+                { loop, iteration in
+                    guard let loop = loop?.assumingMemoryBound(to: HostLoop.self) else { return }
+                    loop.pointee.body(loop.pointee.context, iteration)
+                }, loop)
         }
     }
 

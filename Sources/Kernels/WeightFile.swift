@@ -128,8 +128,9 @@ final class WeightFile {
         var written = items.map { Entry(label: $0.label, bytes: Bytes($0.packed), digest: 0) }
         if isOurs {
             for entry in entries
-            where !items.contains(where: { $0.label.form == entry.label.form && $0.label.contents == entry.label.contents })
-            {
+            where !items.contains(where: {
+                $0.label.form == entry.label.form && $0.label.contents == entry.label.contents
+            }) {
                 written.append(entry)
             }
         }
@@ -162,7 +163,9 @@ final class WeightFile {
             ]
             offset += entry.bytes.count
         }
-        let indexDigest = index.withUnsafeBytes { $0.baseAddress.map { base in eo_digest(base, index.count * 8, 0) | 1 } ?? 1 }
+        let indexDigest = index.withUnsafeBytes {
+            $0.baseAddress.map { base in eo_digest(base, index.count * 8, 0) | 1 } ?? 1
+        }
         let header: [UInt64] = [
             Self.magic, Self.maker, model, UInt64(entries.count), UInt64(offset), indexDigest, 0, 0,
         ]

@@ -47,7 +47,11 @@ import Synchronization
         var graph = try builder.build(inputs: entry.inputs.map { $0.tensor }, outputs: entry.outputs.map { $0.tensor })
         try graph.keep(options, in: loaded.model.subgraphs[entry.subgraph])
         let pool: ThreadPool
-        if let shared = options.threadPool { pool = shared } else { pool = try ThreadPool(threads: options.threadCount) }
+        if let shared = options.threadPool {
+            pool = shared
+        } else {
+            pool = try ThreadPool(threads: options.threadCount)
+        }
         if let path = options.weightCache, let complaint = loaded.weights.attach(path, model: loaded.key) {
             options.log(.warning, complaint.text)
         }
