@@ -62,7 +62,7 @@ var targets: [Target] = [
         swiftSettings: fenced + deferred),
     .target(
         name: "EdgeOpt",
-        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Model"],
+        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Quantization", "Runtime", "Operators", "Kernels", "Model"],
         swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]
@@ -87,7 +87,7 @@ if !embedded {
             name: "CFormats",
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
-        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CPlatform"], swiftSettings: tests),
         .testTarget(name: "OperatorsTests", dependencies: ["Operators"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),

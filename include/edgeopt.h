@@ -246,6 +246,29 @@ typedef void (*eo_log)(void *user, eo_log_level level, const char *text);
 
 typedef struct eo_delegate eo_delegate; // see "delegates"
 
+// Threads that interpreters share. Caller owns *pool: eo_thread_pool_destroy; the order does not matter, interpreters
+// keep what they need. When several of them run at the same time one at a time has the threads, and each of the others
+// runs on the thread that called it alone until they are free, so nobody waits for anybody. Any thread.
+typedef struct eo_thread_pool eo_thread_pool;
+// The body of a loop: to be called once for each index in 0..count-1, in any order, from any threads.
+typedef void (*eo_task)(void *context, size_t index);
+// A loop on the host's own threads: calls task(context, index) for every index below count and returns when all calls
+// have returned. Several threads may call it at once, one for each interpreter that runs; tasks start no loops. A count
+// is at most num_threads where the work is split evenly, and may be larger.
+typedef void (*eo_parallel_for)(void *user, size_t count, eo_task task, void *context);
+typedef struct eo_thread_pool_options {
+    size_t struct_size;
+    int32_t num_threads;          // the calling thread included; 0: one per core. Default 0
+    eo_parallel_for parallel_for; // the host's threads; NULL: the library starts num_threads - 1 threads
+    void *user;                   // given to parallel_for, which must stay callable until no interpreter uses the pool
+} eo_thread_pool_options;
+#define EO_THREAD_POOL_OPTIONS_INIT                                                                                    \
+    { sizeof(eo_thread_pool_options), 0, 0, 0 }
+// EO_THREAD_ERROR, EO_INVALID_ARGUMENT.
+EO_API eo_status eo_thread_pool_create(const eo_thread_pool_options *options, eo_thread_pool **pool);
+// NULL is allowed.
+EO_API void eo_thread_pool_destroy(eo_thread_pool *pool);
+
 typedef struct eo_interpreter_options {
     size_t struct_size;
     int32_t num_threads; // 1: no thread is ever created; 0: one per core. Default 1
@@ -259,9 +282,18 @@ typedef struct eo_interpreter_options {
     int32_t delegate_count;
     eo_log log;
     void *log_user;
+    const char *weight_cache;    // path of a packed-weight file, see below; NULL: none
+    eo_thread_pool *thread_pool; // runs on these threads, and num_threads is not looked at; NULL: threads of its own
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
-    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0 }
+    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0 }
+
+// The packed-weight file makes the next compile of the same model fast, and lets processes share the memory of packed
+// weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with the
+// same instructions, from the same weights; a file that is missing, truncated, damaged, or anything else is ignored and
+// written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at the
+// same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong with
+// it, or why it cannot be written, goes to the log and is no failure.
 
 // Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
 // all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.
@@ -327,7 +359,7 @@ EO_API eo_status eo_interpreter_invoke(eo_interpreter *interpreter);
 EO_API void eo_interpreter_cancel(eo_interpreter *interpreter);
 // Sets variable tensors (states of recurrent networks) back to their initial values.
 EO_API eo_status eo_interpreter_reset_variables(eo_interpreter *interpreter);
-// Number of threads from the next invoke on; as in the options. EO_THREAD_ERROR.
+// Number of threads from the next invoke on; as in the options. EO_THREAD_ERROR, EO_WRONG_STATE (with a thread_pool).
 EO_API eo_status eo_interpreter_set_num_threads(eo_interpreter *interpreter, int32_t num_threads);
 // Bytes of the one block that holds all intermediate tensors. Known before the first invoke.
 EO_API size_t eo_interpreter_arena_size(const eo_interpreter *interpreter);

@@ -95,6 +95,8 @@ class InterpreterOptions(ctypes.Structure):
         ("delegate_count", c_int32),
         ("log", Log),
         ("log_user", c_void_p),
+        ("weight_cache", c_char_p),
+        ("thread_pool", c_void_p),
     ]
 
 
