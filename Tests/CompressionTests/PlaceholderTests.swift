@@ -1,0 +1,5 @@
+import Testing
+
+@testable import Compression
+
+@Suite struct CompressionTests {}
