@@ -247,7 +247,7 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     memset(scale, 0, channels * sizeof(float));
     const struct form f32 = {1, 4, 1}, u8 = {0, 1, 4}, s16 = {0, 2, 2};
     const struct eo_f32_gemm_parameters clamp = {-1e30f, 1e30f};
-    const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true};
+    const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true, true};
     const struct eo_u8_depthwise_parameters depthwise_bytes = {127, -128, 0, 0, 0x80};
     const struct eo_s16_parameters shorts = {-32768, 32767, 0};
     const struct eo_u8_gemm_weights source = {depth, channels, weights, 0, 0, 128, NULL, scale};
