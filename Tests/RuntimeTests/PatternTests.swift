@@ -1,0 +1,154 @@
+import Model
+import Operators
+import Testing
+
+@testable import Runtime
+
+/// What the passes join computes what the operators compute: keeping all tensors keeps all operators apart.
+struct PatternTests {
+    private func quantized(
+        _ maker: inout ModelMaker, _ tensor: Int, _ scale: Float, _ zeroPoint: Int, _ type: TensorType
+    ) {
+        maker.model.subgraphs[0].tensors[tensor].type = type
+        var quantization = Quantization()
+        quantization.scales = [scale]
+        quantization.zeroPoints = [zeroPoint]
+        maker.model.subgraphs[0].tensors[tensor].quantization = quantization
+    }
+
+    /// The bytes of output 0 for random input bytes.
+    private func bytes(_ maker: ModelMaker, keepAll: Bool, isFloat: Bool = false) throws -> [UInt8] {
+        var options = Interpreter.Options()
+        options.keepAll = keepAll
+        let interpreter = try maker.interpreter(options)
+        let input = try interpreter.inputTensor(0)
+        var random = SplitMix(seed: 7)
+        if isFloat {
+            input.fill((0..<input.byteCount / 4).map { _ in 4 * random.float() })
+        } else {
+            for index in 0..<input.byteCount {
+                input.data?.storeBytes(of: UInt8(random.below(256)), toByteOffset: index, as: UInt8.self)
+            }
+        }
+        try interpreter.invoke()
+        let output = try interpreter.outputTensor(0)
+        return (0..<output.byteCount).map { output.data?.load(fromByteOffset: $0, as: UInt8.self) ?? 0 }
+    }
+
+    private func runners(_ maker: ModelMaker) throws -> [String] {
+        let interpreter = try maker.interpreter()
+        return try (0..<interpreter.operatorCount).map { try interpreter.report($0).decision.runner }
+    }
+
+    private func floats(_ bytes: [UInt8]) -> [Float] {
+        bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    }
+
+    @Test(arguments: [TensorType.int8, .uint8], [false, true])
+    func scaleAndShiftKeepTheBits(_ type: TensorType, _ subtracts: Bool) throws {
+        var maker = ModelMaker()
+        var random = SplitMix(seed: 3)
+        let channels = 37
+        let input = maker.tensor("x", [1, 5, 7, channels])
+        let factors = try maker.constant("c", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
+        let product = maker.result(.mul, [input, factors], shape: [1, 5, 7, channels])
+        let shifts = try maker.constant("d", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
+        let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 5, 7, channels])
+        let output = maker.result(.relu, [sum], shape: [1, 5, 7, channels])
+        let zero = type == .int8 ? 0 : 128
+        for (tensor, scale, zeroPoint) in [
+            (input, Float(0.05), zero + 3), (factors, 0.011, zero - 5), (product, 0.043, zero + 7),
+            (shifts, 0.02, zero), (sum, 0.031, zero - 20), (output, 0.031, zero - 20),
+        ] { quantized(&maker, tensor, scale, zeroPoint, type) }
+        maker.ends([input], [output])
+        #expect(try runners(maker) == ["fused", "CPU", "fused"])
+        #expect(try bytes(maker, keepAll: false) == bytes(maker, keepAll: true))
+    }
+
+    @Test func floatScaleAndShiftKeepTheBits() throws {
+        var maker = ModelMaker()
+        let input = maker.tensor("x", [3, 19])
+        let factors = try maker.constant("c", [19], (0..<19).map { Float($0) / 7 - 1 }, .float32)
+        let shift = try maker.constant("d", [], [Float(0.3)], .float32)
+        let product = maker.result(.mul, [factors, input], shape: [3, 19])
+        let output = maker.result(.add, [shift, product], shape: [3, 19])
+        maker.ends([input], [output])
+        #expect(try runners(maker) == ["fused", "CPU"])
+        #expect(try bytes(maker, keepAll: false, isFloat: true) == bytes(maker, keepAll: true, isFloat: true))
+    }
+
+    @Test func sharedProductsStay() throws {
+        var maker = ModelMaker()
+        let input = maker.tensor("x", [3, 19])
+        let factor = try maker.constant("c", [], [Float(2)], .float32)
+        let product = maker.result(.mul, [input, factor], shape: [3, 19])
+        let output = maker.result(.add, [product, factor], shape: [3, 19])
+        maker.ends([input], [output, product])
+        #expect(try runners(maker) == ["CPU", "CPU"])
+    }
+
+    @Test(arguments: [false, true])
+    func layerNormalizationAgrees(hasGamma: Bool) throws {
+        var maker = ModelMaker()
+        let (rows, length) = (6, 50)
+        let x = maker.tensor("x", [1, rows, length])
+        let axis = try maker.constant("axis", [1], [Int32(2)], .int32)
+        let epsilon = try maker.constant("epsilon", [], [Float(1e-3)], .float32)
+        let gamma = try maker.constant("gamma", [length], (0..<length).map { 1 + Float($0) / 99 }, .float32)
+        let beta = try maker.constant("beta", [length], (0..<length).map { Float($0) / 33 }, .float32)
+        let mean = maker.result(.mean, [x, axis], shape: [1, rows, 1], .reducer(keepDims: true))
+        let squares = maker.result(.squaredDifference, [x, mean], shape: [1, rows, length])
+        let variance = maker.result(.mean, [squares, axis], shape: [1, rows, 1], .reducer(keepDims: true))
+        let sum = maker.result(.add, [variance, epsilon], shape: [1, rows, 1])
+        var scale = maker.result(.rsqrt, [sum], shape: [1, rows, 1])
+        if hasGamma { scale = maker.result(.mul, [scale, gamma], shape: [1, rows, length]) }
+        let scaled = maker.result(.mul, [x, scale], shape: [1, rows, length])
+        let shift = maker.result(.mul, [mean, scale], shape: [1, rows, hasGamma ? length : 1])
+        let rest = maker.result(.sub, [beta, shift], shape: [1, rows, length])
+        let output = maker.result(.add, [scaled, rest], shape: [1, rows, length])
+        maker.ends([x], [output])
+        let decisions = try runners(maker)
+        #expect(decisions.dropLast().allSatisfy { $0 == "fused" } && decisions.last == "CPU")
+        let (fused, apart) = (
+            floats(try bytes(maker, keepAll: false, isFloat: true)),
+            floats(try bytes(maker, keepAll: true, isFloat: true))
+        )
+        #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 2e-5 })
+    }
+
+    /// Every way of writing it: who is divided, on which side, with which operators.
+    @Test(arguments: 0..<8)
+    func hardSwishAgrees(_ way: Int) throws {
+        var maker = ModelMaker()
+        let shape = [2, 33]
+        let x = maker.tensor("x", shape)
+        let three = try maker.constant("three", [], [Float(3)], .float32)
+        let sixth = try maker.constant("sixth", [], [way & 1 == 0 ? Float(1) / 6 : 6], .float32)
+        let division: BuiltinOperator = way & 1 == 0 ? .mul : .div
+        let sum = maker.result(.add, way & 2 == 0 ? [x, three] : [three, x], shape: shape)
+        let gate = maker.result(.relu6, [sum], shape: shape)
+        let output: Int
+        if way & 4 == 0 {
+            let product = maker.result(.mul, [x, gate], shape: shape)
+            output = maker.result(division, [product, sixth], shape: shape)
+        } else {
+            let scaled = maker.result(division, [gate, sixth], shape: shape)
+            output = maker.result(.mul, [scaled, x], shape: shape)
+        }
+        maker.ends([x], [output])
+        #expect(try runners(maker) == ["fused", "fused", "fused", "CPU"])
+        let (fused, apart) = (
+            floats(try bytes(maker, keepAll: false, isFloat: true)),
+            floats(try bytes(maker, keepAll: true, isFloat: true))
+        )
+        #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 1e-6 * max(1, abs($1)) })
+    }
+}
+
+extension Options {
+    fileprivate static func reducer(keepDims: Bool) -> Options {
+        var options = Options(.reducer)
+        options[0] = .int(keepDims ? 1 : 0)
+        return options
+    }
+}
