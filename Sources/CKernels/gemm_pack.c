@@ -82,23 +82,42 @@ void eo_f32_transpose(size_t rows, size_t columns, const float *from, float *to)
 
 static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }
 
-// int8 weights[depth / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
-static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights,
-                        uint8_t flip, uint8_t *to) {
+// int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
+static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, size_t begin, size_t end,
+                        const uint8_t *weights, uint8_t flip, uint8_t *to) {
     const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
     const uint8_t *from = weights + first * depth;
-    size_t whole = 0;
+    size_t whole = begin;
     if (kr == 4) {
-        whole = depth / 4 * 4;
-        pack_words(nr, whole / 4, count, depth, (const char *)from, (uint32_t *)to);
+        whole += ((end < depth ? end : depth) - begin) / 4 * 4;
+        pack_words(nr, (whole - begin) / 4, count, depth, (const char *)from + begin, (uint32_t *)to);
         if (flip)
-            for (size_t group = 0; group < whole; group += 4)
+            for (size_t group = 0; group < whole - begin; group += 4)
                 for (size_t i = 0; i < count * 4; i++) to[group * nr + i] ^= flip;
-        to += whole * nr;
+        to += (whole - begin) * nr;
     }
-    for (size_t group = whole; group < depth; group += kr)
+    for (size_t group = whole; group < end; group += kr)
         for (size_t j = 0; j < (size_t)nr; j++)
             for (size_t k = group; k < group + kr; k++) *to++ = j < count && k < depth ? from[j * depth + k] ^ flip : 0;
+}
+
+// Depth as a kernel's blocks of weights have it.
+static size_t packed_depth(enum kernels_isa isa, size_t depth) {
+    return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : 4);
+}
+
+// For tiles: rows are read in steps of 64 bytes, the last ending with the row, which is filled up to a multiple of 4.
+static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights,
+                       uint8_t flip, uint8_t *to) {
+    const size_t filled = round_up(depth, 4), whole = filled / 64 * 64;
+    if (isa != ISA_AMX || filled <= 64 || filled == whole) {
+        pack_groups(4, nr, depth, columns, first, 0, depth, weights, flip, to);
+        return;
+    }
+    pack_groups(4, nr, depth, columns, first, 0, whole, weights, flip, to);
+    const size_t overlap = 64 - (filled - whole);
+    memset(to + whole * nr, 0, overlap * nr);
+    pack_groups(4, nr, depth, columns, first, whole, depth, weights, flip, to + (whole + overlap) * nr);
 }
 
 static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
@@ -107,15 +126,16 @@ static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
     return (int32_t)sum;
 }
 
-size_t eo_u8_gemm_packed_size(int nr, size_t depth, size_t columns) {
-    return blocks(nr, columns) * nr * (2 * sizeof(float) + round_up(depth, 4));
+size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *kernel, size_t depth, size_t columns) {
+    return blocks(kernel->nr, columns) * kernel->nr * (2 * sizeof(float) + packed_depth(kernel->isa, depth));
 }
 
 // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + depth za zw: all but the product and the sum of the row is
 // constant and goes into the bias, modulo 2^32.
-void eo_u8_gemm_pack(int nr, const struct eo_u8_gemm_weights *w, void *packed) {
+void eo_u8_gemm_pack(const eo_u8_gemm_kernel *kernel, const struct eo_u8_gemm_weights *w, void *packed) {
     char *block = packed;
-    const size_t size = eo_u8_gemm_packed_size(nr, w->depth, 1);
+    const int nr = kernel->nr;
+    const size_t size = eo_u8_gemm_packed_size(kernel, w->depth, 1);
     const uint32_t za = (uint32_t)w->input_zero_point, zw = (uint32_t)w->weight_zero_point;
     for (size_t first = 0; first < w->columns; first += nr, block += size) {
         int32_t *bias = (int32_t *)block;
@@ -128,18 +148,19 @@ void eo_u8_gemm_pack(int nr, const struct eo_u8_gemm_weights *w, void *packed) {
             bias[j] = (int32_t)(given - za * sum + (uint32_t)w->depth * za * zw);
             scale[j] = inside ? w->scale[column] : 0;
         }
-        pack_groups(4, nr, w->depth, w->columns, first, w->weights, w->flip, (uint8_t *)(scale + nr));
+        pack_bytes(kernel->isa, nr, w->depth, w->columns, first, w->weights, w->flip, (uint8_t *)(scale + nr));
     }
 }
 
-size_t eo_hybrid_gemm_packed_size(int nr, size_t depth, size_t columns) {
-    return blocks(nr, columns) * nr * (3 * sizeof(float) + round_up(depth, 4));
+size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns) {
+    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + packed_depth(kernel->isa, depth));
 }
 
-void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weights, const float *scale,
-                         const float *bias, void *packed) {
+void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, const uint8_t *weights,
+                         const float *scale, const float *bias, void *packed) {
     char *block = packed;
-    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(nr, depth, 1)) {
+    const int nr = kernel->nr;
+    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(kernel, depth, 1)) {
         int32_t *sums = (int32_t *)block;
         float *scales = (float *)(sums + nr), *biases = scales + nr;
         for (int j = 0; j < nr; j++) {
@@ -149,7 +170,7 @@ void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *we
             scales[j] = inside ? scale[column] : 0;
             biases[j] = inside && bias ? bias[column] : 0;
         }
-        pack_groups(4, nr, depth, columns, first, weights, 0, (uint8_t *)(biases + nr));
+        pack_bytes(kernel->isa, nr, depth, columns, first, weights, 0, (uint8_t *)(biases + nr));
     }
 }
 
@@ -167,6 +188,6 @@ void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weigh
             biases[j] = first + j < columns ? bias[first + j] : 0;
             scales[j] = first + j < columns ? scale[first + j] : 0;
         }
-        pack_groups(2, nr, depth, columns, first, weights, 0, (uint8_t *)(scales + nr));
+        pack_groups(2, nr, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
     }
 }

@@ -26,7 +26,7 @@ package final class FloatConvolution: @unchecked Sendable {
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
         plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1), rows: .init(inputSize: 4, outputSize: 4),
+            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1), rows: .init(inputSize: 4, outputSize: 4, pieces: true),
             slots: threads)
         let groupSize = plan.context.group_size
         let form: Sentence = "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"

@@ -10,6 +10,9 @@ package enum OperatorRegistry {
     private static func custom(_ name: String) -> OperatorDefinition? {
         switch name {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
+        case Softplus.name: Softplus.definition
+        case CTCLoss.name: CTCLoss.definition
+        case ClampGradient.name: ClampGradient.definition
         default: nil
         }
     }

@@ -9,5 +9,7 @@
 #include "digest.h"
 #include "dynamic_range.h"
 #include "elementwise.h"
+#include "gradients.h"
+#include "optimizers.h"
 
 #endif

@@ -148,9 +148,8 @@ struct IntegerScheme {
             let input = scales.wanted(by: index, input: position), let output = scales.parameters(before.outputs[0])
         else { return }
         let shape = original.subgraphs[graph].tensors[tensor].shape
-        let layout =
-            options.perTensorWeights
-            ? .perTensor : WeightLayout(shape: shape, channelDimension: rule.channelDimension)
+        let layout = WeightLayout.ofScales(
+            values, shape: shape, channelDimension: rule.channelDimension, perTensor: options.perTensorWeights)
         guard let largest = layout.largest(values) else {
             throw notFinite(original.subgraphs[graph].tensors[tensor].name, original)
         }
