@@ -80,7 +80,7 @@ struct Matcher {
     /// Puts an operator with `definition` in the place of the pattern's last item. Returns the nodes it replaces, the
     /// last first; nil: something in between is needed by others.
     mutating func replace(
-        _ definition: OperatorDefinition, name: String, inputs: [Int], options: Options = .none
+        _ definition: OperatorDefinition, name: String, inputs: [Int], options: Options = .none, version: Int = 1
     ) -> [Node]? {
         guard isClosed else { return nil }
         let last = items[taken[0]].nodes[0]
@@ -88,7 +88,7 @@ struct Matcher {
         for index in taken.dropFirst() { isGone[index] = true }
         items[taken[0]] = Item(
             Node(
-                place: last.place, isInlined: last.isInlined, name: name, version: 1, definition: definition,
+                place: last.place, isInlined: last.isInlined, name: name, version: version, definition: definition,
                 options: options, customOptions: nil, inputs: inputs, outputs: last.outputs))
         return nodes
     }
@@ -113,8 +113,11 @@ extension Compiler {
         if hasMatched { items = matcher.left }
     }
 
-    /// Joins operators that one kernel can do in one pass over the memory.
-    mutating func fusePatterns(_ graph: Graph, _ items: inout [Item]) {
+    /// Drops operators that only move numbers, and joins those that one kernel can do in one pass over the memory.
+    mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item]) {
+        joinConversions(graph, &items)
+        fuseTransposes(&graph, &items)
+        fusePadding(graph, &items)
         fuseLayerNormalization(graph, &items)
         fuseHardSwish(graph, &items)
         fuseScaleShift(graph, &items)
