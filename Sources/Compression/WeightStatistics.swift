@@ -3,16 +3,18 @@ import Model
 /// What the numbers of a constant tensor look like.
 package struct WeightStatistics: Sendable {
     package let elements: Int
+    /// Elements that stand for the number 0.
     package let zeros: Int
-    /// Different values of the whole tensor.
+    /// Different numbers that are stored.
     package let distinct: Int
     package let least: Float
     package let greatest: Float
     package let mean: Double
     package let deviation: Double
 
-    /// `values` as stored, times the scale if there is one; NaN are left out of all but `elements`.
-    package init(_ values: [Float]) {
+    /// NaN are left out of all but `elements` and `distinct`.
+    package init(_ tensor: WeightValues) {
+        let values = tensor.real
         var (sum, squares, zeros, count) = (0.0, 0.0, 0, 0)
         var (least, greatest): (Float, Float) = (.infinity, -.infinity)
         for value in values where !value.isNaN {
@@ -25,7 +27,7 @@ package struct WeightStatistics: Sendable {
         }
         elements = values.count
         self.zeros = zeros
-        distinct = distinctCount(values)
+        distinct = distinctCount(tensor.stored)
         self.least = count > 0 ? least : 0
         self.greatest = count > 0 ? greatest : 0
         mean = count > 0 ? sum / Double(count) : 0
@@ -46,15 +48,17 @@ package struct WeightStatistics: Sendable {
     }
 }
 
-extension Model {
-    /// The real values of a constant numeric tensor: floats, or integers times their scales. nil if it has no values
-    /// here, or none that are numbers. Sparse tensors give what is stored.
-    package func realValues(_ graph: Int, _ tensor: Int) -> [Float]? {
-        guard let data = data(of: subgraphs[graph].tensors[tensor]) else { return nil }
-        let tensor = subgraphs[graph].tensors[tensor]
-        let stored: [Float]
+/// The numbers of a constant tensor: as stored, and what they stand for. Sparse tensors have those that are stored.
+package struct WeightValues: Sendable {
+    package let stored: [Float]
+    package let real: [Float]
+
+    /// nil for a tensor without values in this file, or whose elements are no numbers of at most 32 bits.
+    package init?(_ model: Model, _ graph: Int, _ tensor: Int) {
+        let tensor = model.subgraphs[graph].tensors[tensor]
+        guard let data = model.data(of: tensor) else { return nil }
         switch tensor.type {
-        case .float32, .float16, .bfloat16: return FloatValues.read(data, tensor.type)
+        case .float32, .float16, .bfloat16: stored = FloatValues.read(data, tensor.type)
         case .int8: stored = data.array(of: Int8.self).map { Float($0) }
         case .uint8: stored = data.array(of: UInt8.self).map { Float($0) }
         case .int16: stored = data.array(of: Int16.self).map { Float($0) }
@@ -66,18 +70,18 @@ extension Model {
             stored = values.map { Float($0) }
         default: return nil
         }
-        guard let quantization = tensor.quantization, quantization.details == nil, !quantization.scales.isEmpty else {
-            return stored
-        }
-        return dequantized(stored, quantization, tensor.shape)
+        real = Self.real(stored, tensor)
     }
 
-    private func dequantized(_ stored: [Float], _ quantization: Quantization, _ shape: [Int]) -> [Float] {
+    private static func real(_ stored: [Float], _ tensor: Tensor) -> [Float] {
+        guard let quantization = tensor.quantization, quantization.details == nil, !quantization.scales.isEmpty,
+            tensor.sparsity == nil || quantization.scales.count == 1
+        else { return stored }
         let scales = quantization.scales
         var inner = 1
         if scales.count > 1 {
-            guard quantization.dimension >= 0, quantization.dimension < shape.count else { return stored }
-            inner = max(1, shape[(quantization.dimension + 1)...].reduce(1, *))
+            guard quantization.dimension >= 0, quantization.dimension < tensor.shape.count else { return stored }
+            inner = max(1, tensor.shape[(quantization.dimension + 1)...].reduce(1, *))
         }
         return stored.indices.map { index in
             let channel = index / inner % scales.count

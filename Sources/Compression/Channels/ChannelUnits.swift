@@ -51,7 +51,7 @@ struct ChannelUnits {
 
     /// The sets with channels of filters, in the order they were made.
     mutating func sets() -> [(root: Int, sources: [Source], reason: String?)] {
-        var found: [(Int, [Source], String?)] = []
+        var found: [(root: Int, sources: [Source], reason: String?)] = []
         for unit in parents.indices where parents[unit] == unit && !sources[unit].isEmpty {
             found.append((unit, sources[unit], reasons[unit]))
         }

@@ -42,7 +42,7 @@ extension Model {
     package func clusterableWeights(
         _ options: ClusteringOptions
     ) throws(Failure) -> [(weights: WeightTensor, count: Int)] {
-        var chosen: [(WeightTensor, Int)] = []
+        var chosen: [(weights: WeightTensor, count: Int)] = []
         for weights in weightTensors() {
             let isNamed = options.rules.value(for: weights, otherwise: -1) > 0
             let isLeftOut =

@@ -54,7 +54,7 @@ extension Model {
         _ options: PruningOptions
     ) throws(Failure) -> [(weights: WeightTensor, sparsity: Double)] {
         let policy = options.forLatency ? LatencyPolicy(self, options) : nil
-        var chosen: [(WeightTensor, Double)] = []
+        var chosen: [(weights: WeightTensor, sparsity: Double)] = []
         for weights in weightTensors() {
             let sparsity = options.rules.value(for: weights, otherwise: options.sparsity)
             guard sparsity > 0, options.includesDepthwise || weights.kind != .depthwise, policy?.allows(weights) ?? true

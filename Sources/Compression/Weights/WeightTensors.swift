@@ -22,7 +22,8 @@ package struct WeightTensor: Sendable {
 
 extension Model {
     /// The weights of all subgraphs, in the order of the operators. Data that several operators share come once.
-    package func weightTensors() -> [WeightTensor] {
+    /// `ofAnyType`: also those that are not float32.
+    package func weightTensors(ofAnyType: Bool = false) -> [WeightTensor] {
         var found: [WeightTensor] = []
         var seen = Set<Int>()
         for graph in subgraphs.indices {
@@ -30,11 +31,11 @@ extension Model {
             for (index, op) in subgraphs[graph].operators.enumerated() {
                 for place in WeightPlaces.of(operatorCodes[op.opcode].builtin) where place.input < op.inputs.count {
                     let tensor = op.inputs[place.input]
-                    guard let data = constant(graph, tensor), data.count >= 4, tensor >= 0,
-                        subgraphs[graph].tensors[tensor].type == .float32,
+                    guard let data = constant(graph, tensor),
+                        ofAnyType || subgraphs[graph].tensors[tensor].type == .float32,
                         subgraphs[graph].tensors[tensor].sparsity == nil,
-                        let matrix = matrix(graph, op, tensor, place),
-                        matrix.count * 4 <= data.count, matrix.count > 0,
+                        let matrix = matrix(graph, op, tensor, place), matrix.count > 0,
+                        let size = subgraphs[graph].tensors[tensor].type.byteCount(matrix.count), data.count >= size,
                         seen.insert(subgraphs[graph].tensors[tensor].buffer).inserted
                     else { continue }
                     let outputs = op.outputs.filter { $0 >= 0 }.map { subgraphs[graph].tensors[$0].name }
@@ -106,6 +107,17 @@ struct WeightPlaces {
         case .unidirectionalSequenceRnn, .rnn:
             (1...2).map { WeightPlaces(input: $0, kind: .recurrent) }
         default: []
+        }
+    }
+}
+
+extension Model {
+    /// An operator takes this tensor as weights.
+    package func isWeight(_ graph: Int, _ tensor: Int) -> Bool {
+        subgraphs[graph].operators.contains { op in
+            WeightPlaces.of(operatorCodes[op.opcode].builtin).contains {
+                $0.input < op.inputs.count && op.inputs[$0.input] == tensor
+            }
         }
     }
 }
