@@ -97,7 +97,7 @@ package struct FakeQuantization: Sendable {
         }
     }
 
-    /// dx = dy where v rounds to a number within the bounds, else 0: the straight-through estimator (Bengio et al., 2013).
+    /// dx = dy where v lies within `bounds` (of v before it is rounded), else 0: the straight-through estimator (Bengio et al., 2013).
     package func gradient(
         _ x: Span<Float>, _ dy: Span<Float>, _ dx: inout MutableSpan<Float>, scales: Span<Float>, bounds: Bounds,
         pool: ThreadPool
@@ -242,7 +242,8 @@ package enum FakeRequantization {
                             low: bounds.low, high: bounds.high, zero: zeroPoint, away: isAverage ? 1 : 0)
                         var start = 0
                         while start < count {
-                            kernel(min(length, count - start), x.baseAddress! + start, y.baseAddress! + start, &parameters)
+                            kernel(
+                                min(length, count - start), x.baseAddress! + start, y.baseAddress! + start, &parameters)
                             start += length
                         }
                     }

@@ -171,7 +171,9 @@ import Testing
                 }
                 #expect(zip(y, expected).allSatisfy { $0 == $1 || ($0.isNaN && $1.isNaN) })
                 let gradient = { (kernels: eo_elementwise) in
-                    Self.guarded(length, Float(9)) { kernels.f32_fake_quantize_gradient(length, x, dy, $0, &parameters) }
+                    Self.guarded(length, Float(9)) {
+                        kernels.f32_fake_quantize_gradient(length, x, dy, $0, &parameters)
+                    }
                 }
                 #expect(Self.sameBits(gradient(fast), gradient(plain)))
                 let inverse = (0...length).map { Float($0 % 7 + 1) }

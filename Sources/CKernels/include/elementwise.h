@@ -98,7 +98,7 @@ struct eo_elementwise {
     eo_unary_kernel *_Nonnull f32_fake_quantize;
     // params: struct eo_fake_requantize_params.
     eo_unary_kernel *_Nonnull f32_fake_requantize;
-    // Its gradient: dx = dy where v rounds to low ... high, else 0. a is x, b is dy.
+    // Its gradient: dx = dy where low <= v <= high, else 0. a is x, b is dy.
     eo_binary_kernel *_Nonnull f32_fake_quantize_gradient;
     // The gradient of the scale (Esser et al., 2020): the sum of dy * (round(v) - v), outside of dy * low or dy * high.
     float (*_Nonnull f32_fake_quantize_scale_gradient)(size_t n, const float *_Nonnull x, const float *_Nonnull dy,

@@ -346,7 +346,7 @@ static void K(f32_fake_requantize)(size_t n, const void *x_, void *y_, const voi
 
 INLINE f32s fake_quantize_gradient(f32s x, f32s dy, struct eo_fake_quantize_params p) {
     const f32s v = x * p.inverse;
-    return ((v < p.low - 0.5f) | (v > p.high + 0.5f)) ? (f32s)0.0f : dy;
+    return ((v < p.low) | (v > p.high)) ? (f32s)0.0f : dy;
 }
 
 static void K(f32_fake_quantize_gradient)(size_t n, const void *x_, const void *dy_, void *dx_, const void *params) {

@@ -13,6 +13,8 @@ package struct FakeQuantizationSettings: Equatable, Sendable {
     package var isSymmetric = false
     /// The gradient goes straight through everywhere: the scale comes from the values, which then are never clamped.
     package var isUnclamped = false
+    /// Clamps the values too.
+    package var activation = FusedActivation.none
     /// What the values are sums of.
     package var form = FakeRequantization.Form.linear
 
@@ -25,10 +27,12 @@ package struct FakeQuantizationSettings: Equatable, Sendable {
     init(_ op: Preparation) throws(Failure) { try self.init(op.inference) }
 
     init(_ op: ShapeInference) throws(Failure) {
-        guard let numbers = op.customOptions?.array(of: Int32.self), numbers.count == 6, numbers[0] < numbers[1],
-            numbers[0] >= -32768, numbers[1] <= 65535, numbers[1] > 0, numbers[5] > 0
+        guard let numbers = op.customOptions?.array(of: Int32.self), numbers.count == 7, numbers[0] < numbers[1],
+            numbers[0] >= -32768, numbers[1] <= 65535, numbers[1] > 0, numbers[5] > 0,
+            let activation = FusedActivation(rawValue: Int(numbers[6])), activation.isClamp
         else { throw op.invalid("its options are not those of simulated quantization") }
         self.init(low: Int(numbers[0]), high: Int(numbers[1]), dimension: numbers[2] < 0 ? nil : Int(numbers[2]))
+        self.activation = activation
         isSymmetric = numbers[3] & 1 != 0
         isUnclamped = numbers[3] & 2 != 0
         form =
@@ -52,10 +56,27 @@ package struct FakeQuantizationSettings: Equatable, Sendable {
         return try Bytes(
             copying: [
                 Int32(low), Int32(high), Int32(dimension ?? -1), flags, Int32(kind), Int32(truncatingIfNeeded: count),
+                Int32(activation.rawValue),
             ])
     }
 
-    func bounds(zeroPoint: Float) -> FakeQuantization.Bounds { (Float(low) - zeroPoint, Float(high) - zeroPoint) }
+    /// The bounds of the stored numbers less the zero point.
+    func bounds(scale: Float, zeroPoint: Float) -> FakeQuantization.Bounds {
+        let passing = activation.floatRange
+        return (
+            max(Float(low) - zeroPoint, (passing.minimum / scale).rounded()),
+            min(Float(high) - zeroPoint, (passing.maximum / scale).rounded())
+        )
+    }
+
+    /// Where a gradient passes, in steps: what rounds to one of the stored numbers, but no more than the activation.
+    func gradientBounds(scale: Float, zeroPoint: Float) -> FakeQuantization.Bounds {
+        let passing = activation.floatRange
+        return (
+            max(Float(low) - zeroPoint - 0.5, passing.minimum / scale),
+            min(Float(high) - zeroPoint + 0.5, passing.maximum / scale)
+        )
+    }
 }
 
 /// What the operators of this kind check alike.

@@ -15,10 +15,13 @@ package enum FakeQuantize {
             let observes = op.outputs.count > 1
             return { io in
                 let x = io.input(0, as: Float.self)
-                if observes { observe(x, io) }
-                let bounds = settings.bounds(zeroPoint: hasZeroPoint ? io.input(2, as: Float.self)[0] : 0)
+                if observes { observe(x, settings, io) }
+                let (scales, zeroPoint) = (
+                    io.input(1, as: Float.self), hasZeroPoint ? io.input(2, as: Float.self)[0] : 0
+                )
+                let bounds = settings.bounds(scale: scales[0], zeroPoint: zeroPoint)
                 var y = io.output(as: Float.self)
-                quantization.apply(x, &y, scales: io.input(1), bounds: bounds, pool: io.pool)
+                quantization.apply(x, &y, scales: scales, bounds: bounds, pool: io.pool)
             }
         }
     }
@@ -28,11 +31,11 @@ package enum FakeQuantize {
         return op.outputCount > 1 ? [shape, [2]] : [shape]
     }
 
-    static func observe(_ x: Span<Float>, _ io: borrowing Invocation) {
-        let range = extremes(x)
+    static func observe(_ x: Span<Float>, _ settings: FakeQuantizationSettings, _ io: borrowing Invocation) {
+        let (range, passing) = (extremes(x), settings.activation.floatRange)
         var observed = io.output(1, as: Float.self)
-        observed[0] = range.least
-        observed[1] = range.most
+        observed[0] = min(max(range.least, passing.minimum), passing.maximum)
+        observed[1] = min(max(range.most, passing.minimum), passing.maximum)
     }
 }
 
@@ -55,17 +58,17 @@ package enum FakeRequantize {
             let (inverse, factor) = (op.scratch(bytes: rowBytes), op.scratch(bytes: rowBytes))
             return { io in
                 let x = io.input(0, as: Float.self)
-                if observes { FakeQuantize.observe(x, io) }
+                if observes { FakeQuantize.observe(x, settings, io) }
                 let zeroPoint = hasZeroPoint ? io.input(2, as: Float.self)[0] : 0
                 var y = io.output(as: Float.self)
                 var inverses = io.scratch(inverse, as: Float.self)
                 var factors = io.scratch(factor, as: Float.self)
-                let first = io.input(3, as: Float.self)
+                let (first, scale) = (io.input(3, as: Float.self), io.input(1, as: Float.self)[0])
                 // Means have no second factor, and do not look at it.
                 FakeRequantization.apply(
                     settings.form, x, &y, channels: channels, input: first[0],
-                    scales: io.input(hasSecond ? 4 : 3), output: io.input(1, as: Float.self)[0], zeroPoint: zeroPoint,
-                    bounds: settings.bounds(zeroPoint: zeroPoint), inverse: &inverses, factor: &factors)
+                    scales: io.input(hasSecond ? 4 : 3), output: scale, zeroPoint: zeroPoint,
+                    bounds: settings.bounds(scale: scale, zeroPoint: zeroPoint), inverse: &inverses, factor: &factors)
             }
         }
     }

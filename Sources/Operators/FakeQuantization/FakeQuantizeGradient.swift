@@ -22,12 +22,16 @@ enum FakeQuantizeGradient {
             return { io in
                 let (x, dy) = (io.input(0, as: Float.self), io.input(3, as: Float.self))
                 let scales = io.input(1, as: Float.self)
-                let bounds = settings.bounds(zeroPoint: hasZeroPoint ? io.input(2, as: Float.self)[0] : 0)
+                let zeroPoint = hasZeroPoint ? io.input(2, as: Float.self)[0] : 0
                 var dx = io.output(as: Float.self)
-                quantization.gradient(x, dy, &dx, scales: scales, bounds: bounds, pool: io.pool)
+                quantization.gradient(
+                    x, dy, &dx, scales: scales,
+                    bounds: settings.gradientBounds(scale: scales[0], zeroPoint: zeroPoint), pool: io.pool)
                 guard learnsScale else { return }
                 var gradients = io.output(1, as: Float.self)
-                quantization.scaleGradients(x, dy, &gradients, scales: scales, bounds: bounds, factor: factor)
+                quantization.scaleGradients(
+                    x, dy, &gradients, scales: scales, bounds: settings.bounds(scale: scales[0], zeroPoint: zeroPoint),
+                    factor: factor)
             }
         }
     }

@@ -105,7 +105,8 @@ struct WeightForm {
 
     /// INT2 and INT4 where there are kernels for them; elsewhere few bits still deflate well.
     var type: TensorType {
-        guard bits <= 4, code == .fullyConnected || activations == .int8 && (code == .conv2D || code == .depthwiseConv2D)
+        guard bits <= 4,
+            code == .fullyConnected || activations == .int8 && (code == .conv2D || code == .depthwiseConv2D)
         else { return .int8 }
         return bits <= 2 && code == .fullyConnected ? .int2 : .int4
     }

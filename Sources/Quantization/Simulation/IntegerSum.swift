@@ -7,6 +7,7 @@ struct IntegerSum {
     let form: FakeRequantization.Form
     /// Tensors: the scale of the first factor, and those of the second if there is one.
     let scales: [Int]
+    var activation = FusedActivation.none
 }
 
 extension Model {
@@ -40,7 +41,9 @@ extension Model {
         let (strides, sizes) = ([options.int(2), options.int(1)], [options.int(4), options.int(3)])
         for axis in 0..<2 {
             let needed = (y[axis + 1] - 1).multipliedReportingOverflow(by: strides[axis])
-            guard sizes[axis] > 0, !needed.overflow, needed.partialValue <= x[axis + 1] - sizes[axis] else { return nil }
+            guard sizes[axis] > 0, !needed.overflow, needed.partialValue <= x[axis + 1] - sizes[axis] else {
+                return nil
+            }
         }
         return sizes[0] * sizes[1]
     }

@@ -130,8 +130,14 @@ package struct SimulatedModel {
             guard !isExact else { continue }
             op.outputs[position] = addTensor(like: output, "_exact")
         }
+        var sum = plan.type == .int8 ? original.sum(graph, index, scales) : nil
+        let code = original.code(graph, index).builtin
+        if sum != nil, let activation = op.activation(code) {
+            // Integer kernels clamp what they have scaled; clamping real numbers first would round differently.
+            sum?.activation = activation
+            op.setActivation(.none, code)
+        }
         model.subgraphs[graph].operators.append(op)
-        let sum = plan.type == .int8 ? original.sum(graph, index, scales) : nil
         for (result, raw) in zip(results, op.outputs) where result != raw {
             try quantize(raw, to: result, source: result, group: plan.scales.group(result), sum: sum)
         }
@@ -160,7 +166,9 @@ package struct SimulatedModel {
     private mutating func quantize(
         _ x: Int, to y: Int, source: Int, group: Int, sum: IntegerSum? = nil
     ) throws(Failure) {
-        guard let parameters = plan.scales.parameters(group), let tensors = try self.parameters(of: group) else { return }
+        guard let parameters = plan.scales.parameters(group), let tensors = try self.parameters(of: group) else {
+            return
+        }
         var settings = FakeQuantizationSettings(low: parameters.low, high: parameters.high)
         var outputs = [y]
         if let entry = activations.firstIndex(where: { $0.group == group }), activations[entry].isObserved,
@@ -173,6 +181,7 @@ package struct SimulatedModel {
         let inputs = [x, tensors.scale, tensors.zeroPoint]
         guard let sum else { return try append(FakeQuantize.name, inputs, outputs, settings) }
         settings.form = sum.form
+        settings.activation = sum.activation
         try append(FakeRequantize.name, inputs + sum.scales, outputs, settings)
     }
 
@@ -265,7 +274,11 @@ package struct SimulatedModel {
     ) throws(Failure) {
         let code = OperatorCode(.custom, custom: name)
         var opcode = model.operatorCodes.count
-        if let known = model.operatorCodes.firstIndex(of: code) { opcode = known } else { model.operatorCodes.append(code) }
+        if let known = model.operatorCodes.firstIndex(of: code) {
+            opcode = known
+        } else {
+            model.operatorCodes.append(code)
+        }
         var op = Operator(opcode: opcode, inputs: inputs, outputs: outputs)
         op.customOptions = try settings.encoded()
         model.subgraphs[graph].operators.append(op)
