@@ -64,8 +64,14 @@ var targets: [Target] = [
         name: "Compression", dependencies: ["Quantization", "Operators", "Kernels", "Model"],
         swiftSettings: fenced + deferred),
     .target(
+        name: "Training",
+        dependencies: ["Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels", "Model"],
+        swiftSettings: fenced + deferred),
+    .target(
         name: "EdgeOpt",
-        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Compression", "Quantization", "Runtime", "Operators", "Model"],
+        dependencies: [
+            "CEdgeOpt", "CPlatform", "CKernels", "Training", "Compression", "Quantization", "Runtime", "Operators", "Model",
+        ],
         swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]
@@ -91,7 +97,8 @@ if !embedded {
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
-        .testTarget(name: "OperatorsTests", dependencies: ["Operators"], swiftSettings: tests),
+        .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Training"], swiftSettings: tests),
+        .testTarget(name: "TrainingTests", dependencies: ["Training"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
         .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: tests),

@@ -16,6 +16,7 @@ package enum OperatorRegistry {
         case FakeQuantizeGradient.name: FakeQuantizeGradient.definition
         case RangeParameters.name: RangeParameters.definition
         case WeightScales.name: WeightScales.definition
+        case ClampGradient.name: ClampGradient.definition
         default: nil
         }
     }

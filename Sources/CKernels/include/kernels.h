@@ -8,5 +8,7 @@
 #include "depthwise.h"
 #include "dynamic_range.h"
 #include "elementwise.h"
+#include "gradients.h"
+#include "optimizers.h"
 
 #endif
