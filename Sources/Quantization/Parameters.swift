@@ -46,6 +46,10 @@ struct Parameters: Equatable {
     }
     var high: Int { low + (1 << bits) - 1 }
 
+    /// Numbers of the type that are not in use, below and above.
+    var isCutBelow: Bool { bits < (type == .int16 ? 16 : 8) }
+    var isCutAbove: Bool { isCutBelow && type == .int16 }
+
     var quantization: Quantization { Quantization(scale: scale, zeroPoint: zeroPoint) }
 
     /// Asymmetric int8, all of it [-128, 127] with 8 bits, or symmetric int16, [-32767, 32767] with 16.

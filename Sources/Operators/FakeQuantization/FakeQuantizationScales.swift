@@ -44,5 +44,6 @@ package enum WeightScales {
                 quantization.symmetricScales(io.input(0), &scales, steps: steps)
             }
         }
+        .gradient { _ throws(Failure) in [nil] }
     }
 }

@@ -27,10 +27,17 @@ package struct FakeQuantizationSettings: Equatable, Sendable {
     init(_ op: Preparation) throws(Failure) { try self.init(op.inference) }
 
     init(_ op: ShapeInference) throws(Failure) {
-        guard let numbers = op.customOptions?.array(of: Int32.self), numbers.count == 7, numbers[0] < numbers[1],
+        guard let settings = Self(op.customOptions) else {
+            throw op.invalid("its options are not those of simulated quantization")
+        }
+        self = settings
+    }
+
+    init?(_ options: Bytes?) {
+        guard let numbers = options?.array(of: Int32.self), numbers.count == 7, numbers[0] < numbers[1],
             numbers[0] >= -32768, numbers[1] <= 65535, numbers[1] > 0, numbers[5] > 0,
             let activation = FusedActivation(rawValue: Int(numbers[6])), activation.isClamp
-        else { throw op.invalid("its options are not those of simulated quantization") }
+        else { return nil }
         self.init(low: Int(numbers[0]), high: Int(numbers[1]), dimension: numbers[2] < 0 ? nil : Int(numbers[2]))
         self.activation = activation
         isSymmetric = numbers[3] & 1 != 0

@@ -24,6 +24,7 @@ package enum FakeQuantize {
                 quantization.apply(x, &y, scales: scales, bounds: bounds, pool: io.pool)
             }
         }
+        .gradient(FakeQuantizeGradient.emit)
     }
 
     static func shapes(_ op: borrowing ShapeInference) throws(Failure) -> [[Int]]? {
@@ -71,6 +72,7 @@ package enum FakeRequantize {
                     bounds: settings.bounds(scale: scale, zeroPoint: zeroPoint), inverse: &inverses, factor: &factors)
             }
         }
+        .gradient(FakeQuantizeGradient.emit)
     }
 }
 
@@ -96,5 +98,6 @@ package enum FakeQuantizeBias {
                 }
             }
         }
+        .gradient { g throws(Failure) in [try g.dy] }
     }
 }

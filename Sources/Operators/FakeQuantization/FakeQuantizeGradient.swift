@@ -7,6 +7,16 @@ import Model
 enum FakeQuantizeGradient {
     static let name = "edgeopt.fake_quantize_gradient"
 
+    /// The gradients of values and scales of edgeopt.fake_quantize and edgeopt.fake_requantize.
+    static func emit(_ g: GradientContext) throws(Failure) -> [Value?] {
+        if FakeQuantizationSettings(g.customOptions)?.isUnclamped == true { return [try g.dy] }
+        let zeroPoint = g.inputs.count > 2 ? g.inputs[2] : nil
+        let types: [TensorType] = g.needs(1) ? [.float32, .float32] : [.float32]
+        return try g.y.graph.emit(
+            OperatorCode(.custom, custom: name), [g.x, g.input(1), zeroPoint, g.dy], types: types,
+            customOptions: g.customOptions)
+    }
+
     static var definition: OperatorDefinition {
         OperatorDefinition(.custom, custom: name, maxVersion: 1) { op throws(Failure) in
             let shape = try op.input(0).shape

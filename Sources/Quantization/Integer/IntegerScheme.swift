@@ -38,10 +38,10 @@ struct IntegerScheme {
             if case .float(let reason) = candidates.decisions[index] {
                 options.log(("\(original.place(graph, index)) stays float: \(reason)" as Sentence).text)
             }
-            if candidates.isInteger(index) { try quantize(index) } else { keep(index) }
+            if candidates.isInteger(index) { try quantize(index) } else { try keep(index) }
         }
         for output in original.subgraphs[graph].outputs where isComputed(output) {
-            _ = forms.tensor(output, as: boundary(output, options.outputType), in: &model)
+            _ = try forms.tensor(output, as: boundary(output, options.outputType), in: &model)
         }
     }
 
@@ -85,10 +85,10 @@ struct IntegerScheme {
 
     // MARK: operators
 
-    private mutating func keep(_ index: Int) {
+    private mutating func keep(_ index: Int) throws(Failure) {
         var op = original.subgraphs[graph].operators[index]
         for position in op.inputs.indices where op.inputs[position] >= 0 && isFloat(op.inputs[position]) {
-            op.inputs[position] = forms.tensor(op.inputs[position], as: nil, in: &model)
+            op.inputs[position] = try forms.tensor(op.inputs[position], as: nil, in: &model)
         }
         for position in op.outputs.indices where op.outputs[position] >= 0 && isFloat(op.outputs[position]) {
             op.outputs[position] = forms.define(op.outputs[position], nil, in: &model)
@@ -99,23 +99,41 @@ struct IntegerScheme {
     private mutating func quantize(_ index: Int) throws(Failure) {
         var op = original.subgraphs[graph].operators[index]
         let before = op
+        var clamps: [Operator] = []
         for position in candidates.activations(index) {
             guard let wanted = scales.wanted(by: index, input: position) else { continue }
             op.inputs[position] = try activation(before.inputs[position], as: wanted)
         }
         for position in op.outputs.indices where op.outputs[position] >= 0 && isFloat(op.outputs[position]) {
             guard let parameters = scales.parameters(before.outputs[position]) else { continue }
-            op.outputs[position] = forms.define(before.outputs[position], parameters, in: &model)
+            let result = forms.define(before.outputs[position], parameters, in: &model)
+            op.outputs[position] = result
+            guard isCut(index, parameters) else { continue }
+            let clamped = try forms.clamped(result, parameters, in: &model)
+            op.outputs[position] = clamped.tensor
+            clamps += clamped.operators
         }
         if let form = plan.weights(of: index) { try quantizeWeights(&op, before, form, index) }
         let code = original.code(graph, index)
         op.opcode = model.operatorCode(code.builtin, version: version(of: op, code))
         if type == .int16 { allowAnyScale(&op, code.builtin) }
         model.subgraphs[graph].operators.append(op)
+        model.subgraphs[graph].operators += clamps
+    }
+
+    /// True if an operator may compute numbers outside of those in use: its activation does not end at zero.
+    private func isCut(_ index: Int, _ parameters: Parameters) -> Bool {
+        guard parameters.isCutBelow, !candidates.keepsScale(index) else { return false }
+        let code = original.code(graph, index).builtin
+        let activation = original.subgraphs[graph].operators[index].activation(code)
+        let isPositive = activation == .relu || activation == .relu6 || code == .relu || code == .relu6
+        return !(isPositive && parameters.zeroPoint == parameters.low && !parameters.isCutAbove)
     }
 
     private mutating func activation(_ tensor: Int, as wanted: Parameters) throws(Failure) -> Int {
-        guard let values = original.floats(graph, tensor) else { return forms.tensor(tensor, as: wanted, in: &model) }
+        guard let values = original.floats(graph, tensor) else {
+            return try forms.tensor(tensor, as: wanted, in: &model)
+        }
         let stored = values.map { wanted.quantize($0) }
         return type == .int16
             ? try constant(tensor, .int16, wanted.quantization, stored.map { Int16($0) })
