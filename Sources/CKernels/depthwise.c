@@ -46,13 +46,14 @@ static void point_taps(const struct line *l, ptrdiff_t left) {
         for (size_t i = 0; i < w->kernel_width; i++, t++) {
             const ptrdiff_t x = left + (ptrdiff_t)(i * w->dilation_width);
             const int inside = y >= 0 && y < (ptrdiff_t)w->input_height && x >= 0 && x < (ptrdiff_t)w->input_width;
-            l->tap[t] = inside ? l->image + ((size_t)y * w->input_width + (size_t)x) * pixel : d->padding;
+            const char *padding = (const char *)d->padding + i * pixel;
+            l->tap[t] = inside ? l->image + ((size_t)y * w->input_width + (size_t)x) * pixel : padding;
             l->step[t] = inside ? w->stride_width * pixel : 0;
         }
     }
 }
 
-static void run_pixels(const struct line *l, size_t first, size_t count) {
+static void run_pixels(const struct line *l, size_t first, size_t count, bool inside) {
     const struct eo_depthwise *d = l->depthwise;
     const struct eo_window *w = &d->window;
     const size_t out_pixel = w->output_channels * d->output_element_size;
@@ -67,6 +68,9 @@ static void run_pixels(const struct line *l, size_t first, size_t count) {
         .output = l->output + first * out_pixel,
         .output_stride = out_pixel,
         .parameters = d->parameters,
+        // Of taps in the padding all that counts is their value, so the distance does for them where none is dilated.
+        .row_taps = inside && w->dilation_width == 1 ? w->kernel_width : 0,
+        .tap_stride = w->input_channels * d->input_element_size,
     };
     d->run(&run);
 }
@@ -79,9 +83,9 @@ static void run_line(const struct line *l) {
     const size_t room = w->input_width + w->padding_left;
     const size_t inside = room > span ? (room - span - 1) / w->stride_width + 1 : 0;
     const size_t end = larger(begin, smaller(w->output_width, inside));
-    for (size_t x = 0; x < begin; x++) run_pixels(l, x, 1);
-    if (end > begin) run_pixels(l, begin, end - begin);
-    for (size_t x = end; x < w->output_width; x++) run_pixels(l, x, 1);
+    for (size_t x = 0; x < begin; x++) run_pixels(l, x, 1, false);
+    if (end > begin) run_pixels(l, begin, end - begin, true);
+    for (size_t x = end; x < w->output_width; x++) run_pixels(l, x, 1, false);
 }
 
 void eo_depthwise_work(struct eo_depthwise *d, size_t worker) {

@@ -8,7 +8,7 @@ struct DepthwisePlan {
     let inputCount: Int
     let outputCount: Int
     let slots: Int
-    /// A pixel of padding values.
+    /// Padding values for a kernel row.
     private let padding: Storage
 
     init(
@@ -21,7 +21,7 @@ struct DepthwisePlan {
         context.output_element_size = elementSizes.output
         context.run = run
         context.slot_size = eo_depthwise_slot_size(&context.window)
-        padding = try Storage.allocate(shape.inputChannels * elementSizes.input)
+        padding = try Storage.allocate(shape.kernelWidth * shape.inputChannels * elementSizes.input)
         let base = UnsafeMutableRawPointer(mutating: Bytes(padding).baseAddress)
         memset(base, Int32(value), padding.count)
         context.padding = UnsafeRawPointer(base)
@@ -75,7 +75,7 @@ extension ConvolutionShape {
     func channelMajor(_ weights: Bytes, elementSize: Int, cache: PackedWeightCache) throws(Failure) -> Bytes {
         let (rows, columns) = (taps, outputChannels)
         let form: Sentence = "transposed \(elementSize) \(rows)x\(columns)"
-        let transposed = try cache.packed(weights, form: form) { () throws(Failure) in
+        let transposed = try cache.derived(weights, form: form) { () throws(Failure) in
             try allocatePacked(rows * columns * elementSize) { to in
                 for row in 0..<rows {
                     for column in 0..<columns {

@@ -16,6 +16,8 @@ package enum OperatorRegistry {
         case FakeQuantizeGradient.name: FakeQuantizeGradient.definition
         case RangeParameters.name: RangeParameters.definition
         case WeightScales.name: WeightScales.definition
+        case Softplus.name: Softplus.definition
+        case CTCLoss.name: CTCLoss.definition
         case ClampGradient.name: ClampGradient.definition
         default: nil
         }

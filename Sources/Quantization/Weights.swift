@@ -14,6 +14,26 @@ struct QuantizedWeights {
     }
 }
 
+/// True for weights that are clustered over the whole tensor: few values, each used often. With one scale for each channel
+/// the same value would be stored as another number in each, and the values would no longer be few; with one scale for all
+/// there are at most as many as before, and centroids on the int8 grid lose nothing. Scales for such weights are made per
+/// tensor.
+package func areClustered(_ weights: [Float]) -> Bool {
+    let limit = min(256, weights.count / 4)
+    var values: [Float] = []
+    for weight in weights {
+        var (low, high) = (0, values.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if values[middle] < weight { low = middle + 1 } else { high = middle }
+        }
+        if low < values.count, values[low] == weight { continue }
+        guard values.count < limit else { return false }
+        values.insert(weight, at: low)
+    }
+    return true
+}
+
 /// The elements of a weight tensor, seen as [outer, channels, inner] around the channel dimension.
 struct WeightLayout {
     let channels: Int
@@ -21,6 +41,13 @@ struct WeightLayout {
 
     /// One channel for the whole tensor.
     static let perTensor = WeightLayout(channels: 1, inner: Int.max)
+
+    /// The weights that have a scale of their own: each channel, or all.
+    static func ofScales(
+        _ weights: [Float], shape: [Int], channelDimension: Int, perTensor: Bool
+    ) -> WeightLayout {
+        perTensor || areClustered(weights) ? .perTensor : WeightLayout(shape: shape, channelDimension: channelDimension)
+    }
 
     init(shape: [Int], channelDimension: Int) {
         channels = shape[channelDimension]

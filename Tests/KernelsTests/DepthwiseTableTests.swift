@@ -38,7 +38,7 @@ private struct Run {
                 var run = eo_depthwise_run(
                     pixels: pixels, channels: channels, taps: taps, tap: pointers.baseAddress!,
                     step: steps.baseAddress!, weights: packed.base, output: output.base, output_stride: stride,
-                    parameters: parameters.base)
+                    parameters: parameters.base, row_taps: 0, tap_stride: 0)
                 kernel(&run)
             }
         }

@@ -16,6 +16,9 @@ struct eo_depthwise_run {
     void *_Nonnull output;
     size_t output_stride; // bytes between pixels
     const void *_Nonnull parameters;
+    // Taps of a kernel row, if tap j * row_taps + i lies `tap_stride` bytes behind tap j * row_taps + i - 1, with the
+    // same step; otherwise 0.
+    size_t row_taps, tap_stride;
 };
 typedef void eo_depthwise_function(const struct eo_depthwise_run *_Nonnull run);
 
@@ -102,7 +105,7 @@ struct eo_depthwise {
     const void *_Nullable input;
     void *_Nullable output;
     const void *_Nullable weights;
-    const void *_Nullable padding; // a pixel of padding values
+    const void *_Nullable padding; // padding values for as many pixels as a kernel row has taps
     void *_Nullable scratch;
     const void *_Nullable parameters;
 

@@ -16,6 +16,8 @@ package struct QuantizationPlan {
     private let rules: [LayerRule]
     /// For tensors of weights that have scales of their own, not those of their largest magnitudes.
     private var weightScales: [[Float]?]
+    /// For each operator: its weights have one scale, so that few distinct values stay few.
+    private let clustered: [Bool]
 
     /// `ranges`: for each tensor of the main subgraph the values it took; nil for those that are not float32.
     init(_ model: Model, ranges: [ValueRange?], options: QuantizerOptions) {
@@ -39,6 +41,11 @@ package struct QuantizationPlan {
             isFloat: rules.map { $0.isFloat ?? false })
         scales = ScaleAssignment(model, 0, type: type, ranges: ranges, candidates: candidates, bits: bits)
         weightScales = [[Float]?](repeating: nil, count: subgraph.tensors.count)
+        let candidates = candidates
+        clustered = subgraph.operators.indices.map { op in
+            guard candidates.isInteger(op), let rule = candidates.rules[op].weights else { return false }
+            return areClustered(model.floats(0, subgraph.operators[op].inputs[rule.input]) ?? [])
+        }
     }
 
     /// The weights of an operator that computes with integers; nil if it has none.
@@ -48,7 +55,7 @@ package struct QuantizationPlan {
         let bias = rule.bias.flatMap { $0 < before.inputs.count && before.inputs[$0] >= 0 ? $0 : nil }
         return WeightForm(
             input: rule.input, tensor: before.inputs[rule.input], bias: bias, channelDimension: rule.channelDimension,
-            isPerTensor: rules[op].perTensorWeights ?? options.perTensorWeights,
+            isPerTensor: clustered[op] || (rules[op].perTensorWeights ?? options.perTensorWeights),
             bits: rules[op].weightBits ?? options.weightBits, learnsScales: rules[op].learnsWeightScales ?? false,
             activations: type, code: model.code(graph, op).builtin)
     }
@@ -73,6 +80,7 @@ package struct QuantizationPlan {
         self.model = model
         (options, type, candidates) = (plan.options, plan.type, plan.candidates)
         (scales, rules, weightScales) = (plan.scales, plan.rules, plan.weightScales)
+        clustered = plan.clustered
     }
 
     /// Replaces the parameters of a group of activations.
