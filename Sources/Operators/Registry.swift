@@ -19,6 +19,14 @@ package enum OperatorRegistry {
         case Softplus.name: Softplus.definition
         case CTCLoss.name: CTCLoss.definition
         case ClampGradient.name: ClampGradient.definition
+        case ConvolutionGradient.filter: ConvolutionGradient.ofFilter
+        case ConvolutionGradient.input: ConvolutionGradient.ofInput
+        case DepthwiseGradient.filter: DepthwiseGradient.ofFilter
+        case DepthwiseGradient.input: DepthwiseGradient.ofInput
+        case GeluGradient.name: GeluGradient.definition
+        case PoolGradient.average: PoolGradient.ofAverage
+        case PoolGradient.maximum: PoolGradient.ofMaximum
+        case ScatterAdd.name: ScatterAdd.definition
         default: nil
         }
     }

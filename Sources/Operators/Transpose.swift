@@ -18,6 +18,11 @@ enum Transpose {
                 StridedCopy(
                     bits: try op.elementBits(input), counts: shape, source: order.map { strides[$0] },
                     target: rowMajorStrides(shape)))
+        }.gradient { g throws(Failure) in
+            let (order, rank) = (try g.integers(1), g.y.rank)
+            var inverse = order
+            for (place, axis) in order.enumerated() { inverse[axis < 0 ? axis + rank : axis] = place }
+            return [try g.dy.transpose(inverse)]
         }
     }
 
