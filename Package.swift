@@ -74,7 +74,7 @@ var targets: [Target] = [
         name: "EdgeOpt",
         dependencies: [
             "CEdgeOpt", "CPlatform", "CKernels", "Training", "Compression", "Quantization", "Runtime", "Operators",
-            "Model",
+            "Kernels", "Model",
         ],
         swiftSettings: fenced, linkerSettings: linker),
 ]
@@ -100,7 +100,7 @@ if !embedded {
             name: "CFormats",
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
-        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CPlatform"], swiftSettings: tests),
         .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Training"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),

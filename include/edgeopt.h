@@ -247,6 +247,29 @@ typedef void (*eo_log)(void *user, eo_log_level level, const char *text);
 
 typedef struct eo_delegate eo_delegate; // see "delegates"
 
+// Threads that interpreters share. Caller owns *pool: eo_thread_pool_destroy; the order does not matter, interpreters
+// keep what they need. When several of them run at the same time one at a time has the threads, and each of the others
+// runs on the thread that called it alone until they are free, so nobody waits for anybody. Any thread.
+typedef struct eo_thread_pool eo_thread_pool;
+// The body of a loop: to be called once for each index in 0..count-1, in any order, from any threads.
+typedef void (*eo_task)(void *context, size_t index);
+// A loop on the host's own threads: calls task(context, index) for every index below count and returns when all calls
+// have returned. Several threads may call it at once, one for each interpreter that runs; tasks start no loops. A count
+// is at most num_threads where the work is split evenly, and may be larger.
+typedef void (*eo_parallel_for)(void *user, size_t count, eo_task task, void *context);
+typedef struct eo_thread_pool_options {
+    size_t struct_size;
+    int32_t num_threads;          // the calling thread included; 0: one per core. Default 0
+    eo_parallel_for parallel_for; // the host's threads; NULL: the library starts num_threads - 1 threads
+    void *user;                   // given to parallel_for, which must stay callable until no interpreter uses the pool
+} eo_thread_pool_options;
+#define EO_THREAD_POOL_OPTIONS_INIT                                                                                    \
+    { sizeof(eo_thread_pool_options), 0, 0, 0 }
+// EO_THREAD_ERROR, EO_INVALID_ARGUMENT.
+EO_API eo_status eo_thread_pool_create(const eo_thread_pool_options *options, eo_thread_pool **pool);
+// NULL is allowed.
+EO_API void eo_thread_pool_destroy(eo_thread_pool *pool);
+
 typedef struct eo_interpreter_options {
     size_t struct_size;
     int32_t num_threads; // 1: no thread is ever created; 0: one per core. Default 1
@@ -260,9 +283,18 @@ typedef struct eo_interpreter_options {
     int32_t delegate_count;
     eo_log log;
     void *log_user;
+    const char *weight_cache;    // path of a packed-weight file, see below; NULL: none
+    eo_thread_pool *thread_pool; // runs on these threads, and num_threads is not looked at; NULL: threads of its own
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
-    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0 }
+    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0 }
+
+// The packed-weight file makes the next compile of the same model fast, and lets processes share the memory of packed
+// weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with the
+// same instructions, from the same weights; a file that is missing, truncated, damaged, or anything else is ignored and
+// written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at the
+// same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong with
+// it, or why it cannot be written, goes to the log and is no failure.
 
 // Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
 // all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.
@@ -328,7 +360,7 @@ EO_API eo_status eo_interpreter_invoke(eo_interpreter *interpreter);
 EO_API void eo_interpreter_cancel(eo_interpreter *interpreter);
 // Sets variable tensors (states of recurrent networks) back to their initial values.
 EO_API eo_status eo_interpreter_reset_variables(eo_interpreter *interpreter);
-// Number of threads from the next invoke on; as in the options. EO_THREAD_ERROR.
+// Number of threads from the next invoke on; as in the options. EO_THREAD_ERROR, EO_WRONG_STATE (with a thread_pool).
 EO_API eo_status eo_interpreter_set_num_threads(eo_interpreter *interpreter, int32_t num_threads);
 // Bytes of the one block that holds all intermediate tensors. Known before the first invoke.
 EO_API size_t eo_interpreter_arena_size(const eo_interpreter *interpreter);
@@ -465,6 +497,129 @@ EO_API eo_status eo_quantizer_calibrate(eo_quantizer *quantizer, const void *con
 // eo_model_destroy. One thread at a time. EO_NO_CALIBRATION, EO_UNSUPPORTED.
 EO_API eo_status eo_quantizer_finish(eo_quantizer *quantizer, eo_model **model);
 
+// ----------------------------------------------------------------------------------------------------- compression
+//
+// Each call makes a new model; the one given stays as it is. What an earlier call made is kept: weights that are zero
+// stay zero, clustered weights get no more values, and quantization stores them as just as few numbers. The order that
+// keeps most accuracy: channels, pruning, clustering, quantization.
+
+// A number for the layers with a certain name: that of their weights, or of what their operator writes. In a pattern
+// "*" stands for any run of characters and "?" for one. Of several rules that fit the last counts.
+typedef struct eo_layer_rule {
+    const char *pattern;
+    double value;
+} eo_layer_rule;
+
+typedef enum eo_sparsity_pattern {
+    EO_SPARSITY_ELEMENT = 0, // single weights
+    EO_SPARSITY_BLOCK = 1,   // blocks of block_rows output channels by block_columns neighbours in each
+    EO_SPARSITY_N_OF_M = 2   // of every group_size neighbours in an output channel the group_zeros smallest
+} eo_sparsity_pattern;
+
+typedef enum eo_block_pooling {
+    EO_BLOCK_AVERAGE = 0, // a block is worth the mean magnitude of its weights
+    EO_BLOCK_MAXIMUM = 1  // the largest
+} eo_block_pooling;
+
+typedef struct eo_pruning_options {
+    size_t struct_size;
+    double sparsity; // share of zeros to reach, from 0 up to, without, 1; default 0.5
+    eo_sparsity_pattern pattern;
+    int32_t block_rows;    // default 1
+    int32_t block_columns; // default 4
+    eo_block_pooling block_pooling;
+    int32_t group_zeros;        // default 2
+    int32_t group_size;         // default 4
+    bool global;                // the target is that of all weights together, not of each tensor
+    bool for_latency;           // only 1x1 convolutions: what runs faster with single zeros
+    bool depthwise;             // depthwise filters too: they are few and lose accuracy first
+    const eo_layer_rule *rules; // sparsities of layers; 0 leaves a layer alone
+    int32_t rule_count;
+    eo_log log;
+    void *log_user;
+} eo_pruning_options;
+#define EO_PRUNING_OPTIONS_INIT                                                                                        \
+    {                                                                                                                  \
+        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false, 0, 0, \
+            0, 0                                                                                                       \
+    }
+
+// Sets the weights of least magnitude to zero: of convolutions, matrix products, recurrent layers and tables. Each
+// tensor then has exactly the share of zeros that was asked for, rounded to a whole number of weights or blocks; of
+// equal ones the first go first; zeros that were there count. Caller owns *pruned: eo_model_destroy. Any thread.
+// EO_UNSUPPORTED (nothing to prune: no float weights), EO_INVALID_MODEL (a weight is NaN), EO_INVALID_ARGUMENT.
+EO_API eo_status eo_prune(const eo_model *model, const eo_pruning_options *options, eo_model **pruned);
+
+typedef enum eo_channel_norm { EO_CHANNEL_L1 = 0, EO_CHANNEL_L2 = 1 } eo_channel_norm;
+
+typedef struct eo_channel_pruning_options {
+    size_t struct_size;
+    double ratio;               // share of each layer's output channels that goes; default 0.5
+    eo_channel_norm norm;       // how a channel is judged
+    int32_t multiple;           // channels that stay are raised to a multiple of it; default 1
+    const eo_layer_rule *rules; // ratios of layers; 0 leaves a layer alone
+    int32_t rule_count;
+    eo_log log; // told which layers keep their channels, and why
+    void *log_user;
+} eo_channel_pruning_options;
+#define EO_CHANNEL_PRUNING_OPTIONS_INIT                                                                                \
+    { sizeof(eo_channel_pruning_options), 0.5, EO_CHANNEL_L1, 1, 0, 0, 0, 0 }
+
+// Removes the output channels of least norm and all that belongs to them in the layers behind: a smaller dense model
+// that every runtime runs faster. Train it afterwards, or accuracy is lost. Caller owns *pruned: eo_model_destroy. Any
+// thread. EO_UNSUPPORTED (no layer can lose channels), EO_INVALID_ARGUMENT.
+EO_API eo_status eo_prune_channels(const eo_model *model, const eo_channel_pruning_options *options, eo_model **pruned);
+
+typedef enum eo_centroid_start {
+    EO_CENTROIDS_LINEAR = 0,  // at equal distances
+    EO_CENTROIDS_RANDOM = 1,  // anywhere between the least and the greatest weight
+    EO_CENTROIDS_DENSITY = 2, // the same number of weights around each
+    EO_CENTROIDS_KMEANS_PLUS_PLUS = 3
+} eo_centroid_start;
+
+typedef struct eo_clustering_options {
+    size_t struct_size;
+    int32_t clusters;           // values of a tensor or channel, zero included, 2 to 1024; default 16
+    eo_centroid_start start;    // where k-means begins; default EO_CENTROIDS_KMEANS_PLUS_PLUS
+    uint64_t seed;              // the same seed gives the same model
+    int32_t iterations;         // of k-means at most; default 100
+    bool per_channel;           // each output channel has values of its own, not the whole tensor
+    bool preserve_zeros;        // zero stays zero, and no other weight becomes it; default true
+    bool int8_grid;             // only values that symmetric int8 weights hold exactly; default true
+    bool depthwise;             // depthwise filters too: they are few and lose accuracy first
+    bool first;                 // also the layers that read the model's inputs
+    const eo_layer_rule *rules; // numbers of clusters of layers; 0 leaves a layer alone
+    int32_t rule_count;
+} eo_clustering_options;
+#define EO_CLUSTERING_OPTIONS_INIT                                                                                     \
+    { sizeof(eo_clustering_options), 16, EO_CENTROIDS_KMEANS_PLUS_PLUS, 0, 100, false, true, true, false, false, 0, 0 }
+
+// Replaces the weights of each tensor or channel by a few values, the centroids that k-means finds: the file deflates
+// to a fraction. Caller owns *clustered: eo_model_destroy. Any thread. Errors as eo_prune.
+EO_API eo_status eo_cluster(const eo_model *model, const eo_clustering_options *options, eo_model **clustered);
+
+// Stores weights of at least `sparsity` zeros in the sparse encoding of the format, where that is smaller: a DENSIFY
+// operator gives them in full. Results do not change. Caller owns *sparse: eo_model_destroy. Any thread.
+EO_API eo_status eo_model_store_sparse(const eo_model *model, double sparsity, eo_model **sparse);
+
+// What the numbers of a constant look like: integers times their scales, where there are scales.
+typedef struct eo_weight_statistics {
+    bool is_weight; // an operator multiplies with it, or looks up in it
+    int64_t elements;
+    int64_t zeros;
+    int64_t distinct; // different numbers that are stored
+    double least;
+    double greatest;
+    double mean;
+    double deviation;
+} eo_weight_statistics;
+
+// EO_OUT_OF_RANGE, EO_UNSUPPORTED (the tensor is not constant, or not of numbers of at most 32 bits). Any thread.
+EO_API eo_status eo_model_weight_statistics(const eo_model *model, int32_t subgraph, int32_t tensor,
+                                            eo_weight_statistics *statistics);
+// Counts how many lie in each of `bins` equal parts of the range from the least to the greatest. Errors as above.
+EO_API eo_status eo_model_weight_histogram(const eo_model *model, int32_t subgraph, int32_t tensor, int64_t *counts,
+                                           int32_t bins);
 // -------------------------------------------------------------------------------------------------------- training
 
 // What is minimized. Cross-entropies look through a SOFTMAX or LOGISTIC at the model's end and take what goes into it;

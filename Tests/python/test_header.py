@@ -22,6 +22,11 @@ STRUCTS = {
     "eo_trainer_options": _library.TrainerOptions,
     "eo_batch": _library.Batch,
     "eo_batch_result": _library.BatchResult,
+    "eo_layer_rule": _library.LayerRule,
+    "eo_pruning_options": _library.PruningOptions,
+    "eo_channel_pruning_options": _library.ChannelPruningOptions,
+    "eo_clustering_options": _library.ClusteringOptions,
+    "eo_weight_statistics": _library.WeightStatistics,
 }
 
 

@@ -6,6 +6,7 @@
 #include "gemm.h"
 #include "convolution.h"
 #include "depthwise.h"
+#include "digest.h"
 #include "dynamic_range.h"
 #include "elementwise.h"
 #include "gradients.h"

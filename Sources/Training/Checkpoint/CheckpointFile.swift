@@ -59,7 +59,7 @@ struct CheckpointFile {
         let error = unsafe parts.map { unsafe platform_part(base: $0.baseAddress, size: $0.count) }
             .withUnsafeBufferPointer { parts in
                 unsafe path.withCString { path in
-                    unsafe parts.baseAddress.map { unsafe platform_write_file(path, $0, parts.count) } ?? 0
+                    unsafe parts.baseAddress.map { unsafe platform_write_file(path, $0, parts.count, true) } ?? 0
                 }
             }
         guard error == 0 else {

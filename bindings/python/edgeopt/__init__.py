@@ -9,6 +9,16 @@
 """
 
 from . import callbacks, optimizers, schedules
+from ._compress import (
+    CentroidInitialization,
+    WeightStatistics,
+    cluster,
+    prune,
+    prune_channels,
+    store_sparse,
+    weight_histogram,
+    weights,
+)
 from ._errors import (
     ArgumentError,
     CalibrationError,
@@ -36,6 +46,7 @@ __all__ = [
     "ArgumentError",
     "CalibrationError",
     "CancelledError",
+    "CentroidInitialization",
     "DelegateError",
     "Error",
     "ExecutionError",
@@ -59,11 +70,18 @@ __all__ = [
     "Tensor",
     "Trainer",
     "UnsupportedError",
+    "WeightStatistics",
     "callbacks",
+    "cluster",
     "isa",
     "library_path",
     "optimizers",
+    "prune",
+    "prune_channels",
     "quantize",
     "schedules",
+    "store_sparse",
     "version",
+    "weight_histogram",
+    "weights",
 ]
