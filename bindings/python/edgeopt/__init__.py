@@ -35,6 +35,7 @@ from ._errors import (
 from ._interpreter import Interpreter, OperatorReport, OpResolverType, SignatureRunner
 from ._library import isa, library_path, version
 from ._model import Model, Operator, Signature, Subgraph
+from ._optimize import LEVELS, Leaf, Level, Tree, optimize, optimize_until
 from ._quantize import Scheme, quantize
 from ._tensor import Quantization, Tensor
 
@@ -50,6 +51,9 @@ __all__ = [
     "ExecutionError",
     "FileError",
     "Interpreter",
+    "LEVELS",
+    "Leaf",
+    "Level",
     "Model",
     "ModelError",
     "OpResolverType",
@@ -64,11 +68,14 @@ __all__ = [
     "Status",
     "Subgraph",
     "Tensor",
+    "Tree",
     "UnsupportedError",
     "WeightStatistics",
     "cluster",
     "isa",
     "library_path",
+    "optimize",
+    "optimize_until",
     "prune",
     "prune_channels",
     "quantize",
