@@ -7,12 +7,15 @@
 static const size_t chunk_size = 256 * 1024;
 // Taps of fewer channels than this go together with the others of their kernel row.
 static const size_t tap_channels = 96;
-// Rows are gathered anew for each chunk, so a chunk is worth a few blocks of columns, whatever their size.
-static const size_t gather_blocks = 2;
 // A unit of fewer multiply-adds than this (about 2 microseconds) is not worth waking a thread for.
 static const size_t unit_products = 128 * 1024;
 // Units per worker: enough that a late worker leaves others no long wait.
 static const size_t units_per_worker = 4;
+
+// Rows of a tile kernel's block of sums.
+static const size_t tile_rows = 32;
+// Rows gathered for one call.
+static const size_t gathered_size = 256 * 1024;
 
 static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -20,10 +23,25 @@ static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t pixels(const struct eo_window *w) { return w->batch * w->output_height * w->output_width; }
 
+// Rows are gathered anew for each chunk, so a chunk is worth a few blocks of columns, whatever their size: all of them
+// for tile kernels, which multiply far faster than rows are gathered.
+static size_t gather_blocks(const struct eo_convolution *c) { return c->mr >= tile_rows ? SIZE_MAX : 2; }
+
 static size_t chunks(const struct eo_convolution *c) { return ceiling(c->window.output_channels, c->chunk_columns); }
 
 static size_t strips(const struct eo_convolution *c) {
     return ceiling(ceiling(pixels(&c->window), c->mr), c->unit_tiles);
+}
+
+// Tile kernels take many rows at once: as many as leave each worker some calls, and gathered rows the second-level
+// cache.
+size_t eo_convolution_rows(const struct eo_convolution *c, size_t mr, size_t workers) {
+    if (mr <= tile_rows) return mr;
+    size_t rows = ceiling(pixels(&c->window), workers > 1 ? workers * units_per_worker : 1);
+    if (c->gather) rows = smaller(rows, larger(tile_rows, gathered_size / c->row_stride));
+    // Calls of about the same size, of whole tiles.
+    const size_t calls = ceiling(pixels(&c->window), smaller(mr, rows));
+    return smaller(mr, ceiling(ceiling(pixels(&c->window), calls), tile_rows) * tile_rows);
 }
 
 size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
@@ -31,7 +49,7 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     const size_t blocks = ceiling(w->output_channels, c->nr), tiles = ceiling(pixels(w), c->mr);
     const size_t products = pixels(w) * w->groups * w->output_channels * c->depth;
     workers = larger(1, smaller(workers, products / unit_products));
-    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks : 1, chunk_size / c->block_size));
+    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks(c) : 1, chunk_size / c->block_size));
     size_t unit_tiles = tiles;
     if (workers > 1) {
         const size_t wanted = smaller(workers * units_per_worker, products / unit_products);

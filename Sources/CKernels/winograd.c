@@ -78,22 +78,28 @@ static void transform_weights(size_t m, float (*g)[3][RUN], float (*u)[MOST][RUN
                 u[i][j][c] = kernel[j][0] * half[i][0][c] + kernel[j][1] * half[i][1][c] + kernel[j][2] * half[i][2][c];
 }
 
+// As eo_f32_gemm_pack: a run of input channels at a time.
 void eo_winograd_pack(int nr, size_t m, size_t inputs, size_t outputs, const void *weights, const void *bias,
                       void *packed) {
     const size_t side = m + 2, block = (1 + inputs) * (size_t)nr, filled = ceiling(outputs, nr) * (size_t)nr;
-    memset(packed, 0, eo_winograd_packed_size(nr, m, inputs, outputs));
-    if (bias) memcpy(packed, bias, outputs * sizeof(float));
-    for (size_t column = 0; column < outputs; column++) {
-        float *to = (float *)packed + filled + column / nr * elements(m) * block + nr + column % nr;
+    float *biases = packed, *to = biases + filled;
+    memset(biases, 0, filled * sizeof(float));
+    if (bias) memcpy(biases, bias, outputs * sizeof(float));
+    for (size_t first = 0; first < outputs; first += nr, to += elements(m) * block) {
+        for (size_t e = 0; e < elements(m); e++) memset(to + e * block, 0, nr * sizeof(float));
         for (size_t channel = 0; channel < inputs; channel += RUN) {
             const size_t count = smaller(RUN, inputs - channel);
-            float g[3][3][RUN] = {0}, u[MOST][MOST][RUN];
-            for (size_t tap = 0; tap < 9; tap++)
-                memcpy(g[tap / 3][tap % 3], (const char *)weights + ((column * 9 + tap) * inputs + channel) * 4,
-                       count * sizeof(float));
-            transform_weights(m, g, u);
-            for (size_t e = 0; e < elements(m); e++)
-                for (size_t c = 0; c < count; c++) to[e * block + (channel + c) * nr] = u[e / side][e % side][c];
+            for (size_t j = 0; j < (size_t)nr; j++) {
+                float g[3][3][RUN] = {0}, u[MOST][MOST][RUN];
+                for (size_t tap = 0; tap < 9 && first + j < outputs; tap++)
+                    memcpy(g[tap / 3][tap % 3],
+                           (const char *)weights + (((first + j) * 9 + tap) * inputs + channel) * 4,
+                           count * sizeof(float));
+                transform_weights(m, g, u);
+                for (size_t e = 0; e < elements(m); e++)
+                    for (size_t c = 0; c < count; c++)
+                        to[e * block + (1 + channel + c) * nr + j] = u[e / side][e % side][c];
+            }
         }
     }
 }

@@ -78,7 +78,7 @@ extension ConvolutionShape {
     func channelMajor(_ weights: Bytes, elementSize: Int, cache: PackedWeightCache) throws(Failure) -> Bytes {
         let (rows, columns) = (taps, outputChannels)
         let form: Sentence = "transposed \(elementSize) \(rows)x\(columns)"
-        let transposed = try cache.packed(weights, form: form) { () throws(Failure) in
+        let transposed = try cache.derived(weights, form: form) { () throws(Failure) in
             try allocatePacked(rows * columns * elementSize) { to in
                 for row in 0..<rows {
                     for column in 0..<columns {

@@ -26,10 +26,9 @@ struct WinogradPlan {
         eo_winograd_plan(&context)
         let (m, inputs, outputs) = (context.m, shape.inputChannels, shape.outputChannels)
         let form: Sentence = "winograd \(m) \(kernel.nr) \(inputs)x\(outputs) \(digest(bias))"
-        packed = try cache.packed(weights, form: form) { () throws(Failure) in
-            try allocatePacked(eo_winograd_packed_size(kernel.nr, m, inputs, outputs)) {
-                eo_winograd_pack(kernel.nr, m, inputs, outputs, weights.baseAddress, bias?.baseAddress, $0)
-            }
+        let size = eo_winograd_packed_size(kernel.nr, m, inputs, outputs)
+        packed = try cache.packed(weights, form: form, count: size) {
+            eo_winograd_pack(kernel.nr, m, inputs, outputs, weights.baseAddress, bias?.baseAddress, $0)
         }
         self.context = context
         self.slots = slots

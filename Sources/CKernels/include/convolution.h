@@ -83,6 +83,9 @@ struct eo_convolution {
 // Makes the rows of `convolution` pieces in the image: sets `segments` and `slot_size`. For kernels that take pieces.
 void eo_convolution_segment(struct eo_convolution *_Nonnull convolution);
 
+// How many rows a call of the kernel gets, of the `mr` that it takes at most, for up to `workers` workers. The scratch
+// slot must hold as many.
+size_t eo_convolution_rows(const struct eo_convolution *_Nonnull convolution, size_t mr, size_t workers);
 // Decides how the work is cut for up to `workers` workers; returns for how many there is work. Integer results and
 // float results do not depend on it.
 size_t eo_convolution_start(struct eo_convolution *_Nonnull convolution, size_t workers);
