@@ -47,15 +47,31 @@ void eo_f32_transpose(size_t rows, size_t columns, const float *from, float *to)
                 for (size_t j = c; j < columns && j < c + TILE; j++) to[j * rows + i] = from[i * columns + j];
 }
 
+void eo_u8_transpose(size_t rows, size_t columns, const void *from, void *to) {
+    enum { TILE = 16 };
+    const uint8_t *source = from;
+    uint8_t *target = to;
+    for (size_t r = 0; r < rows; r += TILE)
+        for (size_t c = 0; c < columns; c += TILE)
+            for (size_t j = c; j < columns && j < c + TILE; j++)
+                for (size_t i = r; i < rows && i < r + TILE; i++) target[j * rows + i] = source[i * columns + j];
+}
+
 static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }
 
 // int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
 static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, size_t begin, size_t end,
                         const uint8_t *weights, uint8_t flip, uint8_t *to) {
-    for (size_t group = begin; group < end; group += kr)
+    for (size_t group = begin; group < end; group += kr) {
+        if (kr == 4 && flip == 0 && first + nr <= columns && group + 4 <= end) {
+            const uint8_t *from = weights + first * depth + group;
+            for (int j = 0; j < nr; j++, from += depth, to += 4) memcpy(to, from, 4);
+            continue;
+        }
         for (int j = 0; j < nr; j++)
             for (size_t k = group; k < group + kr; k++)
                 *to++ = first + j < columns && k < depth ? weights[(first + j) * depth + k] ^ flip : 0;
+    }
 }
 
 // Depth as a kernel's blocks of weights have it.

@@ -92,6 +92,8 @@ struct eo_u8_gemm_weights {
     const float *_Nonnull scale;     // [columns]
 };
 size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// to [columns][rows] = from [rows][columns]
+void eo_u8_transpose(size_t rows, size_t columns, const void *_Nonnull from, void *_Nonnull to);
 void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
                      void *_Nonnull packed);
 
