@@ -41,17 +41,15 @@ package final class ByteConvolution: @unchecked Sendable {
         let groupSize = plan.context.group_size
         let form: Sentence =
             "u8_gemm \(Int(isa.rawValue)) \(nr) \(depth)x\(outputs)x\(shape.groups) \(zero.form) \(digest(bias)) \(digest(scales))"
-        packed = try cache.packed(weights, form: form) { () throws(Failure) in
-            try allocatePacked(groupSize * shape.groups) { base in
-                bias.withUnsafeBufferPointer { bias in
-                    scales.withUnsafeBufferPointer { scales in
-                        for group in 0..<shape.groups {
-                            var source = zero.source(
-                                weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
-                                bias: bias.baseAddress! + group * outputs,
-                                scales: scales.baseAddress! + group * outputs)
-                            eo_u8_gemm_pack(kernel, &source, base + group * groupSize)
-                        }
+        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
+            bias.withUnsafeBufferPointer { bias in
+                scales.withUnsafeBufferPointer { scales in
+                    for group in 0..<shape.groups {
+                        var source = zero.source(
+                            weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
+                            bias: bias.baseAddress! + group * outputs,
+                            scales: scales.baseAddress! + group * outputs)
+                        eo_u8_gemm_pack(kernel, &source, base + group * groupSize)
                     }
                 }
             }

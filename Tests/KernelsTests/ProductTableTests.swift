@@ -21,7 +21,10 @@ private struct Product {
 
     /// What a kernel makes of it, `step` rows at a time. Rows of the output lie `gap` bytes apart, which must stay as
     /// they were.
-    func run(_ kernel: Kernel, step: Int, input: Block, packed: Block) -> [UInt8] {
+    func run(
+        _ kernel: Kernel, step: Int, input: Block, packed: Block,
+        pieces: (count: Int, table: UnsafePointer<UnsafeRawPointer>)? = nil
+    ) -> [UInt8] {
         let gap = 24
         let stride = columns * outputSize + gap
         let output = Block(rows * stride - gap)
@@ -31,7 +34,8 @@ private struct Product {
                 rows: min(step, rows - first), columns: columns, depth: depth, input: input.base + first * size,
                 input_stride: size, weights: packed.base, output: output.base + first * stride, output_stride: stride,
                 parameters: parameters.base,
-                row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersSize) })
+                row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersSize) },
+                segments: pieces?.count ?? 0, segment: pieces?.table, ahead: packed.base, ahead_size: packed.count)
             kernel(&tile)
         }
         return output.array(of: UInt8.self)
@@ -94,6 +98,38 @@ func rows<Row>(_ table: (UnsafeMutablePointer<Int32>) -> UnsafePointer<Row>) -> 
             let bound = Float((depth + 1) * (depth + 1)) * .ulpOfOne
             let worst = zip(outputs[0], outputs[1]).map { $0 == $1 ? 0 : abs($0 - $1) }.max() ?? 0
             #expect(worst <= bound, "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth): off by \(worst)")
+        }
+    }
+}
+
+/// Rows in pieces give the bits of the same rows in one piece.
+@Test(arguments: [1, 3, 9])
+func floatProductsOfPieces(_ segments: Int) {
+    var numbers = Numbers(seed: segments)
+    let parameters = Block([eo_f32_gemm_parameters(minimum: -1.5, maximum: 1.25)])
+    for kernel in rows(eo_f32_gemm_rows) where kernels_isa_available(kernel.isa) {
+        for (rows, columns, size) in [(1, 5, 1), (2, 33, 4), (Int(kernel.mr), 70, 7)] {
+            let depth = segments * size
+            let input = numbers.floats(rows * depth)
+            let product = Product(rows: rows, columns: columns, depth: depth, outputSize: 4, parameters: parameters)
+            let packed = Block(eo_f32_gemm_packed_size(kernel.nr, depth, columns))
+            eo_f32_gemm_pack(
+                kernel.nr, depth, columns, numbers.floats(columns * depth), numbers.floats(columns), packed.base)
+            let pieces = (0..<(segments * rows)).map { piece in
+                let first = piece % rows * depth + piece / rows * size
+                return Block(Array(input[first..<(first + size)]))
+            }
+            var table = [UnsafeRawPointer](repeating: UnsafeRawPointer(packed.base), count: segments * Int(kernel.mr))
+            for (piece, block) in pieces.enumerated() {
+                table[piece / rows * Int(kernel.mr) + piece % rows] = UnsafeRawPointer(block.base)
+            }
+            let whole = product.run(kernel.run, step: rows, input: Block(input), packed: packed)
+            let parts = table.withUnsafeBufferPointer {
+                product.run(
+                    kernel.run, step: rows, input: Block(input), packed: packed,
+                    pieces: (segments, $0.baseAddress!))
+            }
+            #expect(whole == parts, "\(String(cString: kernel.name)) \(rows)x\(columns), \(segments) pieces of \(size)")
         }
     }
 }

@@ -181,13 +181,16 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
         .weights = packed,
         .parameters = parameters,
     };
-    if (l->kernel > 1 || c.flip || c.fill) {
+    if (form.isFloat && l->kernel > 1) {
+        eo_convolution_segment(&c);
+    } else if (l->kernel > 1 || c.flip || c.fill) {
         c.gather = wide ? eo_gather_wide_best()->run : eo_gather_best()->run;
         c.row_stride = (filled * form.element * (wide ? 2 : 1) / 64 + 1) * 64;
     }
     c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);
-    void *output = allocate(rows * w.output_channels * form.element), *scratch = allocate(c.row_stride * c.mr);
+    void *output = allocate(rows * w.output_channels * form.element),
+         *scratch = allocate(c.row_stride * c.mr + c.slot_size);
     c.input = input;
     c.output = output;
     c.scratch = scratch;
@@ -196,17 +199,19 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     free(input), free(output), free(scratch);
 }
 
-static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_function *run, const struct layer *l,
-                      struct form form, const void *packed, const void *parameters) {
+static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_function *run,
+                      eo_f32_depthwise_lines_function *lines, const struct layer *l, struct form form,
+                      const void *packed, const void *parameters) {
     const struct eo_window w = window_of(l);
     const size_t pixels = w.output_height * w.output_width, pixel = l->inputs * form.element;
     void *input = allocate(l->height * l->width * pixel), *output = allocate(pixels * pixel);
-    void *padding = allocate(pixel), *scratch = allocate(eo_depthwise_slot_size(&w));
+    void *padding = allocate(pixel), *scratch = allocate(eo_depthwise_slot_size(&w) + EO_DEPTHWISE_SCRATCH);
     struct eo_depthwise d = {
         .window = w,
         .input_element_size = form.element,
         .output_element_size = form.element,
         .run = run,
+        .lines = lines,
         .slot_size = eo_depthwise_slot_size(&w),
         .input = input,
         .output = output,
@@ -261,13 +266,16 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     } else {
         EACH_ROW(eo_f32_depthwise, packed = allocate(eo_f32_depthwise_packed_size(taps, channels));
                  eo_f32_depthwise_pack(taps, channels, weights, NULL, packed);
-                 depthwise(k->name, k->isa, k->run, l, f32, packed, &clamp));
+                 depthwise(k->name, k->isa, k->run, NULL, l, f32, packed, &clamp));
+        EACH_ROW(eo_f32_depthwise_lines, packed = allocate(eo_f32_depthwise_packed_size(taps, channels));
+                 eo_f32_depthwise_pack(taps, channels, weights, NULL, packed);
+                 depthwise(k->name, k->isa, NULL, k->run, l, f32, packed, &clamp));
         EACH_ROW(eo_u8_depthwise, packed = allocate(eo_u8_depthwise_packed_size(k, taps, channels));
                  eo_u8_depthwise_pack(k, &source, packed);
-                 depthwise(k->name, k->isa, k->run, l, u8, packed, &depthwise_bytes));
+                 depthwise(k->name, k->isa, k->run, NULL, l, u8, packed, &depthwise_bytes));
         EACH_ROW(eo_s16_depthwise, packed = allocate(eo_s16_depthwise_packed_size(taps, channels));
                  eo_s16_depthwise_pack(taps, channels, weights, scale, bias, packed);
-                 depthwise(k->name, k->isa, k->run, l, s16, packed, &shorts));
+                 depthwise(k->name, k->isa, k->run, NULL, l, s16, packed, &shorts));
     }
     free(weights), free(scale), free(bias);
 }

@@ -21,6 +21,13 @@ struct eo_gemm_tile {
     size_t output_stride;
     const void *_Nonnull parameters;      // struct of the family
     const void *_Nullable row_parameters; // of families with numbers for each row: those of the first row
+    // Float only. Rows in pieces, if `segments` is not 0: piece s of row i is depth / segments elements at
+    // segment[s * MR + i], and `input` is not used.
+    size_t segments;
+    const void *_Nonnull const *_Nullable segment;
+    // Float only: memory to be brought into the second-level cache meanwhile, or null.
+    const void *_Nullable ahead;
+    size_t ahead_size;
 };
 typedef void eo_gemm_function(const struct eo_gemm_tile *_Nonnull tile);
 

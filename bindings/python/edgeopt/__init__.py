@@ -8,6 +8,16 @@
     interpreter = edgeopt.Interpreter("int8.tflite")  # answers to the calls of the TFLite / LiteRT Interpreter
 """
 
+from ._compress import (
+    CentroidInitialization,
+    WeightStatistics,
+    cluster,
+    prune,
+    prune_channels,
+    store_sparse,
+    weight_histogram,
+    weights,
+)
 from ._errors import (
     ArgumentError,
     CalibrationError,
@@ -34,6 +44,7 @@ __all__ = [
     "ArgumentError",
     "CalibrationError",
     "CancelledError",
+    "CentroidInitialization",
     "DelegateError",
     "Error",
     "ExecutionError",
@@ -54,8 +65,15 @@ __all__ = [
     "Subgraph",
     "Tensor",
     "UnsupportedError",
+    "WeightStatistics",
+    "cluster",
     "isa",
     "library_path",
+    "prune",
+    "prune_channels",
     "quantize",
+    "store_sparse",
     "version",
+    "weight_histogram",
+    "weights",
 ]

@@ -8,7 +8,19 @@ from __future__ import annotations
 import ctypes
 import os
 import pathlib
-from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    c_bool,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint64,
+    c_void_p,
+)
 from typing import Any
 
 from . import _errors
@@ -95,6 +107,8 @@ class InterpreterOptions(ctypes.Structure):
         ("delegate_count", c_int32),
         ("log", Log),
         ("log_user", c_void_p),
+        ("weight_cache", c_char_p),
+        ("thread_pool", c_void_p),
     ]
 
 
@@ -125,6 +139,73 @@ class QuantizerOptions(ctypes.Structure):
         ("num_threads", c_int32),
         ("log", Log),
         ("log_user", c_void_p),
+    ]
+
+
+class LayerRule(ctypes.Structure):
+    _fields_ = [("pattern", c_char_p), ("value", c_double)]
+
+
+class PruningOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("sparsity", c_double),
+        ("pattern", c_int),
+        ("block_rows", c_int32),
+        ("block_columns", c_int32),
+        ("block_pooling", c_int),
+        ("group_zeros", c_int32),
+        ("group_size", c_int32),
+        ("global", c_bool),
+        ("for_latency", c_bool),
+        ("depthwise", c_bool),
+        ("rules", POINTER(LayerRule)),
+        ("rule_count", c_int32),
+        ("log", Log),
+        ("log_user", c_void_p),
+    ]
+
+
+class ChannelPruningOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("ratio", c_double),
+        ("norm", c_int),
+        ("multiple", c_int32),
+        ("rules", POINTER(LayerRule)),
+        ("rule_count", c_int32),
+        ("log", Log),
+        ("log_user", c_void_p),
+    ]
+
+
+class ClusteringOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("clusters", c_int32),
+        ("start", c_int),
+        ("seed", c_uint64),
+        ("iterations", c_int32),
+        ("per_channel", c_bool),
+        ("preserve_zeros", c_bool),
+        ("int8_grid", c_bool),
+        ("depthwise", c_bool),
+        ("first", c_bool),
+        ("rules", POINTER(LayerRule)),
+        ("rule_count", c_int32),
+    ]
+
+
+class WeightStatistics(ctypes.Structure):
+    _fields_ = [
+        ("is_weight", c_bool),
+        ("elements", c_int64),
+        ("zeros", c_int64),
+        ("distinct", c_int64),
+        ("least", c_double),
+        ("greatest", c_double),
+        ("mean", c_double),
+        ("deviation", c_double),
     ]
 
 
@@ -203,6 +284,12 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "eo_quantizer_input": (_Status, [_handle, c_int32, POINTER(Tensor)]),
     "eo_quantizer_calibrate": (_Status, [_handle, POINTER(c_void_p), POINTER(c_size_t), c_int32]),
     "eo_quantizer_finish": (_Status, [_handle, _out]),
+    "eo_prune": (_Status, [_handle, POINTER(PruningOptions), _out]),
+    "eo_prune_channels": (_Status, [_handle, POINTER(ChannelPruningOptions), _out]),
+    "eo_cluster": (_Status, [_handle, POINTER(ClusteringOptions), _out]),
+    "eo_model_store_sparse": (_Status, [_handle, c_double, _out]),
+    "eo_model_weight_statistics": (_Status, [_handle, c_int32, c_int32, POINTER(WeightStatistics)]),
+    "eo_model_weight_histogram": (_Status, [_handle, c_int32, c_int32, POINTER(c_int64), c_int32]),
 }
 
 
