@@ -64,8 +64,8 @@ static size_t packed_depth(enum kernels_isa isa, size_t depth) {
 }
 
 // For tiles: rows are read in steps of 64 bytes, the last ending with the row, which is filled up to a multiple of 4.
-static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t columns, size_t first,
-                       const uint8_t *weights, uint8_t flip, uint8_t *to) {
+static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights,
+                       uint8_t flip, uint8_t *to) {
     const size_t filled = round_up(depth, 4), whole = filled / 64 * 64;
     if (isa != ISA_AMX || filled <= 64 || filled == whole) {
         pack_groups(eo_gemm_depth_step(isa), nr, depth, columns, first, 0, depth, weights, flip, to);

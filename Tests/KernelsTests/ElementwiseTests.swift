@@ -77,6 +77,38 @@ import Testing
         }
     }
 
+    nonisolated(unsafe) static let pools: [(String, KeyPath<eo_elementwise, eo_pool>, size: Int, isMean: Bool)] = [
+        ("s8_max", \.s8_max_pool, 1, false), ("u8_max", \.u8_max_pool, 1, false), ("s16_max", \.s16_max_pool, 2, false),
+        ("f32_max", \.f32_max_pool, 4, false), ("s8_average", \.s8_average_pool, 1, true),
+        ("u8_average", \.u8_average_pool, 1, true), ("s16_average", \.s16_average_pool, 2, true),
+        ("f32_average", \.f32_average_pool, 4, false),
+    ]
+
+    @Test(arguments: pools.indices) func poolKernels(_ index: Int) {
+        let (name, kernel, size, isMean) = Self.pools[index]
+        for channels in Self.lengths where channels > 0 {
+            for (rows, columns) in [(1, 1), (3, 3), (2, 7)] {
+                // Numbers of each type: the bytes of floats would not be.
+                let count = (rows + 1) * (columns + 2) * channels
+                let floats = Self.floats(count, seed: UInt64(channels)).map { $0.isFinite ? $0 : 1 }
+                let x = size == 4 ? floats.withUnsafeBytes(Array.init) : Self.bytes(count * size, seed: 9)
+                let taps = Float(rows * columns)
+                var window = eo_pool_window(
+                    rows: rows, columns: columns, channels: channels, row_stride: (columns + 2) * channels,
+                    pixel_stride: channels, factor: isMean ? 1 / taps : taps, low: 0, high: 100)
+                let run = { (row: UnsafePointer<eo_elementwise>) in
+                    Self.guarded(channels * size, UInt8(7)) { y in
+                        x.withUnsafeBytes { row.pointee[keyPath: kernel](&window, $0.baseAddress!, y) }
+                    }
+                }
+                let expected = run(Self.scalar)
+                for row in Self.rows {
+                    #expect(run(row) == expected, "\(name), \(row.pointee.isa), \(rows)x\(columns)x\(channels)")
+                }
+            }
+        }
+    }
+
     @Test(arguments: floatBinary.indices) func floatBinaryKernels(_ index: Int) {
         let (name, kernel) = Self.floatBinary[index]
         var parameters = eo_f32_params(low: -5, high: 6)

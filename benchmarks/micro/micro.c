@@ -255,9 +255,8 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, f32, packed,
                              eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
         EACH_ROW(eo_u8_gemm, packed = allocate(eo_u8_gemm_packed_size(k, depth, channels));
-                 eo_u8_gemm_pack(k, &source, packed);
-                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
-                             eo_u8_gemm_packed_size(k, depth, 1), &bytes));
+                 eo_u8_gemm_pack(k, &source, packed); convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
+                                                                  eo_u8_gemm_packed_size(k, depth, 1), &bytes));
         EACH_ROW(eo_s16_gemm, packed = allocate(eo_s16_gemm_packed_size(k->nr, depth, channels));
                  eo_s16_gemm_pack(k->nr, depth, channels, weights, scale, bias, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, s16, packed,

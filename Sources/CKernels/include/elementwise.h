@@ -67,6 +67,21 @@ struct eo_quantize_params {
     ROW(s8_to_f32)                                                                                                     \
     ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
 
+// A pooling window, cut at the borders: pixels under it, and how their channels become those of the output pixel. Means
+// of integers take the reciprocal of the number of pixels (at most 2^14), means of floats the number.
+struct eo_pool_window {
+    size_t rows, columns, channels;
+    size_t row_stride, pixel_stride; // elements
+    float factor, low, high;
+};
+// `x`: the window's first pixel. The output must not overlap it.
+typedef void eo_pool_kernel(const struct eo_pool_window *_Nonnull window, const void *_Nonnull x, void *_Nonnull y);
+// clang-format off
+#define EO_POOLS(ROW) \
+    ROW(s8_max_pool) ROW(s8_average_pool) ROW(u8_max_pool) ROW(u8_average_pool) ROW(s16_max_pool) \
+    ROW(s16_average_pool) ROW(f32_max_pool) ROW(f32_average_pool)
+// clang-format on
+
 struct eo_elementwise {
     enum kernels_isa isa;
 #define ROW(name) struct eo_binary name;
@@ -77,6 +92,9 @@ struct eo_elementwise {
 #define ROW(name) eo_unary_kernel *_Nonnull name;
     EO_F32_UNARY(ROW)
     EO_CONVERSIONS(ROW)
+#undef ROW
+#define ROW(name) eo_pool_kernel *_Nonnull name;
+    EO_POOLS(ROW)
 #undef ROW
     // y[i] = params[x[i]]: a table of 256 bytes.
     eo_unary_kernel *_Nonnull x8_lut;

@@ -107,7 +107,8 @@ struct eo_u8_gemm_weights {
     const float *_Nonnull scale;     // [columns]
 };
 size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
-void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights, void *_Nonnull packed);
+void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
+                     void *_Nonnull packed);
 
 // Dynamic range: activations of row i were quantized with row_parameters[i], whose zero point is that of uint8 also where
 // the kernel takes signed rows only. Result: float
@@ -136,8 +137,9 @@ KERNEL_FAMILY(eo_hybrid_gemm)
 
 size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
 // `weights`: int8 [columns][depth]; scale, bias: [columns].
-void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns, const uint8_t *_Nonnull weights,
-                         const float *_Nonnull scale, const float *_Nullable bias, void *_Nonnull packed);
+void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+                         const uint8_t *_Nonnull weights, const float *_Nonnull scale, const float *_Nullable bias,
+                         void *_Nonnull packed);
 
 // ------------------------------------------------------------------------------------------------- 16 bits to 16 bits
 

@@ -419,6 +419,8 @@ INTEGER_SUMS(s8, int8_t)
 INTEGER_SUMS(u8, uint8_t)
 INTEGER_SUMS(s16, int16_t)
 
+#include "pooling.h"
+
 const struct eo_elementwise TABLE = {.isa = ISA,
 #define ROW(name) .name = {K(name##_vv), K(name##_vs), K(name##_sv)},
                                      EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
@@ -427,6 +429,6 @@ const struct eo_elementwise TABLE = {.isa = ISA,
                                          EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(x8_lut) ROW(f32_sum)
                                              ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum) ROW(f32_exp_sum)
                                                  ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
-                                                     ROW(u8_accumulate) ROW(s16_accumulate)
+                                                     ROW(u8_accumulate) ROW(s16_accumulate) EO_POOLS(ROW)
 #undef ROW
 };

@@ -69,7 +69,8 @@ SIMD void dequantize_rows(const struct product *p, struct sums *s, size_t end) {
         float *output = (float *)(s->output + row * p->tile->output_stride);
 #pragma clang loop unroll(full)
         for (int j = 0; j < 2; j++) {
-            const ivec zero = ivec_multiply(ivec_load((const int32_t *)s->head + LANES * j), ivec_set(-grid.zero_point));
+            const ivec zero =
+                ivec_multiply(ivec_load((const int32_t *)s->head + LANES * j), ivec_set(-grid.zero_point));
             const ivec sum = ivec_add(ivec_load(s->values[row] + LANES * j), zero);
             const vec scale = vec_multiply(vec_set(grid.scale), vec_load(scales + LANES * j));
             vec x = vec_add(vec_multiply(ivec_to_float(sum), scale), vec_load(scales + NR + LANES * j));
