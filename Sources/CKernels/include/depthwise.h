@@ -48,8 +48,8 @@ void eo_f32_depthwise_pack(size_t taps, size_t channels, const void *_Nonnull we
 // bits
 
 // Sums and results as eo_u8_gemm; the activations are xored with `flip` (0x80: int8) as they are read, and the weights'
-// zero point takes the sum of the taps. Kernels that multiply signed bytes only make them that, and packing takes 128 off
-// the activations' zero point for them.
+// zero point takes the sum of the taps. Kernels that multiply signed bytes only make them that, and packing takes 128
+// off the activations' zero point for them.
 //
 // `mr` taps are multiplied at once, by int8 weights where they are 4, by int16 weights where they are fewer; `nr`
 // channels make a block: int32 bias[NR]; float scale[NR]; weights[taps / MR][NR][MR]. Channels stand in the order in

@@ -74,9 +74,9 @@ enum { EO_AMX_ROWS = 256 };
 
 // Result: f = (float)sum * scale[column]; f = min(max(f, minimum), maximum); byte of rint_ties_even(f) + output zero
 // point, where sum includes bias[column] and minus weight_zero_point times the sum of the row.
-// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4] (of I8MM: [depth / 8][NR][8]). For tile kernels
-// the depth is cut into steps of 64, the last of which ends with the row: where it overlaps the one before, weights are
-// 0.
+// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4] (of I8MM: [depth / 8][NR][8]). For tile
+// kernels the depth is cut into steps of 64, the last of which ends with the row: where it overlaps the one before,
+// weights are 0.
 typedef eo_gemm_function eo_u8_gemm_function;
 struct eo_u8_gemm_parameters {
     float minimum, maximum; // relative to the output's zero point
@@ -110,11 +110,10 @@ size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t d
 void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
                      void *_Nonnull packed);
 
-// Dynamic range: activations of row i were quantized with row_parameters[i], whose zero point is that of uint8 also where
-// the kernel takes signed rows only. Result: float
-// clamp((float)(sum - zero point of the row * sum of the column's weights) * (scale of the row * scale[column]) +
-// bias[column]), each operation rounded.
-// Block: int32 sums[NR]; float scale[NR]; float bias[NR]; weights as above.
+// Dynamic range: activations of row i were quantized with row_parameters[i], whose zero point is that of uint8 also
+// where the kernel takes signed rows only. Result: float clamp((float)(sum - zero point of the row * sum of the
+// column's weights) * (scale of the row * scale[column]) + bias[column]), each operation rounded. Block: int32
+// sums[NR]; float scale[NR]; float bias[NR]; weights as above.
 typedef eo_gemm_function eo_hybrid_gemm_function;
 struct eo_hybrid_gemm_parameters {
     float minimum, maximum;

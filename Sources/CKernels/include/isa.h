@@ -21,9 +21,9 @@ enum kernels_isa {
     ISA_AVX512,     // F, BW, VL, DQ
     ISA_AVX512VNNI, // 512-bit VNNI, with AVX512
     ISA_AMX,        // tiles: int8, bf16
-    ISA_NEON,    // what every aarch64 has
-    ISA_NEONDOT, // dot products of four bytes
-    ISA_I8MM,    // 2 x 2 matrix products of bytes
+    ISA_NEON,       // what every aarch64 has
+    ISA_NEONDOT,    // dot products of four bytes
+    ISA_I8MM,       // 2 x 2 matrix products of bytes
     ISA_COUNT
 };
 
