@@ -98,7 +98,9 @@ static void byte_case(size_t pixels, size_t channels, size_t taps, size_t row_ta
                                                           .flip = turn / 3 % 2 ? 0x80 : 0};
     struct pixels p = {.element = 1};
     point(&p, pixels, channels, taps, row_taps, fill_bytes);
-    struct block weights = bytes(taps * channels, -128, 127), scale = scales(channels, 1.0f / 20000);
+    struct block weights = bytes(taps * channels, -128, 127),
+                 // Now and then sums far outside of 16 bits.
+        scale = scales(channels, turn % 5 ? 1.0f / 20000 : 1);
     struct block bias = block_of(channels * sizeof(int32_t));
     for (size_t i = 0; i < channels; i++) ((int32_t *)bias.base)[i] = number(-9000, 9000);
     const struct eo_u8_gemm_weights source = {.depth = taps,
