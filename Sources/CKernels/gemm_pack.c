@@ -8,22 +8,55 @@ size_t eo_f32_gemm_packed_size(int nr, size_t depth, size_t columns) {
     return blocks(nr, columns) * nr * (1 + depth) * sizeof(float);
 }
 
-// `from` may lie anywhere in a file, so floats are copied, not dereferenced.
-static float float_at(const void *from, size_t index) {
-    float x;
-    memcpy(&x, (const char *)from + index * sizeof x, sizeof x);
-    return x;
+typedef uint32_t word4 __attribute__((vector_size(16), aligned(4)));
+
+// to[k * stride + j] = from[j * depth + k] for `columns` of 4 and k below `depth`, in blocks of 4 by 4 words held in
+// registers: each line of `from` and of `to` is touched once. `from` may lie anywhere in a file, hence bytes.
+static void transpose_words(size_t depth, size_t pitch, const char *from, uint32_t *to, size_t stride) {
+    size_t k = 0;
+    for (; k + 4 <= depth; k += 4) {
+        word4 a[4], b[4];
+        for (int j = 0; j < 4; j++) memcpy(&a[j], from + j * pitch + k * 4, sizeof a[j]);
+        b[0] = __builtin_shufflevector(a[0], a[1], 0, 4, 1, 5);
+        b[1] = __builtin_shufflevector(a[2], a[3], 0, 4, 1, 5);
+        b[2] = __builtin_shufflevector(a[0], a[1], 2, 6, 3, 7);
+        b[3] = __builtin_shufflevector(a[2], a[3], 2, 6, 3, 7);
+        *(word4 *)(to + (k + 0) * stride) = __builtin_shufflevector(b[0], b[1], 0, 1, 4, 5);
+        *(word4 *)(to + (k + 1) * stride) = __builtin_shufflevector(b[0], b[1], 2, 3, 6, 7);
+        *(word4 *)(to + (k + 2) * stride) = __builtin_shufflevector(b[2], b[3], 0, 1, 4, 5);
+        *(word4 *)(to + (k + 3) * stride) = __builtin_shufflevector(b[2], b[3], 2, 3, 6, 7);
+    }
+    for (; k < depth; k++)
+        for (int j = 0; j < 4; j++) memcpy(to + k * stride + j, from + j * pitch + k * 4, 4);
+}
+
+// Words [depth][nr] of the rows of `from` (`depth` words, `pitch` bytes apart), zeros for columns from `count` on. In
+// runs of `depth` whose lines of `to` stay in the nearest cache while all columns are written.
+static void pack_words(int nr, size_t depth, size_t count, size_t pitch, const char *from, uint32_t *to) {
+    enum { RUN = 64 };
+    for (size_t first = 0; first < depth; first += RUN) {
+        const size_t run = depth - first < RUN ? depth - first : RUN;
+        size_t j = 0;
+        for (; j + 4 <= count; j += 4)
+            transpose_words(run, pitch, from + j * pitch + first * 4, to + first * nr + j, nr);
+        for (; j < (size_t)nr; j++)
+            for (size_t k = first; k < first + run; k++)
+                if (j < count)
+                    memcpy(to + k * nr + j, from + j * pitch + k * 4, 4);
+                else
+                    to[k * nr + j] = 0;
+    }
 }
 
 void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *weights, const void *bias, void *packed) {
     float *block = packed;
-    for (size_t first = 0; first < columns; first += nr, block += (1 + depth) * nr)
-        for (int j = 0; j < nr; j++) {
-            const size_t column = first + j;
-            block[j] = column < columns && bias ? float_at(bias, column) : 0;
-            for (size_t k = 0; k < depth; k++)
-                block[(1 + k) * nr + j] = column < columns ? float_at(weights, column * depth + k) : 0;
-        }
+    for (size_t first = 0; first < columns; first += nr, block += (1 + depth) * nr) {
+        const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
+        memset(block, 0, nr * sizeof(float));
+        if (bias) memcpy(block, (const char *)bias + first * sizeof(float), count * sizeof(float));
+        pack_words(nr, depth, count, depth * sizeof(float), (const char *)weights + first * depth * sizeof(float),
+                   (uint32_t *)(block + nr));
+    }
 }
 
 void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const float *weights, void *packed) {
@@ -52,10 +85,20 @@ static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple
 // int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
 static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, size_t begin, size_t end,
                         const uint8_t *weights, uint8_t flip, uint8_t *to) {
-    for (size_t group = begin; group < end; group += kr)
-        for (int j = 0; j < nr; j++)
-            for (size_t k = group; k < group + kr; k++)
-                *to++ = first + j < columns && k < depth ? weights[(first + j) * depth + k] ^ flip : 0;
+    const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
+    const uint8_t *from = weights + first * depth;
+    size_t whole = begin;
+    if (kr == 4) {
+        whole += ((end < depth ? end : depth) - begin) / 4 * 4;
+        pack_words(nr, (whole - begin) / 4, count, depth, (const char *)from + begin, (uint32_t *)to);
+        if (flip)
+            for (size_t group = 0; group < whole - begin; group += 4)
+                for (size_t i = 0; i < count * 4; i++) to[group * nr + i] ^= flip;
+        to += (whole - begin) * nr;
+    }
+    for (size_t group = whole; group < end; group += kr)
+        for (size_t j = 0; j < (size_t)nr; j++)
+            for (size_t k = group; k < group + kr; k++) *to++ = j < count && k < depth ? from[j * depth + k] ^ flip : 0;
 }
 
 // Depth as a kernel's blocks of weights have it.

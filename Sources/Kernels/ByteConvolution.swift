@@ -41,23 +41,22 @@ package final class ByteConvolution: @unchecked Sendable {
         let groupSize = plan.context.group_size
         let form: Sentence =
             "u8_gemm \(Int(isa.rawValue)) \(nr) \(depth)x\(outputs)x\(shape.groups) \(zero.form) \(digest(bias)) \(digest(scales))"
-        packed = try cache.packed(weights, form: form) { () throws(Failure) in
-            try allocatePacked(groupSize * shape.groups) { base in
-                bias.withUnsafeBufferPointer { bias in
-                    scales.withUnsafeBufferPointer { scales in
-                        for group in 0..<shape.groups {
-                            var source = zero.source(
-                                weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
-                                bias: bias.baseAddress! + group * outputs,
-                                scales: scales.baseAddress! + group * outputs)
-                            eo_u8_gemm_pack(kernel, &source, base + group * groupSize)
-                        }
+        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
+            bias.withUnsafeBufferPointer { bias in
+                scales.withUnsafeBufferPointer { scales in
+                    for group in 0..<shape.groups {
+                        var source = zero.source(
+                            weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
+                            bias: bias.baseAddress! + group * outputs,
+                            scales: scales.baseAddress! + group * outputs)
+                        eo_u8_gemm_pack(kernel, &source, base + group * groupSize)
                     }
                 }
             }
         }
         var parameters = requantization.byteParameters(weightZeroPoint: zero.weight)
         parameters.rows_are_signed = activationsAreSigned
+        parameters.scales_below_one = scales.allSatisfy { $0 < 1 }
         self.parameters = parameters
         kernelName = String(cString: kernel.pointee.name)
     }
@@ -133,6 +132,6 @@ extension Requantization {
     func byteParameters(weightZeroPoint: Int32) -> eo_u8_gemm_parameters {
         eo_u8_gemm_parameters(
             minimum: Float(outputMinimum - outputZeroPoint), maximum: Float(outputMaximum - outputZeroPoint),
-            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint, rows_are_signed: false)
+            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint, rows_are_signed: false, scales_below_one: false)
     }
 }

@@ -146,11 +146,10 @@ struct ConvolutionPlan {
     }
 }
 
-/// FNV-1a: tells packed forms apart that hold different folded constants.
+/// Tells packed forms apart that hold different folded constants.
 func digest(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    return hash
+    guard let base = bytes.baseAddress else { return 0 }
+    return eo_digest(base, bytes.count, 0)
 }
 
 func digest(_ bytes: Bytes?) -> UInt64 {

@@ -3,7 +3,7 @@ import Model
 extension Model {
     /// The model without the tensors, buffers and operator codes that nothing refers to any more. Everything else keeps
     /// its order.
-    func compacted() -> Model {
+    package func compacted() -> Model {
         var model = self
         for graph in subgraphs.indices { model.removeUnusedTensors(graph) }
         model.removeUnusedBuffers()

@@ -2,7 +2,7 @@ import Model
 
 extension Model {
     /// The data of a constant tensor; nil if it is computed, an input, or kept in another file.
-    func constant(_ graph: Int, _ tensor: Int) -> Bytes? {
+    package func constant(_ graph: Int, _ tensor: Int) -> Bytes? {
         guard tensor >= 0 else { return nil }
         let tensor = subgraphs[graph].tensors[tensor]
         guard !tensor.isVariable, tensor.externalBuffer == 0 else { return nil }
@@ -10,7 +10,7 @@ extension Model {
     }
 
     /// The numbers of a dense constant float32 tensor; nil if it is not one.
-    func floats(_ graph: Int, _ tensor: Int) -> [Float]? {
+    package func floats(_ graph: Int, _ tensor: Int) -> [Float]? {
         guard let data = constant(graph, tensor) else { return nil }
         let tensor = subgraphs[graph].tensors[tensor]
         guard tensor.type == .float32, tensor.sparsity == nil else { return nil }
@@ -18,7 +18,7 @@ extension Model {
     }
 
     /// The index of an operator code, added if it is not there yet.
-    mutating func operatorCode(_ builtin: BuiltinOperator, version: Int) -> Int {
+    package mutating func operatorCode(_ builtin: BuiltinOperator, version: Int) -> Int {
         let code = OperatorCode(builtin, version: version)
         if let index = operatorCodes.firstIndex(of: code) { return index }
         operatorCodes.append(code)
@@ -26,13 +26,13 @@ extension Model {
     }
 
     /// Adds a tensor and gives its index in the subgraph.
-    mutating func add(_ tensor: Tensor, to graph: Int) -> Int {
+    package mutating func add(_ tensor: Tensor, to graph: Int) -> Int {
         subgraphs[graph].tensors.append(tensor)
         return subgraphs[graph].tensors.count - 1
     }
 
     /// Adds a constant like `pattern` with other data (and a name of its own), and gives its index in the subgraph.
-    mutating func addConstant<T: BitwiseCopyable>(
+    package mutating func addConstant<T: BitwiseCopyable>(
         _ elements: [T], type: TensorType, like pattern: Tensor, suffix: String, quantization: Quantization? = nil,
         to graph: Int
     ) throws(Failure) -> Int {
@@ -43,10 +43,10 @@ extension Model {
         return add(tensor, to: graph)
     }
 
-    func code(_ graph: Int, _ op: Int) -> OperatorCode { operatorCodes[subgraphs[graph].operators[op].opcode] }
+    package func code(_ graph: Int, _ op: Int) -> OperatorCode { operatorCodes[subgraphs[graph].operators[op].opcode] }
 
     /// "model.tflite: operator 3 (CONV_2D)", for messages.
-    func place(_ graph: Int, _ op: Int) -> Sentence {
+    package func place(_ graph: Int, _ op: Int) -> Sentence {
         "\(origin): operator \(op) (\(code(graph, op).name))" + (subgraphs.count > 1 ? " of subgraph \(graph)" : "")
     }
 }
@@ -54,5 +54,5 @@ extension Model {
 extension Tensor {
     /// The name for a second form of this tensor: converters join the names of everything they fused with ';', which
     /// need not be stored twice.
-    var shortName: String { String(decoding: name.utf8.prefix { $0 != UInt8(ascii: ";") }, as: UTF8.self) }
+    package var shortName: String { String(decoding: name.utf8.prefix { $0 != UInt8(ascii: ";") }, as: UTF8.self) }
 }

@@ -1,14 +1,14 @@
 import Model
 
 /// Who makes and who reads each tensor of a subgraph. A snapshot: make a new one after changing operators.
-struct Uses {
+package struct Uses {
     /// The operator that writes a tensor; nil for inputs of the subgraph and constants.
     private let producers: [Int?]
     /// The operators that read a tensor, once for each reading.
     private let consumers: [[Int]]
     private let outputs: [Bool]
 
-    init(_ graph: Subgraph) {
+    package init(_ graph: Subgraph) {
         var producers = [Int?](repeating: nil, count: graph.tensors.count)
         var consumers = [[Int]](repeating: [], count: graph.tensors.count)
         var outputs = [Bool](repeating: false, count: graph.tensors.count)
@@ -22,13 +22,13 @@ struct Uses {
         self.outputs = outputs
     }
 
-    func producer(of tensor: Int) -> Int? { producers[tensor] }
-    func consumers(of tensor: Int) -> [Int] { consumers[tensor] }
-    func isOutput(_ tensor: Int) -> Bool { outputs[tensor] }
+    package func producer(of tensor: Int) -> Int? { producers[tensor] }
+    package func consumers(of tensor: Int) -> [Int] { consumers[tensor] }
+    package func isOutput(_ tensor: Int) -> Bool { outputs[tensor] }
 
     /// The one operator that reads a tensor nobody else can see; nil if there are several readings, or none, or the
     /// tensor is an output of the subgraph.
-    func onlyConsumer(of tensor: Int) -> Int? {
+    package func onlyConsumer(of tensor: Int) -> Int? {
         consumers[tensor].count == 1 && !outputs[tensor] ? consumers[tensor][0] : nil
     }
 }

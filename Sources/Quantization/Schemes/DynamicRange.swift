@@ -55,7 +55,9 @@ struct DynamicRangeScheme {
     private mutating func quantize(
         _ op: inout Operator, _ hybrid: Hybrid, _ code: OperatorCode, _ graph: Int
     ) throws(Failure) {
-        let perTensor = hybrid.channelDimension == nil || options.perTensorWeights && hybrid.allowsPerTensor
+        let isClustered = model.floats(graph, op.inputs[hybrid.weights]).map { areClustered($0) } ?? false
+        let perTensor =
+            hybrid.channelDimension == nil || (options.perTensorWeights || isClustered) && hybrid.allowsPerTensor
         let dimension = perTensor ? nil : hybrid.channelDimension
         op.inputs[hybrid.weights] = try weights(op.inputs[hybrid.weights], channelDimension: dimension, graph)
         let version = perTensor ? hybrid.perTensorVersion : hybrid.perChannelVersion
