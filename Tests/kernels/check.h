@@ -36,11 +36,12 @@ bool alike(const float *found, const float *expected, size_t count, float bound)
 void digest(const void *results, size_t size);
 
 // A kernel was compared with its twin: counted.
-void compared(const char *kernel);
+void compared(const char *kernel, const char *isa); // isa: of names that have none, or null
 
 void test_products(void);
 void test_depthwise(void);
 void test_rows(void);
 void test_elementwise(void);
+void test_training(void);
 
 #endif

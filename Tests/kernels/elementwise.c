@@ -1,69 +1,8 @@
 // The element kernels: the same bits as the scalar ones, for every small length, with nothing touched outside.
-#include "check.h"
-
-#include <math.h>
+#include "runs.h"
 
 static const struct eo_elementwise *const *rows;
 static int row_count;
-static const char *const names[] = {
-    [ISA_SCALAR] = "scalar", [ISA_AVX2] = "avx2", [ISA_AVX512] = "avx512", [ISA_NEON] = "neon"};
-
-// Values of all sizes and signs, infinities and NaN among them.
-static float any(void) {
-    static const float special[] = {0,      -0.0f,   INFINITY, -INFINITY, NAN, 88.8f,
-                                    -88.8f, -103.9f, 0.625f,   0x1p-140f, 6e4f};
-    return number(0, 12) == 7 ? special[number(0, 10)] : real() * (float)(1 << number(0, 7));
-}
-
-static struct block any_floats(size_t count) {
-    struct block block = block_of(count * sizeof(float));
-    for (size_t i = 0; i < count; i++) ((float *)block.base)[i] = any();
-    return block;
-}
-
-// Every NaN the same.
-static void settle(struct block *block) {
-    for (size_t i = 0; i < block->size / sizeof(float); i++) {
-        float *x = (float *)block->base + i;
-        if (*x != *x) memset(x, 0x7f, sizeof *x);
-    }
-}
-
-enum kind {
-    FLOATS,
-    INTEGERS,
-    LIBRARY
-}; // LIBRARY: floats that the C library computes, which may differ between machines
-
-static void agree(const char *name, enum kind kind, struct block *outputs, size_t length) {
-    for (int i = 0; i < row_count; i++) {
-        if (!outputs[i].base) continue;
-        if (kind != INTEGERS) settle(outputs + i);
-    }
-    const struct block *expected = outputs + row_count - 1;
-    for (int i = 0; i < row_count; i++) {
-        if (!outputs[i].base) continue;
-        check(memcmp(outputs[i].base, expected->base, expected->size) == 0, names[rows[i]->isa], "%s of %zu", name,
-              length);
-    }
-    if (kind != LIBRARY) digest(expected->base, expected->size);
-    for (int i = 0; i < row_count; i++)
-        if (outputs[i].base) block_free(outputs + i);
-}
-
-// What each row's kernel makes of `length` elements, as `call` with `row` and `y` says.
-#define EACH_ROW(name, kind, length, size, call)                                                                       \
-    do {                                                                                                               \
-        struct block outputs[8] = {{NULL, 0}};                                                                         \
-        for (int i = 0; i < row_count; i++) {                                                                          \
-            const struct eo_elementwise *row = rows[i];                                                                \
-            if (!kernels_isa_available(row->isa)) continue;                                                            \
-            outputs[i] = block_of((length) * (size));                                                                  \
-            void *y = outputs[i].base;                                                                                 \
-            call;                                                                                                      \
-        }                                                                                                              \
-        agree(name, kind, outputs, length);                                                                            \
-    } while (0)
 
 static void unary(size_t n) {
     const struct eo_f32_params params = {-0.5f, 3};
@@ -151,6 +90,38 @@ static void reductions(size_t n) {
     block_free(&x), block_free(&integers), block_free(&bytes_);
 }
 
+static void constants(size_t n) {
+    const struct eo_scale_shift_params params = {-3, 5, 0.37f, -60, 50, 0.8f, -100, 110};
+    struct block reals = any_floats(n), integers = bytes(n, 0, 255), factors = block_of(n * sizeof(float));
+    struct block shifts = floats(n), x = floats(n);
+    for (size_t i = 0; i < n; i++) ((float *)factors.base)[i] = (float)number(-127, 127);
+    EACH_ROW("f32_scale_shift", FLOATS, n, 4,
+             row->f32_scale_shift(n, reals.base, factors.base, shifts.base, y, &params));
+    EACH_ROW("s8_scale_shift", INTEGERS, n, 1,
+             row->s8_scale_shift(n, integers.base, factors.base, shifts.base, y, &params));
+    EACH_ROW("u8_scale_shift", INTEGERS, n, 1,
+             row->u8_scale_shift(n, integers.base, factors.base, shifts.base, y, &params));
+    if (n > 0) {
+        EACH_ROW("f32_layer_norm", FLOATS, n, 4,
+                 row->f32_layer_norm(n, x.base, factors.base, shifts.base, y, 0x1p-10f));
+        EACH_ROW("f32_layer_norm alone", FLOATS, n, 4, row->f32_layer_norm(n, x.base, NULL, NULL, y, 0x1p-10f));
+    }
+    block_free(&reals), block_free(&integers), block_free(&factors), block_free(&shifts), block_free(&x);
+}
+
+static void fake_quantization(size_t n) {
+    const struct eo_fake_quantize_params params = {20, 0.05f, -7, 8};
+    struct block x = any_floats(n), dy = floats(n), inverse = scales(n, 10), factor = scales(n, 0.001f);
+    const struct eo_fake_requantize_params sums = {inverse.base, factor.base, 0.05f, -100, 90, 3, n % 2};
+    EACH_ROW("f32_fake_quantize", FLOATS, n, 4, row->f32_fake_quantize(n, x.base, y, &params));
+    EACH_ROW("f32_fake_requantize", FLOATS, n, 4, row->f32_fake_requantize(n, x.base, y, &sums));
+    EACH_ROW("f32_fake_quantize_gradient", FLOATS, n, 4,
+             row->f32_fake_quantize_gradient(n, x.base, dy.base, y, &params));
+    EACH_ROW("f32_fake_quantize_scale_gradient", FLOATS, 1, 4,
+             *(float *)y = row->f32_fake_quantize_scale_gradient(n, dy.base, dy.base, &params));
+    block_free(&x), block_free(&dy), block_free(&inverse), block_free(&factor);
+}
+
 static void pool(size_t rows_, size_t columns, size_t channels) {
     const size_t pixels = (rows_ - 1) * 7 + columns;
     struct block numbers = bytes(pixels * channels * 2, 0, 255), reals = floats(pixels * channels);
@@ -185,12 +156,8 @@ void test_elementwise(void) {
     rows = eo_elementwise_rows(&row_count);
     for (size_t i = 0; i <= 50 + sizeof large / sizeof *large; i++) {
         const size_t n = i <= 50 ? i : large[i - 51];
-        unary(n), float_binary(n), integer_binary(n), conversions(n), reductions(n);
+        unary(n), float_binary(n), integer_binary(n), conversions(n), reductions(n), constants(n), fake_quantization(n);
         if (n > 0) pool(1, 1, n), pool(2, 3, n), pool(5, 7, n);
     }
-    for (int i = 0; i + 1 < row_count; i++)
-        if (kernels_isa_available(rows[i]->isa)) {
-            char name[64] = "eo_elementwise__";
-            compared(strcat(name, names[rows[i]->isa]));
-        }
+    EACH_TABLE("eo_elementwise");
 }

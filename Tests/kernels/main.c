@@ -104,12 +104,12 @@ void digest(const void *results, size_t size) {
     for (size_t i = 0; i < size; i++) digested = (digested ^ ((const uint8_t *)results)[i]) * 0x100000001b3;
 }
 
-void compared(const char *kernel) { printf("  %s\n", kernel); }
+void compared(const char *kernel, const char *isa) { printf("  %s%s%s\n", kernel, isa ? "__" : "", isa ? isa : ""); }
 
 int main(void) {
     printf("kernels up to %s:\n", kernels_isa_name());
     // The numbers of a test do not depend on how many kernels the test before had.
-    void (*const tests[])(void) = {test_products, test_depthwise, test_rows, test_elementwise};
+    void (*const tests[])(void) = {test_products, test_depthwise, test_rows, test_elementwise, test_training};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         state = i;
         tests[i]();

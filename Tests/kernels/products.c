@@ -266,7 +266,7 @@ static void short_case(const void *kernel_, struct size size) {
         for (const family##_kernel *kernel = table; kernel < twin; kernel++)                                           \
             if (kernels_isa_available(kernel->isa)) {                                                                  \
                 each_size(kernel->mr, kernel->nr, case, kernel);                                                       \
-                compared(kernel->name);                                                                                \
+                compared(kernel->name, NULL);                                                                          \
             }                                                                                                          \
     } while (0)
 

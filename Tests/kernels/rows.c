@@ -166,7 +166,7 @@ static void test_fusing(void) {
         int count;                                                                                                     \
         const family##_kernel *table = family##_rows(&count);                                                          \
         for (int i = 0; i + 1 < count; i++)                                                                            \
-            if (kernels_isa_available(table[i].isa)) compared(table[i].name);                                          \
+            if (kernels_isa_available(table[i].isa)) compared(table[i].name, NULL);                                    \
     } while (0)
 
 void test_rows(void) {

@@ -53,6 +53,7 @@ typedef void eo_f32_depthwise_lines_function(const struct eo_f32_depthwise_lines
 #define EO_F32_DEPTHWISE_LINES_ROWS(ROW)                                                                               \
     X86_ROW(ROW, eo_f32_depthwise_lines__avx512, ISA_AVX512, 0, 0)                                                     \
     X86_ROW(ROW, eo_f32_depthwise_lines__avx2, ISA_AVX2, 0, 0)                                                         \
+    ARM_ROW(ROW, eo_f32_depthwise_lines__neon, ISA_NEON, 0, 0)                                                         \
     ROW(eo_f32_depthwise_lines__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_depthwise_lines)
 
