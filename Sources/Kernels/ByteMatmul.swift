@@ -41,7 +41,7 @@ package struct ByteMatmul: @unchecked Sendable {
         let (isa, nr) = (kernel.pointee.isa, kernel.pointee.nr)
         zero = try ByteZeroPoints(
             requantization, weightsAreSigned: true, activationsAreSigned: true,
-            flipsActivations: !eo_gemm_takes_signed_rows(isa))
+            isa: isa)
         scales = try requantization.channelScales(
             columns, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
         (self.rows, self.columns, self.depth, self.transposesB) = (rows, columns, depth, transposesB)
