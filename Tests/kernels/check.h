@@ -43,5 +43,6 @@ void test_depthwise(void);
 void test_rows(void);
 void test_elementwise(void);
 void test_training(void);
+void test_winograd(void);
 
 #endif

@@ -30,6 +30,7 @@ typedef void eo_winograd_input_function(const struct eo_winograd_input *_Nonnull
 #define EO_WINOGRAD_INPUT_ROWS(ROW)                                                                                    \
     X86_ROW(ROW, eo_winograd_input__avx512, ISA_AVX512, 0, 0)                                                          \
     X86_ROW(ROW, eo_winograd_input__avx2, ISA_AVX2, 0, 0)                                                              \
+    ARM_ROW(ROW, eo_winograd_input__neon, ISA_NEON, 0, 0)                                                              \
     ROW(eo_winograd_input__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_winograd_input)
 
@@ -48,6 +49,7 @@ typedef void eo_winograd_output_function(const struct eo_winograd_output *_Nonnu
 #define EO_WINOGRAD_OUTPUT_ROWS(ROW)                                                                                   \
     X86_ROW(ROW, eo_winograd_output__avx512, ISA_AVX512, 0, 0)                                                         \
     X86_ROW(ROW, eo_winograd_output__avx2, ISA_AVX2, 0, 0)                                                             \
+    ARM_ROW(ROW, eo_winograd_output__neon, ISA_NEON, 0, 0)                                                             \
     ROW(eo_winograd_output__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_winograd_output)
 
