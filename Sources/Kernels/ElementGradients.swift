@@ -25,6 +25,17 @@ extension Elementwise {
         }
     }
 
+    /// y += x.
+    package static func accumulate(_ x: Span<Float>, _ y: inout MutableSpan<Float>) {
+        let count = min(x.count, y.count)
+        guard count > 0 else { return }
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { y in
+                gradientTable.pointee.add_scaled(count, x.baseAddress!, 1, y.baseAddress!)
+            }
+        }
+    }
+
     /// dx = dy times the derivative of GELU at x.
     package static func geluGradient(
         _ dy: Span<Float>, _ x: Span<Float>, _ dx: inout MutableSpan<Float>, byTanh: Bool, pool: ThreadPool

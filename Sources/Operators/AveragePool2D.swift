@@ -17,6 +17,9 @@ enum AveragePool2D {
             case .int16: return try integer(op, windows, Int16.self)
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let dz = try g.beforeActivation(5)
+            return [try dz.custom(PoolGradient.average, g.x, shape: g.x.shape, options: g.options)]
         }
     }
 

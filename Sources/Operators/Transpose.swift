@@ -10,6 +10,11 @@ package enum Transpose {
             return [order.map { shape[$0] }]
         } prepare: { op throws(Failure) in
             try kernel(op, op.known(permutation(op.inference)))
+        }.gradient { g throws(Failure) in
+            let (order, rank) = (try g.integers(1), g.y.rank)
+            var inverse = order
+            for (place, axis) in order.enumerated() { inverse[axis < 0 ? axis + rank : axis] = place }
+            return [try g.dy.transpose(inverse)]
         }
     }
 

@@ -11,7 +11,7 @@ final class Teacher {
     static func make(_ model: Model, _ losses: [LossTerm], _ options: TrainerOptions) throws(Failure) -> Teacher {
         // The same losses look at the same tensors; what they compute is nobody's concern.
         let graph = try TrainingGraph(
-            model, batchSize: options.batchSize, losses: losses, tensors: .init(), isStep: false)
+            model, batchSize: options.batchSize, losses: losses, tensors: .init(), for: .evaluation)
         return Teacher(try GraphSession.make(graph, threadCount: options.threadCount))
     }
 

@@ -75,3 +75,23 @@ extension Trainer {
         return model.compacted()
     }
 }
+
+extension Trainer {
+    /// What a batch consists of, for `batchSize` samples: the model's inputs, and labels for each loss that takes them.
+    package var inputs: [Tensor] { tensors(of: steps.graph.model.subgraphs[0].inputs[..<steps.graph.dataCount]) }
+    package var labels: [Tensor] {
+        let graph = steps.graph
+        let own = graph.labels.indices.filter { graph.labels[$0].isCallers }
+        return tensors(of: own.map { graph.model.subgraphs[0].inputs[graph.dataCount + $0] }[...])
+    }
+
+    /// What `predict` gives.
+    package var outputs: [Tensor] { tensors(of: source.prepared.subgraphs[0].outputs[...]) }
+
+    private func tensors(of indices: ArraySlice<Int>) -> [Tensor] {
+        indices.map { steps.graph.model.subgraphs[0].tensors[$0] }
+    }
+
+    /// Bytes of all memory that holds intermediate results of a step.
+    package var arenaSize: Int { steps.arenaSize }
+}

@@ -45,7 +45,9 @@ import Runtime
 
     /// Prepares a float model and begins to train it.
     package static func make(_ model: Model, _ options: TrainerOptions) throws(Failure) -> Trainer {
-        try make(TrainingSource(try model.preparedForTraining(signature: options.signature)), options)
+        let prepared = try model.preparedForTraining(signature: options.signature)
+        guard options.normalizesBatches else { return try make(TrainingSource(prepared), options) }
+        return try make(BatchNormalization.insert(into: prepared, momentum: options.batchMomentum), options)
     }
 
     /// Throws `EO_UNSUPPORTED` naming an operator without a gradient, `EO_INVALID_ARGUMENT` for options no training can
@@ -60,11 +62,11 @@ import Runtime
         tensors.states = source.states.flatMap { $0.states }
         tensors.observed = source.states.flatMap { $0.observed }
         var graph = try TrainingGraph(
-            source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, isStep: true)
+            source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, for: .step)
         if graph.reached != tensors.trained {
             tensors.trained = graph.reached
             graph = try TrainingGraph(
-                source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, isStep: true)
+                source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, for: .step)
         }
         guard !tensors.trained.isEmpty else {
             throw .invalidArgument("\(source.prepared.origin): the loss depends on no parameter that is trained")
@@ -102,16 +104,20 @@ import Runtime
         }
     }
 
-    /// Connects gradients, and what is observed, with the graph of steps.
+    /// Connects what is observed, and gradients, with the graph of steps.
     private func bindResults() throws(Failure) {
-        let session = steps
+        try bindObserved(steps)
+        var output = 1 + steps.graph.predictions.count + tensors.observed.count
+        for parameter in parameters {
+            try steps.bind(output: output, parameter.gradient, count: parameter.used.count)
+            output += 1
+        }
+    }
+
+    private func bindObserved(_ session: GraphSession) throws(Failure) {
         var output = 1 + session.graph.predictions.count
         for memory in stateValues.flatMap({ $0.observed }) {
             try session.bind(output: output, memory)
-            output += 1
-        }
-        for parameter in parameters {
-            try session.bind(output: output, parameter.gradient, count: parameter.used.count)
             output += 1
         }
     }
@@ -121,6 +127,7 @@ import Runtime
     /// Runs a batch forward and backward and moves the parameters. On failure they are what they were; a loss or
     /// gradient that is not finite is `EO_EXECUTION_ERROR`, whose sentence names the first operator with such a value.
     package func step(_ batch: Batch) throws(Failure) -> BatchResult {
+        try begin(batch)
         for parameter in parameters { parameter.use(step: step) }
         try load(batch, into: steps)
         var result = try run(steps, batch)
@@ -141,11 +148,24 @@ import Runtime
 
     /// Shows a batch to the states (ranges, statistics) without moving a parameter.
     package func calibrate(_ batch: Batch) throws(Failure) {
+        try begin(batch)
         for parameter in parameters { parameter.use(step: step) }
         try load(batch, into: steps)
         let result = try run(steps, batch)
         guard result.loss.isFinite else { throw diagnosis(result.loss) }
         updateStates()
+    }
+
+    /// Shows the first batch to states that begin with its statistics.
+    private func begin(_ batch: Batch) throws(Failure) {
+        guard source.states.contains(where: { $0.needsBeginning }) else { return }
+        for parameter in parameters { parameter.use(step: step) }
+        let session = try forwardSession(source.evaluation, parameters.map { $0.used }, for: .beginning)
+        try bindObserved(session)
+        try load(batch, into: session)
+        let result = try run(session, batch)
+        guard result.loss.isFinite else { throw diagnosis(result.loss, session) }
+        for (state, values) in zip(source.states, stateValues) where state.needsBeginning { state.begin(values) }
     }
 
     private func updateStates() {
@@ -181,9 +201,11 @@ import Runtime
         return session
     }
 
-    private func forwardSession(_ model: Model, _ values: [FloatMemory]) throws(Failure) -> GraphSession {
+    private func forwardSession(
+        _ model: Model, _ values: [FloatMemory], for purpose: TrainingGraph.Purpose = .evaluation
+    ) throws(Failure) -> GraphSession {
         let graph = try TrainingGraph(
-            model, batchSize: options.batchSize, losses: losses, tensors: tensors, isStep: false)
+            model, batchSize: options.batchSize, losses: losses, tensors: tensors, for: purpose)
         let session = try GraphSession.make(graph, threadCount: options.threadCount)
         try bind(session, values)
         return session
@@ -217,9 +239,9 @@ import Runtime
     }
 
     /// Runs a step once more and looks at every result.
-    private func diagnosis(_ loss: Float) -> Failure {
+    private func diagnosis(_ loss: Float, _ session: GraphSession? = nil) -> Failure {
         let what: Sentence = loss.isFinite ? "a gradient is not finite" : "the loss is \(loss)"
-        let cause = steps.firstNonFinite()
+        let cause = (session ?? steps).firstNonFinite()
         return .execution(
             "\(source.prepared.origin): step \(step): \(what): \(cause). Training has stopped; the parameters are"
                 + " those before the step")
@@ -238,7 +260,9 @@ extension TrainingSource {
         where !candidates.contains(where: { NamePattern(pattern).matches(graph.tensors[$0].name) }) {
             throw .outOfRange("\(prepared.origin): no parameter has a name like '\(pattern)'")
         }
+        let replaced = states.flatMap { $0.replaced }
         let chosen = candidates.filter { tensor in
+            if replaced.contains(tensor) { return false }
             let name = graph.tensors[tensor].name
             return (options.trainable.isEmpty || options.trainable.contains { NamePattern($0).matches(name) })
                 && !options.frozen.contains { NamePattern($0).matches(name) }

@@ -16,6 +16,10 @@ package struct TrainerOptions {
     package var trainable: [String] = []
     /// nil: the main subgraph's own inputs and outputs.
     package var signature: String?
+    /// Put scale and shift with the statistics of the batch behind each convolution and hidden fully connected layer.
+    package var normalizesBatches = false
+    /// Share of the old statistics that is kept.
+    package var batchMomentum: Float = 0.99
     /// For losses of kind `host`.
     package var hostLoss: HostLossFunction?
     package init() {}
@@ -24,6 +28,10 @@ package struct TrainerOptions {
         try optimizer.validate()
         try schedule.validate()
         for (index, term) in losses.enumerated() { try term.validate(index) }
+        guard batchMomentum >= 0, batchMomentum < 1 else {
+            throw .invalidArgument(
+                "the momentum of batch statistics is \(batchMomentum), it must be 0 or more and below 1")
+        }
         guard hostLoss != nil || !losses.contains(where: { $0.kind == .host }) else {
             throw .invalidArgument("a loss is the host's, but there is no function for it")
         }

@@ -11,6 +11,13 @@ package protocol TrainingState: AnyObject {
     /// Float tensors that `update` looks at.
     var observed: [Int] { get }
 
+    /// Parameters that have no effect any more and are left alone.
+    var replaced: [Int] { get }
+
+    /// True until `begin` has seen a batch, with the graph of evaluation and the first values of the states.
+    var needsBeginning: Bool { get }
+    func begin(_ values: borrowing StateValues)
+
     /// After the forward and backward pass of a step (from 0), before the optimizer; and for each batch of a
     /// calibration, with the step that would be next.
     func update(_ values: borrowing StateValues, step: Int)
@@ -25,6 +32,9 @@ package protocol TrainingState: AnyObject {
 }
 
 extension TrainingState {
+    package var replaced: [Int] { [] }
+    package var needsBeginning: Bool { false }
+    package func begin(_ values: borrowing StateValues) {}
     package var memory: [UInt8] { [] }
     package func restore(_ memory: [UInt8]) throws(Failure) {
         guard memory.isEmpty else { throw .invalidArgument("the state has no memory, but the checkpoint has") }
@@ -57,5 +67,17 @@ package struct StateValues {
         let memory = states[index]
         let span = unsafe MutableSpan(_unsafeStart: memory.address, count: memory.count)
         return unsafe _overrideLifetime(span, borrowing: self)
+    }
+
+    package func set(state index: Int, _ place: Int, _ value: Float) {
+        var span = state(index)
+        span[place] = value
+    }
+
+    /// Only while training begins: afterwards they are the optimizer's.
+    package func set(learned index: Int, _ place: Int, _ value: Float) {
+        let memory = learned[index]
+        precondition(place >= 0 && place < memory.count)
+        unsafe memory.address[place] = value
     }
 }

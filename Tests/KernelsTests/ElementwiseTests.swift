@@ -189,6 +189,44 @@ import Testing
         }
     }
 
+    @Test func fakeQuantization() {
+        var parameters = eo_fake_quantize_params(inverse: 1 / 0.37, scale: 0.37, low: -7, high: 8)
+        for length in Self.lengths {
+            let (x, dy) = (Self.floats(length, seed: 11), Self.floats(length, seed: 12))
+            let finite = x.map { $0.isFinite ? $0 : 1 }
+            for row in Self.rows {
+                let (fast, plain) = (row.pointee, Self.scalar.pointee)
+                let y = Self.guarded(length, Float(9)) { fast.f32_fake_quantize(length, x, $0, &parameters) }
+                let expected = x.map { x in
+                    let v = x * (1 / 0.37 as Float)
+                    return v.isNaN ? v : min(max(v.rounded(.toNearestOrEven), -7), 8) * 0.37
+                }
+                #expect(zip(y, expected).allSatisfy { $0 == $1 || ($0.isNaN && $1.isNaN) })
+                let gradient = { (kernels: eo_elementwise) in
+                    Self.guarded(length, Float(9)) {
+                        kernels.f32_fake_quantize_gradient(length, x, dy, $0, &parameters)
+                    }
+                }
+                #expect(Self.sameBits(gradient(fast), gradient(plain)))
+                let inverse = (0...length).map { Float($0 % 7 + 1) }
+                let requantized = { (kernels: eo_elementwise, away: Int32) in
+                    Self.guarded(length, Float(9)) { y in
+                        var parameters = eo_fake_requantize_params(
+                            inverse: inverse, factor: inverse.map { $0 / 50 }, scale: 0.3, low: -9, high: 11, zero: -1,
+                            away: away)
+                        kernels.f32_fake_requantize(length, x, y, &parameters)
+                    }
+                }
+                #expect(Self.sameBits(requantized(fast, 0), requantized(plain, 0)))
+                #expect(Self.sameBits(requantized(fast, 1), requantized(plain, 1)))
+                let slope = { (kernels: eo_elementwise) in
+                    kernels.f32_fake_quantize_scale_gradient(length, finite, finite, &parameters)
+                }
+                #expect(slope(fast).bitPattern == slope(plain).bitPattern)
+            }
+        }
+    }
+
     @Test func reductions() {
         for length in Self.lengths {
             let x = Self.floats(length, seed: 9).map { $0.isFinite ? $0 : 1 }

@@ -53,6 +53,20 @@ typedef void eo_scale_shift_kernel(size_t n, const void *_Nonnull x, const float
                                    const float *_Nonnull shifts, void *_Nonnull y,
                                    const struct eo_scale_shift_params *_Nonnull params);
 
+// Fake quantization: v = x * inverse, y = round(clamp(v, low, high)) * scale; NaN stays NaN. low and high are whole
+// numbers, less than 2^22 in size, and inverse is 1 / scale.
+struct eo_fake_quantize_params {
+    float inverse, scale, low, high;
+};
+
+// The same for sums of products of quantized numbers: v = round(x * inverse[i]) * factor[i], the first a whole number
+// of any size. With `away`, v + zero is rounded to nearest with ties away from zero.
+struct eo_fake_requantize_params {
+    const float *_Nonnull inverse, *_Nonnull factor;
+    float scale, low, high, zero;
+    int away;
+};
+
 // Rows of the table. Binary float kernels; params: struct eo_f32_params.
 #define EO_F32_BINARY(ROW)                                                                                             \
     ROW(f32_add)                                                                                                       \
@@ -114,6 +128,15 @@ struct eo_elementwise {
 #undef ROW
     // y[i] = params[x[i]]: a table of 256 bytes.
     eo_unary_kernel *_Nonnull x8_lut;
+    // params: struct eo_fake_quantize_params.
+    eo_unary_kernel *_Nonnull f32_fake_quantize;
+    // params: struct eo_fake_requantize_params.
+    eo_unary_kernel *_Nonnull f32_fake_requantize;
+    // Its gradient: dx = dy where low <= v <= high, else 0. a is x, b is dy.
+    eo_binary_kernel *_Nonnull f32_fake_quantize_gradient;
+    // The gradient of the scale (Esser et al., 2020): the sum of dy * (round(v) - v), outside of dy * low or dy * high.
+    float (*_Nonnull f32_fake_quantize_scale_gradient)(size_t n, const float *_Nonnull x, const float *_Nonnull dy,
+                                                       const struct eo_fake_quantize_params *_Nonnull params);
     // Sums in a fixed order: 16 partial sums, lane i takes the elements i, i + 16, ..., then pairs of lanes.
     float (*_Nonnull f32_sum)(size_t n, const float *_Nonnull x);
     float (*_Nonnull f32_sum_of_squares)(size_t n, const float *_Nonnull x);

@@ -11,5 +11,6 @@
 #include "elementwise.h"
 #include "gradients.h"
 #include "optimizers.h"
+#include "training.h"
 
 #endif

@@ -347,6 +347,51 @@ QUANTIZE(s8, int8_t, s8s)
 QUANTIZE(u8, uint8_t, u8s)
 QUANTIZE(s16, int16_t, s16s)
 
+// --- Fake quantization.
+
+INLINE f32s fake_quantize(f32s x, struct eo_fake_quantize_params p) {
+    return round_even(clamp(x * p.inverse, p.low, p.high)) * p.scale;
+}
+
+static void K(f32_fake_quantize)(size_t n, const void *x_, void *y_, const void *params) {
+    const float *x = x_;
+    float *y = y_;
+    const struct eo_fake_quantize_params p = *(const struct eo_fake_quantize_params *)params;
+    for (; n >= LANES; n -= LANES, x += LANES, y += LANES) store_f32(y, fake_quantize(load_f32(x, LANES), p), LANES);
+    if (n > 0) store_f32(y, fake_quantize(load_f32(x, n), p), n);
+}
+
+INLINE f32s fake_requantize(f32s x, size_t i, size_t n, struct eo_fake_requantize_params p) {
+    const f32s sum = __builtin_elementwise_rint(x * load_f32(p.inverse + i, n));
+    const f32s v = clamp(sum * load_f32(p.factor + i, n), p.low, p.high);
+    if (!p.away) return round_even(v) * p.scale;
+    const f32s stored = v + p.zero;
+    return (__builtin_elementwise_trunc(stored + (stored < 0.0f ? (f32s)-0.5f : (f32s)0.5f)) - p.zero) * p.scale;
+}
+
+static void K(f32_fake_requantize)(size_t n, const void *x_, void *y_, const void *params) {
+    const float *x = x_;
+    float *y = y_;
+    const struct eo_fake_requantize_params p = *(const struct eo_fake_requantize_params *)params;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store_f32(y + i, fake_requantize(load_f32(x + i, LANES), i, LANES, p), LANES);
+    if (i < n) store_f32(y + i, fake_requantize(load_f32(x + i, n - i), i, n - i, p), n - i);
+}
+
+INLINE f32s fake_quantize_gradient(f32s x, f32s dy, struct eo_fake_quantize_params p) {
+    const f32s v = x * p.inverse;
+    return ((v < p.low) | (v > p.high)) ? (f32s)0.0f : dy;
+}
+
+static void K(f32_fake_quantize_gradient)(size_t n, const void *x_, const void *dy_, void *dx_, const void *params) {
+    const float *x = x_, *dy = dy_;
+    float *dx = dx_;
+    const struct eo_fake_quantize_params p = *(const struct eo_fake_quantize_params *)params;
+    for (; n >= LANES; n -= LANES, x += LANES, dy += LANES, dx += LANES)
+        store_f32(dx, fake_quantize_gradient(load_f32(x, LANES), load_f32(dy, LANES), p), LANES);
+    if (n > 0) store_f32(dx, fake_quantize_gradient(load_f32(x, n), load_f32(dy, n), p), n);
+}
+
 // Half to single: the exponent moved from bias 15 to 127 by a multiplication, which also makes subnormals normal;
 // infinity and NaN keep their exponent of ones.
 INLINE f32s f16_bits_to_f32(s32s h) {
@@ -438,6 +483,23 @@ static void K(f32_layer_norm)(size_t n, const float *x, const float *factors, co
                         mean, scale);
 }
 
+INLINE f32x16 scale_gradient(f32x16 x, f32x16 dy, struct eo_fake_quantize_params p) {
+    const f32x16 v = x * p.inverse, magic = 12582912.0f;
+    const f32x16 inside = ((v + magic) - magic) - v;
+    f32x16 slope = v < p.low ? (f32x16)p.low : inside;
+    slope = v > p.high ? (f32x16)p.high : slope;
+    return dy * slope;
+}
+
+static float K(f32_fake_quantize_scale_gradient)(size_t n, const float *x, const float *dy,
+                                                 const struct eo_fake_quantize_params *params) {
+    f32x16 sum = 0;
+    for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES, dy += SUM_LANES)
+        sum += scale_gradient(load_f32x16(x, SUM_LANES), load_f32x16(dy, SUM_LANES), *params);
+    if (n > 0) sum += scale_gradient(load_f32x16(x, n), load_f32x16(dy, n), *params);
+    return sum_of_lanes(sum);
+}
+
 #define EXTREME(name, start, better)                                                                                   \
     static float K(name)(size_t n, const float *x) {                                                                   \
         f32s best = start;                                                                                             \
@@ -491,7 +553,8 @@ const struct eo_elementwise TABLE = {
 #define ROW(name) .name = K(name),
         EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
             ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum)
-                ROW(f32_exp_sum) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate) ROW(u8_accumulate)
-                    ROW(s16_accumulate) EO_POOLS(ROW)
+                ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize) ROW(f32_fake_quantize_gradient)
+                    ROW(f32_fake_quantize_scale_gradient) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
+                        ROW(u8_accumulate) ROW(s16_accumulate) EO_POOLS(ROW)
 #undef ROW
 };

@@ -40,6 +40,7 @@ package struct GradientContext {
     package func needs(_ index: Int) -> Bool { index < isNeeded.count && isNeeded[index] }
 
     package var x: Value { get throws(Failure) { try input(0) } }
+    package var b: Value { get throws(Failure) { try input(1) } }
     package var y: Value { outputs[0] }
     /// The gradient of output 0.
     package var dy: Value { get throws(Failure) { try gradient(0) } }
@@ -60,6 +61,13 @@ package struct GradientContext {
             throw .unsupported("\(name): has a gradient only where \(info.described) is constant")
         }
         return numbers
+    }
+
+    /// The operator as its shape rule sees it.
+    func inference() -> ShapeInference {
+        ShapeInference(
+            name: name, version: 1, options: options, customOptions: customOptions,
+            inputs: inputs.map { $0.map { $0.graph.info($0.tensor) } }, outputCount: outputs.count)
     }
 
     /// The gradient of output 0 before the fused activation that option `field` holds.

@@ -4,8 +4,8 @@ import Operators
 /// The graph that a trainer runs: the model, its losses and, for steps, what computes the gradients. Inputs are, in this
 /// order, those of the model, labels, the weights of the samples, parameters, states.
 struct TrainingGraph {
-    /// Outputs of steps: the loss, predictions, observed tensors, gradients; else: the loss, predictions, the model's
-    /// own outputs.
+    /// Outputs of steps: the loss, predictions, observed tensors, gradients; of evaluation: the loss, predictions, the
+    /// model's own outputs; at the beginning: the loss, predictions, observed tensors.
     let model: Model
     let dataCount: Int
     /// Of each loss, with the kind settled.
@@ -29,9 +29,11 @@ struct TrainingGraph {
         var observed: [Int] = []
     }
 
-    /// `source` is a model for any batch size. With `isStep` the gradients are computed too.
+    enum Purpose { case step, evaluation, beginning }
+
+    /// `source` is a model for any batch size.
     init(
-        _ source: Model, batchSize: Int, losses: [LossTerm], tensors: Tensors, isStep: Bool
+        _ source: Model, batchSize: Int, losses: [LossTerm], tensors: Tensors, for purpose: Purpose
     ) throws(Failure) {
         var start = try source.withBatchSize(batchSize)
         start.signatures = []
@@ -49,8 +51,8 @@ struct TrainingGraph {
         for tensor in tensors.trained + tensors.states { model.subgraphs[0].tensors[tensor].buffer = 0 }
         model.subgraphs[0].inputs += parts.inputs + tensors.trained + tensors.states
         model.subgraphs[0].outputs =
-            [loss] + parts.predictions.map { $0.tensor } + (isStep ? tensors.observed : outputs)
-        guard isStep else {
+            [loss] + parts.predictions.map { $0.tensor } + (purpose == .evaluation ? outputs : tensors.observed)
+        guard purpose == .step else {
             self.model = model
             reached = tensors.trained
             return
