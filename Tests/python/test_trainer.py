@@ -47,7 +47,7 @@ def test_exported_model_says_what_the_trainer_predicts(spoiled, data):
     trainer = make(spoiled)
     trainer.fit(*data[0])
     predicted = trainer.predict(data[1][0][:50])
-    interpreter = edgeopt.Interpreter(model_content=trainer.export().serialize())
+    interpreter = edgeopt.Interpreter(model_content=trainer.export().to_bytes())
     interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], [50, 8, 8, 1])
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], data[1][0][:50])
