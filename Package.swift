@@ -65,12 +65,16 @@ var targets: [Target] = [
         swiftSettings: fenced + deferred),
     .target(
         name: "Training",
-        dependencies: ["Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels", "Model"],
+        dependencies: [
+            "CEdgeOpt", "CPlatform", "Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels",
+            "Model",
+        ],
         swiftSettings: fenced + deferred),
     .target(
         name: "EdgeOpt",
         dependencies: [
-            "CEdgeOpt", "CPlatform", "CKernels", "Training", "Compression", "Quantization", "Runtime", "Operators", "Model",
+            "CEdgeOpt", "CPlatform", "CKernels", "Training", "Compression", "Quantization", "Runtime", "Operators",
+            "Kernels", "Model",
         ],
         swiftSettings: fenced, linkerSettings: linker),
 ]
@@ -96,11 +100,11 @@ if !embedded {
             name: "CFormats",
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
-        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CPlatform"], swiftSettings: tests),
         .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Runtime", "Training"], swiftSettings: tests),
-        .testTarget(name: "TrainingTests", dependencies: ["Operators", "Runtime", "Training"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
+        .testTarget(name: "TrainingTests", dependencies: ["Operators", "Runtime", "Training", "CKernels"], swiftSettings: tests),
         .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: tests),
     ]
 }

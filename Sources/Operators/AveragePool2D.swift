@@ -47,7 +47,7 @@ enum AveragePool2D {
         _ op: Preparation, _ windows: PoolingWindows, _: T.Type
     ) throws(Failure) -> Kernel {
         let range = try op.range(of: windows.activation, as: T.self)
-        if op.arithmetic == .fast {
+        if op.arithmetic == .fast, windows.shape.taps <= Pooling.longestAverage {
             let shape = windows.poolShape
             return { io throws(Failure) in
                 var y = io.output(as: T.self)

@@ -10,6 +10,14 @@ package enum OperatorRegistry {
     private static func custom(_ name: String) -> OperatorDefinition? {
         switch name {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
+        case FakeQuantize.name: FakeQuantize.definition
+        case FakeRequantize.name: FakeRequantize.definition
+        case FakeQuantizeBias.name: FakeQuantizeBias.definition
+        case FakeQuantizeGradient.name: FakeQuantizeGradient.definition
+        case RangeParameters.name: RangeParameters.definition
+        case WeightScales.name: WeightScales.definition
+        case Softplus.name: Softplus.definition
+        case CTCLoss.name: CTCLoss.definition
         case ClampGradient.name: ClampGradient.definition
         case ConvolutionGradient.filter: ConvolutionGradient.ofFilter
         case ConvolutionGradient.input: ConvolutionGradient.ofInput

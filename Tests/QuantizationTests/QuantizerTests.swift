@@ -191,4 +191,33 @@ import Testing
         }
         #expect(count >= 60)
     }
+
+    /// 64 weights of 4 values, whose channels reach from 0.5 to 2.
+    private func clustered() throws -> Model {
+        var builder = GraphBuilder()
+        let x = builder.input("x", [1, 16])
+        let values = (0..<64).map { index -> Float in
+            index < 16 ? [0, 0.5][index % 2] : index == 63 ? 2 : [0, 0.5, -1.25][index % 3]
+        }
+        let w = try builder.constant("w", [4, 16], values)
+        builder.output(builder.op(.fullyConnected, [x, w], "y", [1, 4], options: Options(.fullyConnected)))
+        return builder.model
+    }
+
+    @Test func clusteredWeightsStayAsFewValues() throws {
+        for scheme in [Scheme.int8, .int16x8, .dynamicRange] {
+            let quantizer = try quantizer(try clustered(), scheme) { $0.minWeightElements = 0 }
+            if scheme.needsCalibration { try quantizer.calibrate([try Bytes(copying: noise(16))]) }
+            let result = try quantizer.finish()
+            let index = try #require(result.names().firstIndex(of: "FULLY_CONNECTED"))
+            let stored = result.tensor(index, input: 1)
+            #expect(Set(result.elements(stored, as: Int8.self)) == [0, 32, -79, 127])
+            #expect(stored.quantization?.scales == [Float(2) / 127])
+        }
+        #expect(areClustered([1, 1, 1, 2, 2, 2, 2, 2]) && !areClustered([1, 2, 3, 1, 2, 3, 1, 2]))
+        #expect(!areClustered(noise(4000)))
+        // Multiples of the channels' own largest magnitudes are few numbers with a scale for each channel.
+        let scaled = (0..<64).map { Float([1, -1, 2, -2][$0 % 4] * [1, 3, 5, 7][$0 / 16]) }
+        #expect(areClustered(scaled) && !wantOneScale(scaled, shape: [4, 16], channelDimension: 0))
+    }
 }

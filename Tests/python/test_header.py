@@ -18,6 +18,15 @@ STRUCTS = {
     "eo_interpreter_options": _library.InterpreterOptions,
     "eo_operator_report": _library.OperatorReport,
     "eo_quantizer_options": _library.QuantizerOptions,
+    "eo_loss_term": _library.LossTerm,
+    "eo_trainer_options": _library.TrainerOptions,
+    "eo_batch": _library.Batch,
+    "eo_batch_result": _library.BatchResult,
+    "eo_layer_rule": _library.LayerRule,
+    "eo_pruning_options": _library.PruningOptions,
+    "eo_channel_pruning_options": _library.ChannelPruningOptions,
+    "eo_clustering_options": _library.ClusteringOptions,
+    "eo_weight_statistics": _library.WeightStatistics,
 }
 
 

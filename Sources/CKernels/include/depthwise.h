@@ -32,8 +32,30 @@ typedef eo_depthwise_function eo_f32_depthwise_function;
 #define EO_F32_DEPTHWISE_ROWS(ROW)                                                                                     \
     X86_ROW(ROW, eo_f32_depthwise__avx512, ISA_AVX512, 0, 0)                                                           \
     X86_ROW(ROW, eo_f32_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
+    ARM_ROW(ROW, eo_f32_depthwise__neon, ISA_NEON, 0, 0)                                                               \
     ROW(eo_f32_depthwise__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_depthwise)
+
+// Whole output lines, counted over all images, of a square kernel of 3 or 5 taps a side: `count` from number `first`
+// on. Sums in the same order as the other, taps in the padding being zeros.
+struct eo_f32_depthwise_lines {
+    const struct eo_window *_Nonnull window; // groups 1, both channel counts the same
+    const float *_Nonnull input;
+    float *_Nonnull output;
+    const void *_Nonnull weights;
+    struct eo_f32_gemm_parameters parameters;
+    size_t first, count;
+    float *_Nonnull scratch; // EO_DEPTHWISE_SCRATCH bytes
+};
+// Half of a first-level cache.
+enum { EO_DEPTHWISE_SCRATCH = 24 * 1024 };
+typedef void eo_f32_depthwise_lines_function(const struct eo_f32_depthwise_lines *_Nonnull lines);
+#define EO_F32_DEPTHWISE_LINES_ROWS(ROW)                                                                               \
+    X86_ROW(ROW, eo_f32_depthwise_lines__avx512, ISA_AVX512, 0, 0)                                                     \
+    X86_ROW(ROW, eo_f32_depthwise_lines__avx2, ISA_AVX2, 0, 0)                                                         \
+    ARM_ROW(ROW, eo_f32_depthwise_lines__neon, ISA_NEON, 0, 0)                                                         \
+    ROW(eo_f32_depthwise_lines__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_f32_depthwise_lines)
 
 size_t eo_f32_depthwise_packed_size(size_t taps, size_t channels);
 // `weights` [taps][channels]; bias [channels] or null. Any alignment.
@@ -44,7 +66,8 @@ void eo_f32_depthwise_pack(size_t taps, size_t channels, const void *_Nonnull we
 // bits
 
 // Sums and results as eo_u8_gemm; the activations are xored with `flip` (0x80: int8) as they are read, and the weights'
-// zero point takes the sum of the taps.
+// zero point takes the sum of the taps. Kernels that multiply signed bytes only make them that, and packing takes 128
+// off the activations' zero point for them.
 //
 // `mr` taps are multiplied at once, by int8 weights where they are 4, by int16 weights where they are fewer; `nr`
 // channels make a block: int32 bias[NR]; float scale[NR]; weights[taps / MR][NR][MR]. Channels stand in the order in
@@ -61,6 +84,8 @@ struct eo_u8_depthwise_parameters {
     X86_ROW(ROW, eo_u8_depthwise_2x32__avx512, ISA_AVX512, 2, 32)                                                      \
     X86_ROW(ROW, eo_u8_depthwise_4x32__avxvnni, ISA_AVXVNNI, 4, 32)                                                    \
     X86_ROW(ROW, eo_u8_depthwise_2x16__avx2, ISA_AVX2, 2, 16)                                                          \
+    ARM_ROW(ROW, eo_u8_depthwise_4x16__neondot, ISA_NEONDOT, 4, 16)                                                    \
+    ARM_ROW(ROW, eo_u8_depthwise_1x16__neon, ISA_NEON, 1, 16)                                                          \
     ROW(eo_u8_depthwise_1x4__scalar, ISA_SCALAR, 1, 4)
 KERNEL_FAMILY(eo_u8_depthwise)
 
@@ -82,6 +107,7 @@ typedef eo_depthwise_function eo_s16_depthwise_function;
 #define EO_S16_DEPTHWISE_ROWS(ROW)                                                                                     \
     X86_ROW(ROW, eo_s16_depthwise__avx512, ISA_AVX512, 0, 0)                                                           \
     X86_ROW(ROW, eo_s16_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
+    ARM_ROW(ROW, eo_s16_depthwise__neon, ISA_NEON, 0, 0)                                                               \
     ROW(eo_s16_depthwise__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_s16_depthwise)
 
@@ -97,7 +123,8 @@ struct eo_depthwise {
     struct eo_window window;
     size_t input_element_size, output_element_size;
     eo_depthwise_function *_Nullable run;
-    size_t slot_size; // bytes of scratch for a worker
+    eo_f32_depthwise_lines_function *_Nullable lines; // runs instead, if there is one
+    size_t slot_size;                                 // bytes of scratch for a worker
 
     const void *_Nullable input;
     void *_Nullable output;
@@ -110,7 +137,9 @@ struct eo_depthwise {
     char line[64];
     size_t next;
 };
-// Bytes of scratch a worker needs.
+// Whether eo_f32_depthwise_lines can run it and is the faster one.
+bool eo_f32_depthwise_by_lines(const struct eo_window *_Nonnull window);
+// Bytes of scratch a worker needs where there is no `lines`; otherwise it is EO_DEPTHWISE_SCRATCH.
 size_t eo_depthwise_slot_size(const struct eo_window *_Nonnull window);
 // As eo_convolution_start and eo_convolution_work.
 size_t eo_depthwise_start(struct eo_depthwise *_Nonnull depthwise, size_t workers);
@@ -120,6 +149,9 @@ void eo_depthwise_work(struct eo_depthwise *_Nonnull depthwise, size_t worker);
 EO_F32_DEPTHWISE_ROWS(KERNEL_ROW)
 EO_U8_DEPTHWISE_ROWS(KERNEL_ROW)
 EO_S16_DEPTHWISE_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_f32_depthwise_lines_function function;
+EO_F32_DEPTHWISE_LINES_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

@@ -34,6 +34,8 @@ struct eo_gradients {
 extern const struct eo_gradients eo_gradients_scalar;
 #if defined(__x86_64__)
 extern const struct eo_gradients eo_gradients_avx2;
+#elif defined(__aarch64__)
+extern const struct eo_gradients eo_gradients_neon;
 #endif
 
 // All of them, richest first, the scalar one last; and the one to use on this machine.

@@ -4,8 +4,10 @@
 
 #include "isa.h"
 #include "gemm.h"
+#include "winograd.h"
 #include "convolution.h"
 #include "depthwise.h"
+#include "digest.h"
 #include "dynamic_range.h"
 #include "elementwise.h"
 #include "gradients.h"

@@ -20,9 +20,11 @@ package struct Value {
 
     /// The same for an operator of our own, whose result has the shape given.
     package func custom(
-        _ name: String, _ others: Value..., shape: [Int], options: Options = .none
+        _ name: String, _ others: Value?..., shape: [Int], options: Options = .none
     ) throws(Failure) -> Value {
-        try graph.emit(OperatorCode(.custom, custom: name), [self] + others, options, types: [type], shapes: [shape])[0]
+        try graph.emit(
+            OperatorCode(.custom, custom: name), ([self] + others).map { $0 }, options, types: [type], shapes: [shape])[
+                0]
     }
 
     /// The number as a scalar constant of this graph.

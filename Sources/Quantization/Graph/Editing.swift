@@ -54,5 +54,5 @@ extension Model {
 extension Tensor {
     /// The name for a second form of this tensor: converters join the names of everything they fused with ';', which
     /// need not be stored twice.
-    var shortName: String { String(decoding: name.utf8.prefix { $0 != UInt8(ascii: ";") }, as: UTF8.self) }
+    package var shortName: String { String(decoding: name.utf8.prefix { $0 != UInt8(ascii: ";") }, as: UTF8.self) }
 }

@@ -9,6 +9,7 @@ extension Model {
     mutating func foldConstants() throws(Failure) {
         let pool = try ThreadPool(threads: 1)
         let weights = try PackedWeightCache()
+        try decodeSparseConstants()
         for graph in subgraphs.indices {
             var kept: [Operator] = []
             for op in subgraphs[graph].operators {
@@ -22,11 +23,28 @@ extension Model {
         }
     }
 
+    /// Constants in the sparse encoding, in full: operators know dense ones only.
+    private mutating func decodeSparseConstants() throws(Failure) {
+        for graph in subgraphs.indices {
+            for index in subgraphs[graph].tensors.indices {
+                let tensor = subgraphs[graph].tensors[index]
+                guard let sparsity = tensor.sparsity, let data = constant(graph, index),
+                    case .sound(let layout) = sparsity.layout(shape: tensor.shape)
+                else { continue }
+                buffers.append(Buffer(try layout.densify(data, type: tensor.type)))
+                subgraphs[graph].tensors[index].buffer = buffers.count - 1
+                subgraphs[graph].tensors[index].sparsity = nil
+            }
+        }
+    }
+
     private func evaluate(
         _ op: Operator, _ graph: Int, _ pool: ThreadPool, _ weights: PackedWeightCache
     ) -> [TensorInfo]? {
         let tensors = subgraphs[graph].tensors
-        guard !op.inputs.isEmpty, op.outputs.allSatisfy({ $0 >= 0 && tensors[$0].type == .float32 }),
+        let isDensify = operatorCodes[op.opcode].builtin == .densify
+        guard !op.inputs.isEmpty,
+            op.outputs.allSatisfy({ $0 >= 0 && (isDensify || tensors[$0].type == .float32) }),
             op.inputs.allSatisfy({ $0 < 0 || constant(graph, $0) != nil }),
             !subgraphs[graph].outputs.contains(where: op.outputs.contains),
             let definition = OperatorRegistry.definition(operatorCodes[op.opcode])

@@ -55,7 +55,17 @@ struct DynamicRangeScheme {
     private mutating func quantize(
         _ op: inout Operator, _ hybrid: Hybrid, _ code: OperatorCode, _ graph: Int
     ) throws(Failure) {
-        let perTensor = hybrid.channelDimension == nil || options.perTensorWeights && hybrid.allowsPerTensor
+        let original = model.subgraphs[graph].tensors[op.inputs[hybrid.weights]]
+        let isClustered =
+            hybrid.channelDimension.flatMap { dimension in
+                dimension >= original.shape.count
+                    ? nil
+                    : model.floats(graph, op.inputs[hybrid.weights]).map {
+                        wantOneScale($0, shape: original.shape, channelDimension: dimension)
+                    }
+            } ?? false
+        let perTensor =
+            hybrid.channelDimension == nil || (options.perTensorWeights || isClustered) && hybrid.allowsPerTensor
         let dimension = perTensor ? nil : hybrid.channelDimension
         op.inputs[hybrid.weights] = try weights(op.inputs[hybrid.weights], channelDimension: dimension, graph)
         let version = perTensor ? hybrid.perTensorVersion : hybrid.perChannelVersion
