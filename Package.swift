@@ -64,8 +64,18 @@ var targets: [Target] = [
         name: "Compression", dependencies: ["Quantization", "Operators", "Kernels", "Model"],
         swiftSettings: fenced + deferred),
     .target(
+        name: "Training",
+        dependencies: [
+            "CEdgeOpt", "CPlatform", "Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels",
+            "Model",
+        ],
+        swiftSettings: fenced + deferred),
+    .target(
         name: "EdgeOpt",
-        dependencies: ["CEdgeOpt", "CPlatform", "CKernels", "Compression", "Quantization", "Runtime", "Operators", "Model"],
+        dependencies: [
+            "CEdgeOpt", "CPlatform", "CKernels", "Training", "Compression", "Quantization", "Runtime", "Operators",
+            "Kernels", "Model",
+        ],
         swiftSettings: fenced, linkerSettings: linker),
 ]
 var products: [Product] = [.library(name: "edgeopt", type: .dynamic, targets: ["EdgeOpt"])]
@@ -90,10 +100,11 @@ if !embedded {
             name: "CFormats",
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
-        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels"], swiftSettings: tests),
-        .testTarget(name: "OperatorsTests", dependencies: ["Operators"], swiftSettings: tests),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CPlatform"], swiftSettings: tests),
+        .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Training"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
+        .testTarget(name: "TrainingTests", dependencies: ["Training", "CKernels"], swiftSettings: tests),
         .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: tests),
     ]
 }

@@ -129,6 +129,7 @@ EO_API const char *eo_type_name(eo_type type);
 typedef struct eo_model eo_model;             // immutable; shared by threads
 typedef struct eo_interpreter eo_interpreter; // one compiled graph and its memory; one thread at a time
 typedef struct eo_quantizer eo_quantizer;     // a quantization under way; one thread at a time
+typedef struct eo_trainer eo_trainer;         // a training under way; one thread at a time
 
 // A tensor. All pointers are borrowed from the handle it was asked of.
 typedef struct eo_tensor {
@@ -246,6 +247,29 @@ typedef void (*eo_log)(void *user, eo_log_level level, const char *text);
 
 typedef struct eo_delegate eo_delegate; // see "delegates"
 
+// Threads that interpreters share. Caller owns *pool: eo_thread_pool_destroy; the order does not matter, interpreters
+// keep what they need. When several of them run at the same time one at a time has the threads, and each of the others
+// runs on the thread that called it alone until they are free, so nobody waits for anybody. Any thread.
+typedef struct eo_thread_pool eo_thread_pool;
+// The body of a loop: to be called once for each index in 0..count-1, in any order, from any threads.
+typedef void (*eo_task)(void *context, size_t index);
+// A loop on the host's own threads: calls task(context, index) for every index below count and returns when all calls
+// have returned. Several threads may call it at once, one for each interpreter that runs; tasks start no loops. A count
+// is at most num_threads where the work is split evenly, and may be larger.
+typedef void (*eo_parallel_for)(void *user, size_t count, eo_task task, void *context);
+typedef struct eo_thread_pool_options {
+    size_t struct_size;
+    int32_t num_threads;          // the calling thread included; 0: one per core. Default 0
+    eo_parallel_for parallel_for; // the host's threads; NULL: the library starts num_threads - 1 threads
+    void *user;                   // given to parallel_for, which must stay callable until no interpreter uses the pool
+} eo_thread_pool_options;
+#define EO_THREAD_POOL_OPTIONS_INIT                                                                                    \
+    { sizeof(eo_thread_pool_options), 0, 0, 0 }
+// EO_THREAD_ERROR, EO_INVALID_ARGUMENT.
+EO_API eo_status eo_thread_pool_create(const eo_thread_pool_options *options, eo_thread_pool **pool);
+// NULL is allowed.
+EO_API void eo_thread_pool_destroy(eo_thread_pool *pool);
+
 typedef struct eo_interpreter_options {
     size_t struct_size;
     int32_t num_threads; // 1: no thread is ever created; 0: one per core. Default 1
@@ -259,9 +283,18 @@ typedef struct eo_interpreter_options {
     int32_t delegate_count;
     eo_log log;
     void *log_user;
+    const char *weight_cache;    // path of a packed-weight file, see below; NULL: none
+    eo_thread_pool *thread_pool; // runs on these threads, and num_threads is not looked at; NULL: threads of its own
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
-    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0 }
+    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0 }
+
+// The packed-weight file makes the next compile of the same model fast, and lets processes share the memory of packed
+// weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with the
+// same instructions, from the same weights; a file that is missing, truncated, damaged, or anything else is ignored and
+// written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at the
+// same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong with
+// it, or why it cannot be written, goes to the log and is no failure.
 
 // Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
 // all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.
@@ -327,7 +360,7 @@ EO_API eo_status eo_interpreter_invoke(eo_interpreter *interpreter);
 EO_API void eo_interpreter_cancel(eo_interpreter *interpreter);
 // Sets variable tensors (states of recurrent networks) back to their initial values.
 EO_API eo_status eo_interpreter_reset_variables(eo_interpreter *interpreter);
-// Number of threads from the next invoke on; as in the options. EO_THREAD_ERROR.
+// Number of threads from the next invoke on; as in the options. EO_THREAD_ERROR, EO_WRONG_STATE (with a thread_pool).
 EO_API eo_status eo_interpreter_set_num_threads(eo_interpreter *interpreter, int32_t num_threads);
 // Bytes of the one block that holds all intermediate tensors. Known before the first invoke.
 EO_API size_t eo_interpreter_arena_size(const eo_interpreter *interpreter);
@@ -597,6 +630,193 @@ EO_API eo_status eo_model_weight_statistics(const eo_model *model, int32_t subgr
 // Counts how many lie in each of `bins` equal parts of the range from the least to the greatest. Errors as above.
 EO_API eo_status eo_model_weight_histogram(const eo_model *model, int32_t subgraph, int32_t tensor, int64_t *counts,
                                            int32_t bins);
+// -------------------------------------------------------------------------------------------------------- training
+
+// What is minimized. Cross-entropies look through a SOFTMAX or LOGISTIC at the model's end and take what goes into it;
+// without one the output itself is taken as logits.
+typedef enum eo_loss {
+    EO_LOSS_AUTO = 0,               // SPARSE_CATEGORICAL for a model that ends in SOFTMAX, BINARY for LOGISTIC
+    EO_LOSS_SPARSE_CATEGORICAL = 1, // labels: int32, the class of each row of the output
+    EO_LOSS_CATEGORICAL = 2,        // labels: float32 like the output, a distribution over the classes
+    EO_LOSS_BINARY = 3,             // labels: float32 like the output, each 0 to 1
+    EO_LOSS_SQUARED_ERROR = 4,      // labels: float32 like the output, as for the next three
+    EO_LOSS_ABSOLUTE_ERROR = 5,     //
+    EO_LOSS_HUBER = 6,              //
+    EO_LOSS_COSINE = 7,             // minus the cosine of the angle between output and label, along the last dimension
+    EO_LOSS_CTC = 8,                // output [samples, time, classes], the last class the blank; labels: int32
+                                    // [samples, max_labels], a row ends at its first -1
+    EO_LOSS_DISTILLATION = 9,       // no labels: the model keeps what it said before training, compared as softmax
+    EO_LOSS_DISTILLATION_SQUARED = 10, // no labels: the same, compared as squared error of the outputs
+    EO_LOSS_HOST = 11                  // no labels: options.host_loss computes it
+} eo_loss;
+
+// One term of the sum that is minimized.
+typedef struct eo_loss_term {
+    size_t struct_size; // the distance of the terms in an array, too
+    eo_loss loss;
+    int32_t output;        // of which output of the model
+    float weight;          // default 1
+    float label_smoothing; // share of each label that is spread over the classes
+    float delta;           // HUBER: errors above it count linearly. Default 1
+    float temperature;     // DISTILLATION: logits are divided by it. Default 1
+    int32_t max_labels;    // CTC
+} eo_loss_term;
+#define EO_LOSS_TERM_INIT                                                                                              \
+    { sizeof(eo_loss_term), EO_LOSS_AUTO, 0, 1.0f, 0.0f, 1.0f, 1.0f, 0 }
+
+// Formulas and defaults are those of Keras.
+typedef enum eo_optimizer {
+    EO_OPTIMIZER_SGD = 0,
+    EO_OPTIMIZER_ADAM = 1,
+    EO_OPTIMIZER_ADAMW = 2,
+    EO_OPTIMIZER_RMSPROP = 3
+} eo_optimizer;
+
+typedef enum eo_schedule {
+    EO_SCHEDULE_CONSTANT = 0,
+    EO_SCHEDULE_STEP = 1,       // times decay_rate after every schedule_steps
+    EO_SCHEDULE_COSINE = 2,     // half a cosine to end_learning_rate within schedule_steps
+    EO_SCHEDULE_POLYNOMIAL = 3, // (1 - step / schedule_steps)^power on the way to end_learning_rate
+    EO_SCHEDULE_EXPONENTIAL = 4 // times decay_rate^(step / schedule_steps)
+} eo_schedule;
+
+// Computes the losses of kind EO_LOSS_HOST of a batch. outputs[i] and gradients[i] belong to the i-th of them and have
+// the output's shape with batch_size samples, float32. It writes the derivative of the loss by each output and the loss
+// itself; rows from sample_count on count nowhere. Everything is borrowed until it returns. Returning anything but 0
+// ends the step with EO_CANCELLED.
+typedef int (*eo_host_loss)(void *user, const float *const *outputs, float *const *gradients, int32_t sample_count,
+                            float *loss);
+
+typedef struct eo_trainer_options {
+    size_t struct_size;
+    int32_t batch_size;         // samples of a step, whatever first dimension the model's inputs have. Default 32
+    int32_t num_threads;        // as for interpreters. Default 1
+    const char *signature;      // NULL: the main subgraph
+    const eo_loss_term *losses; // NULL: EO_LOSS_AUTO of output 0
+    int32_t loss_count;
+    const char *const *frozen; // patterns of names of parameters that stay as they are: * any characters, ? one
+    int32_t frozen_count;
+    const char *const *trainable; // patterns of the only ones that are trained; none: all
+    int32_t trainable_count;
+    eo_optimizer optimizer;      // default ADAM
+    float learning_rate;         // below 0: 0.001, SGD 0.01. Default that
+    float momentum;              // SGD, RMSPROP
+    bool nesterov;               // SGD
+    float beta1;                 // ADAM. Default 0.9
+    float beta2;                 // ADAM; rho of RMSPROP. Below 0: 0.999, RMSPROP 0.9. Default that
+    float epsilon;               // default 1e-7
+    float weight_decay;          // share of a parameter that decays, times the learning rate. Below 0: 0, ADAMW 0.004
+    const char *const *no_decay; // patterns of parameters that do not decay
+    int32_t no_decay_count;      //
+    float clip_value;            // bounds each element of a gradient; 0: does not. At most one of the three
+    float clip_norm;             // bounds the length of each parameter's gradient
+    float clip_global_norm;      // bounds the length of all gradients together
+    float averaging;             // share of the old moving average of the parameters, which evaluation and export
+                                 // then use; 0: none
+    eo_schedule schedule;        // default CONSTANT
+    int32_t schedule_steps;      //
+    int32_t warmup_steps;        // steps that rise evenly from 0; the schedule begins after them
+    float end_learning_rate;     // default 0
+    float decay_rate;            // default 0.1
+    float power;                 // default 1
+    eo_host_loss host_loss;      //
+    void *host_user;             //
+    bool batch_normalization;    // put scale and shift with the statistics of the batch back after each convolution and
+                                 // hidden fully connected layer; they are folded again at export
+    float batch_norm_momentum;   // share of the old statistics kept. Default 0.99
+} eo_trainer_options;
+#define EO_TRAINER_OPTIONS_INIT                                                                                        \
+    {                                                                                                                  \
+        sizeof(eo_trainer_options), 32, 1, 0, 0, 0, 0, 0, 0, 0, EO_OPTIMIZER_ADAM, -1.0f, 0.0f, false, 0.9f, -1.0f,    \
+            1e-7f, -1.0f, 0, 0, 0.0f, 0.0f, 0.0f, 0.0f, EO_SCHEDULE_CONSTANT, 0, 0, 0.0f, 0.1f, 1.0f, 0, 0, false,     \
+            0.99f                                                                                                      \
+    }
+
+// Begins to train a float model. Parameters are the constants that are weights, biases, slopes, tables and per-channel
+// factors; float16 ones become float32, batch normalization is folded. Caller owns *trainer: eo_trainer_destroy. Any
+// thread. EO_INVALID_MODEL (already quantized), EO_UNSUPPORTED (names every operator that has no gradient, or cannot
+// have this batch size), EO_INVALID_ARGUMENT (no parameters; an option out of its range), EO_OUT_OF_RANGE (a pattern
+// that fits no parameter; an output that is not there).
+EO_API eo_status eo_trainer_create(const eo_model *model, const eo_trainer_options *options, eo_trainer **trainer);
+// NULL is allowed.
+EO_API void eo_trainer_destroy(eo_trainer *trainer);
+
+// All calls on a trainer: one thread at a time.
+
+// What a batch consists of: the model's inputs, and labels for each loss that takes them, with batch_size samples.
+EO_API int32_t eo_trainer_input_count(const eo_trainer *trainer);
+EO_API int32_t eo_trainer_label_count(const eo_trainer *trainer);
+EO_API int32_t eo_trainer_output_count(const eo_trainer *trainer);
+// EO_OUT_OF_RANGE. Pointers are borrowed until the trainer is destroyed; data is NULL.
+EO_API eo_status eo_trainer_input(eo_trainer *trainer, int32_t input, eo_tensor *tensor);
+EO_API eo_status eo_trainer_label(eo_trainer *trainer, int32_t label, eo_tensor *tensor);
+EO_API eo_status eo_trainer_output(eo_trainer *trainer, int32_t output, eo_tensor *tensor);
+
+// Samples in memory of the caller, borrowed until the call that takes them returns. Full batches whose memory is
+// aligned to its elements are used in place.
+typedef struct eo_batch {
+    size_t struct_size;
+    int32_t sample_count;      // 1 to batch_size
+    const void *const *inputs; // for each input, sample_count samples one after the other
+    const size_t *input_sizes; // in bytes
+    const void *const *labels; // for each label, likewise; NULL where none are taken
+    const size_t *label_sizes;
+    const float *weights; // sample_count numbers, 0 or more, that the samples' losses are multiplied by; NULL: all 1
+} eo_batch;
+#define EO_BATCH_INIT                                                                                                  \
+    { sizeof(eo_batch), 0, 0, 0, 0, 0, 0 }
+
+// What a batch has given.
+typedef struct eo_batch_result {
+    float loss;          // mean of the samples
+    int32_t correct;     // right answers of how many; 0 of 0 where the losses know no right and wrong
+    int32_t counted;     //
+    float gradient_norm; // length of all gradients together before clipping; 0 if none were computed
+    float learning_rate; // of this step
+} eo_batch_result;
+
+// Runs a batch forward and backward and moves the parameters. Same start, data and num_threads: same bits.
+// When the loss or a gradient is not finite this is EO_EXECUTION_ERROR, and the sentence names the first operator with
+// such a value; parameters and optimizer stay what they were before the step, as with every failure.
+// EO_WRONG_SIZE, EO_OUT_OF_RANGE (a label that is no class; the sentence names the sample), EO_INVALID_ARGUMENT,
+// EO_CANCELLED (host_loss).
+EO_API eo_status eo_trainer_step(eo_trainer *trainer, const eo_batch *batch, eo_batch_result *result);
+// Shows a batch to what is observed in training (statistics of batch normalization, ranges of quantization) without
+// moving a parameter: to estimate them anew. Errors are those of eo_trainer_step.
+EO_API eo_status eo_trainer_observe(eo_trainer *trainer, const eo_batch *batch);
+// Loss and right answers of a batch; nothing is changed. Errors are those of eo_trainer_step.
+EO_API eo_status eo_trainer_evaluate(eo_trainer *trainer, const eo_batch *batch, eo_batch_result *result);
+// The model's outputs for a batch; labels are not read. outputs[i] gets sample_count samples, output_sizes[i] bytes.
+EO_API eo_status eo_trainer_predict(eo_trainer *trainer, const eo_batch *batch, void *const *outputs,
+                                    const size_t *output_sizes);
+
+// Parameters: names are those of the model's tensors. An index that is not there gives EO_OUT_OF_RANGE, a name -1.
+EO_API int32_t eo_trainer_parameter_count(const eo_trainer *trainer);
+EO_API int32_t eo_trainer_parameter_index(const eo_trainer *trainer, const char *name);
+// tensor->data has the present values, float32, until the next call on the trainer; the rest is borrowed until the
+// trainer is destroyed.
+EO_API eo_status eo_trainer_parameter(eo_trainer *trainer, int32_t parameter, eo_tensor *tensor);
+// Other values; what the optimizer knows of the parameter starts anew. EO_WRONG_SIZE, EO_INVALID_ARGUMENT (not finite).
+EO_API eo_status eo_trainer_set_parameter(eo_trainer *trainer, int32_t parameter, const void *data, size_t size);
+
+// Steps taken so far.
+EO_API int64_t eo_trainer_steps(const eo_trainer *trainer);
+// Rate of the next step; and the rate that the schedule starts from. EO_INVALID_ARGUMENT.
+EO_API float eo_trainer_learning_rate(const eo_trainer *trainer);
+EO_API eo_status eo_trainer_set_learning_rate(eo_trainer *trainer, float learning_rate);
+
+// Writes all that is needed to go on with the same bits (parameters, optimizer, averages, statistics, the step) to a
+// temporary name first, then renames: an older checkpoint stays whole until the new one is. `position` (NULL if size is
+// 0) are bytes of the caller's own, where it is in its data, that go with it. EO_FILE_ERROR.
+EO_API eo_status eo_trainer_save(eo_trainer *trainer, const char *path, const void *position, size_t size);
+// Goes on where a trainer of the same model and options was saved. *position is the caller's (eo_free); position and
+// size may be NULL. On failure the trainer stays as it is. EO_FILE_ERROR (missing, damaged), EO_INVALID_ARGUMENT (of
+// another model or optimizer).
+EO_API eo_status eo_trainer_restore(eo_trainer *trainer, const char *path, void **position, size_t *size);
+
+// The model with the trained parameters and nothing of the training in it. Training can go on. Caller owns *model:
+// eo_model_destroy. EO_OUT_OF_MEMORY.
+EO_API eo_status eo_trainer_export(eo_trainer *trainer, eo_model **model);
 
 #ifdef __cplusplus
 }

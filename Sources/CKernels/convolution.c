@@ -1,13 +1,21 @@
 #include "convolution.h"
 
-// Packed weights of a chunk of columns stay in the second-level cache while all rows pass by.
-static const size_t chunk_size = 512 * 1024;
-// Rows are gathered anew for each chunk, so a chunk is worth a few blocks of columns, whatever their size.
-static const size_t gather_blocks = 2;
+#include <string.h>
+
+// Packed weights of a chunk of columns stay in the second-level cache while all rows pass by, and those of the next
+// chunk are brought there meanwhile.
+static const size_t chunk_size = 256 * 1024;
+// Taps of fewer channels than this go together with the others of their kernel row.
+static const size_t tap_channels = 96;
 // A unit of fewer multiply-adds than this (about 2 microseconds) is not worth waking a thread for.
 static const size_t unit_products = 128 * 1024;
 // Units per worker: enough that a late worker leaves others no long wait.
 static const size_t units_per_worker = 4;
+
+// Rows of a tile kernel's block of sums.
+static const size_t tile_rows = 32;
+// Rows gathered for one call.
+static const size_t gathered_size = 256 * 1024;
 
 static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -15,10 +23,25 @@ static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t pixels(const struct eo_window *w) { return w->batch * w->output_height * w->output_width; }
 
+// Rows are gathered anew for each chunk, so a chunk is worth a few blocks of columns, whatever their size: all of them
+// for tile kernels, which multiply far faster than rows are gathered.
+static size_t gather_blocks(const struct eo_convolution *c) { return c->mr >= tile_rows ? SIZE_MAX : 2; }
+
 static size_t chunks(const struct eo_convolution *c) { return ceiling(c->window.output_channels, c->chunk_columns); }
 
 static size_t strips(const struct eo_convolution *c) {
     return ceiling(ceiling(pixels(&c->window), c->mr), c->unit_tiles);
+}
+
+// Tile kernels take many rows at once: as many as leave each worker some calls, and gathered rows the second-level
+// cache.
+size_t eo_convolution_rows(const struct eo_convolution *c, size_t mr, size_t workers) {
+    if (mr <= tile_rows) return mr;
+    size_t rows = ceiling(pixels(&c->window), workers > 1 ? workers * units_per_worker : 1);
+    if (c->gather) rows = smaller(rows, larger(tile_rows, gathered_size / c->row_stride));
+    // Calls of about the same size, of whole tiles.
+    const size_t calls = ceiling(pixels(&c->window), smaller(mr, rows));
+    return smaller(mr, ceiling(ceiling(pixels(&c->window), calls), tile_rows) * tile_rows);
 }
 
 size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
@@ -26,7 +49,7 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     const size_t blocks = ceiling(w->output_channels, c->nr), tiles = ceiling(pixels(w), c->mr);
     const size_t products = pixels(w) * w->groups * w->output_channels * c->depth;
     workers = larger(1, smaller(workers, products / unit_products));
-    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks : 1, chunk_size / c->block_size));
+    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks(c) : 1, chunk_size / c->block_size));
     size_t unit_tiles = tiles;
     if (workers > 1) {
         const size_t wanted = smaller(workers * units_per_worker, products / unit_products);
@@ -35,6 +58,7 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
         if (strips * w->groups * ceiling(blocks, chunk_blocks) < workers)
             chunk_blocks = larger(1, smaller(chunk_blocks, blocks * w->groups * strips / wanted));
     }
+    c->workers = workers;
     c->chunk_columns = chunk_blocks * c->nr;
     c->unit_tiles = unit_tiles;
     c->next = 0;
@@ -57,8 +81,133 @@ static void gather(const struct eo_convolution *c, const char *input, size_t fir
     c->gather(&g);
 }
 
+// How rows lie in the image in pieces, and a worker's slot: the table of pieces, a piece of zeros, copies of pieces
+// that cross an edge.
+struct pieces {
+    size_t rows, columns; // pieces of a pixel: all kernel rows, and all taps of one or 1
+    size_t size, taps;    // bytes of a piece, and its pixels
+    size_t table, zeros;  // bytes in the slot
+};
+
+static size_t round_up(size_t size) { return (size + 63) / 64 * 64; }
+
+static struct pieces pieces_of(const struct eo_convolution *c) {
+    const struct eo_window *w = &c->window;
+    struct pieces p = {.rows = w->kernel_height};
+    p.columns = w->dilation_width > 1 || w->groups > 1 || w->input_channels >= tap_channels ? w->kernel_width : 1;
+    p.taps = w->kernel_width / p.columns;
+    p.size = p.taps * w->input_channels * c->input_element_size;
+    p.table = round_up(p.rows * p.columns * c->mr * sizeof(void *));
+    p.zeros = round_up(p.size);
+    return p;
+}
+
+void eo_convolution_segment(struct eo_convolution *c) {
+    const struct pieces p = pieces_of(c);
+    c->segments = p.rows * p.columns;
+    c->slot_size = p.table + p.zeros + (p.taps > 1 ? round_up(c->mr * p.rows * p.size) : 0);
+}
+
+// A piece of which some pixels from column `x` on are outside the image.
+static const char *edge_piece(const struct eo_window *w, const struct pieces *p, const char *line, ptrdiff_t x,
+                              char *copy) {
+    const size_t pixel = p->size / p->taps;
+    memset(copy, 0, p->size);
+    for (size_t tap = 0; tap < p->taps; tap++, x++)
+        if (x >= 0 && x < (ptrdiff_t)w->input_width) memcpy(copy + tap * pixel, line + x * (ptrdiff_t)pixel, pixel);
+    return copy;
+}
+
+// Output pixels of one line whose pieces are being pointed at.
+struct pointing {
+    const struct eo_convolution *convolution;
+    const struct pieces *pieces;
+    const char *image;
+    ptrdiff_t top, left; // input position of the first kernel row and tap; may lie outside
+    const char **entry;  // of the first pixel
+    const char *zeros;
+    char *copy; // for pieces of the first pixel
+};
+
+// All pieces of `count` pixels are inside the image.
+static void point_inside(const struct pointing *to, size_t count) {
+    const struct eo_convolution *c = to->convolution;
+    const struct eo_window *w = &c->window;
+    const size_t pixel = w->groups * w->input_channels * c->input_element_size, line = w->input_width * pixel;
+    const size_t step = w->stride_width * pixel;
+    const char *first = to->image + to->top * (ptrdiff_t)line + to->left * (ptrdiff_t)pixel, **entry = to->entry;
+    for (size_t row = 0; row < to->pieces->rows; row++, first += w->dilation_height * line) {
+        const char *from = first;
+        for (size_t column = 0; column < to->pieces->columns; column++, entry += c->mr) {
+            for (size_t i = 0; i < count; i++) entry[i] = from + i * step;
+            from += w->dilation_width * pixel;
+        }
+    }
+}
+
+static void point_edge(const struct pointing *to) {
+    const struct eo_convolution *c = to->convolution;
+    const struct pieces *p = to->pieces;
+    const struct eo_window *w = &c->window;
+    const size_t pixel = w->groups * w->input_channels * c->input_element_size, line = w->input_width * pixel;
+    const ptrdiff_t height = (ptrdiff_t)w->input_height, width = (ptrdiff_t)w->input_width;
+    const ptrdiff_t taps = (ptrdiff_t)p->taps;
+    const char **entry = to->entry;
+    for (size_t row = 0; row < p->rows; row++) {
+        const ptrdiff_t y = to->top + (ptrdiff_t)(row * w->dilation_height);
+        for (size_t column = 0; column < p->columns; column++, entry += c->mr) {
+            const ptrdiff_t x = to->left + (ptrdiff_t)(column * w->dilation_width);
+            *entry = to->zeros;
+            if (y < 0 || y >= height || x + taps <= 0 || x >= width) continue;
+            const char *from = to->image + y * (ptrdiff_t)line;
+            const bool whole = x >= 0 && x + taps <= width;
+            *entry = whole ? from + x * (ptrdiff_t)pixel : edge_piece(w, p, from, x, to->copy + row * p->size);
+        }
+    }
+}
+
+// Fills the table at `slot` for `count` output pixels from number `first` on.
+static void point_pieces(const struct eo_convolution *c, const struct pieces *p, const char *input, size_t first,
+                         size_t count, char *slot) {
+    const struct eo_window *w = &c->window;
+    const size_t image = w->input_height * w->input_width * w->groups * w->input_channels * c->input_element_size;
+    const ptrdiff_t deep = (ptrdiff_t)((w->kernel_height - 1) * w->dilation_height);
+    const ptrdiff_t broad = (ptrdiff_t)((w->kernel_width - 1) * w->dilation_width);
+    size_t x = first % w->output_width, y = first / w->output_width % w->output_height;
+    struct pointing to = {
+        .convolution = c,
+        .pieces = p,
+        .image = input + first / w->output_width / w->output_height * image,
+        .entry = (const char **)slot,
+        .zeros = slot + p->table,
+        .copy = slot + p->table + p->zeros,
+    };
+    while (count > 0) {
+        to.left = (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left;
+        to.top = (ptrdiff_t)(y * w->stride_height) - (ptrdiff_t)w->padding_top;
+        const ptrdiff_t room = (ptrdiff_t)w->input_width - 1 - broad - to.left;
+        size_t run = 1;
+        if (to.top < 0 || to.top + deep >= (ptrdiff_t)w->input_height || to.left < 0 || room < 0) {
+            point_edge(&to);
+        } else {
+            run = smaller(smaller(count, w->output_width - x), (size_t)room / w->stride_width + 1);
+            point_inside(&to, run);
+        }
+        count -= run;
+        to.entry += run;
+        to.copy += run * p->rows * p->size;
+        x += run;
+        if (x < w->output_width) continue;
+        x = 0;
+        if (++y < w->output_height) continue;
+        y = 0;
+        to.image += image;
+    }
+}
+
 // Some tiles of rows times a chunk of columns of one group.
-static void run_unit(const struct eo_convolution *c, size_t group, size_t chunk, size_t strip, char *rows) {
+static void run_unit(const struct eo_convolution *c, const struct pieces *pieces, size_t group, size_t chunk,
+                     size_t strip, char *rows) {
     const struct eo_window *w = &c->window;
     const size_t column = chunk * c->chunk_columns, all = pixels(w);
     const size_t in_pixel = w->groups * w->input_channels * c->input_element_size;
@@ -72,24 +221,40 @@ static void run_unit(const struct eo_convolution *c, size_t group, size_t chunk,
         .weights = (const char *)c->weights + group * c->group_size + column / c->nr * c->block_size,
         .output_stride = out_pixel,
         .parameters = c->parameters,
+        .segments = c->segments,
+        .segment = (const void *const *)rows,
     };
+    // The next chunk's weights, a share for each tile of all that this worker will probably run.
+    const size_t next = column + c->chunk_columns;
+    const size_t wanted = next < w->output_channels
+                              ? ceiling(smaller(c->chunk_columns, w->output_channels - next), c->nr) * c->block_size
+                              : 0;
+    const size_t share = wanted / (ceiling(strips(c), c->workers) * c->unit_tiles);
+    if (share > 0)
+        tile.ahead = (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size +
+                     strip / c->workers * c->unit_tiles * share;
+    tile.ahead_size = share;
     const size_t end = smaller(all, (strip + 1) * c->unit_tiles * c->mr);
     for (size_t pixel = strip * c->unit_tiles * c->mr; pixel < end; pixel += c->mr) {
         tile.rows = smaller(c->mr, end - pixel);
         if (c->gather) gather(c, input, pixel, tile.rows, rows);
+        if (c->segments) point_pieces(c, pieces, input, pixel, tile.rows, rows);
         tile.input = c->gather ? rows : input + pixel * in_pixel;
         tile.output = output + pixel * out_pixel;
         tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_size;
         c->run(&tile);
+        if (share > 0) tile.ahead = (const char *)tile.ahead + share;
     }
 }
 
 void eo_convolution_work(struct eo_convolution *c, size_t worker) {
     const size_t per_group = chunks(c) * strips(c), units = c->window.groups * per_group;
     char *rows = (char *)c->scratch + worker * c->slot_size;
+    const struct pieces pieces = pieces_of(c);
+    if (c->segments) memset(rows + pieces.table, 0, pieces.zeros);
     for (;;) {
         const size_t unit = __atomic_fetch_add(&c->next, 1, __ATOMIC_RELAXED);
         if (unit >= units) return;
-        run_unit(c, unit / per_group, unit % per_group / strips(c), unit % strips(c), rows);
+        run_unit(c, &pieces, unit / per_group, unit % per_group / strips(c), unit % strips(c), rows);
     }
 }

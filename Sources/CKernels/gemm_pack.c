@@ -8,22 +8,55 @@ size_t eo_f32_gemm_packed_size(int nr, size_t depth, size_t columns) {
     return blocks(nr, columns) * nr * (1 + depth) * sizeof(float);
 }
 
-// `from` may lie anywhere in a file, so floats are copied, not dereferenced.
-static float float_at(const void *from, size_t index) {
-    float x;
-    memcpy(&x, (const char *)from + index * sizeof x, sizeof x);
-    return x;
+typedef uint32_t word4 __attribute__((vector_size(16), aligned(4)));
+
+// to[k * stride + j] = from[j * depth + k] for `columns` of 4 and k below `depth`, in blocks of 4 by 4 words held in
+// registers: each line of `from` and of `to` is touched once. `from` may lie anywhere in a file, hence bytes.
+static void transpose_words(size_t depth, size_t pitch, const char *from, uint32_t *to, size_t stride) {
+    size_t k = 0;
+    for (; k + 4 <= depth; k += 4) {
+        word4 a[4], b[4];
+        for (int j = 0; j < 4; j++) memcpy(&a[j], from + j * pitch + k * 4, sizeof a[j]);
+        b[0] = __builtin_shufflevector(a[0], a[1], 0, 4, 1, 5);
+        b[1] = __builtin_shufflevector(a[2], a[3], 0, 4, 1, 5);
+        b[2] = __builtin_shufflevector(a[0], a[1], 2, 6, 3, 7);
+        b[3] = __builtin_shufflevector(a[2], a[3], 2, 6, 3, 7);
+        *(word4 *)(to + (k + 0) * stride) = __builtin_shufflevector(b[0], b[1], 0, 1, 4, 5);
+        *(word4 *)(to + (k + 1) * stride) = __builtin_shufflevector(b[0], b[1], 2, 3, 6, 7);
+        *(word4 *)(to + (k + 2) * stride) = __builtin_shufflevector(b[2], b[3], 0, 1, 4, 5);
+        *(word4 *)(to + (k + 3) * stride) = __builtin_shufflevector(b[2], b[3], 2, 3, 6, 7);
+    }
+    for (; k < depth; k++)
+        for (int j = 0; j < 4; j++) memcpy(to + k * stride + j, from + j * pitch + k * 4, 4);
+}
+
+// Words [depth][nr] of the rows of `from` (`depth` words, `pitch` bytes apart), zeros for columns from `count` on. In
+// runs of `depth` whose lines of `to` stay in the nearest cache while all columns are written.
+static void pack_words(int nr, size_t depth, size_t count, size_t pitch, const char *from, uint32_t *to) {
+    enum { RUN = 64 };
+    for (size_t first = 0; first < depth; first += RUN) {
+        const size_t run = depth - first < RUN ? depth - first : RUN;
+        size_t j = 0;
+        for (; j + 4 <= count; j += 4)
+            transpose_words(run, pitch, from + j * pitch + first * 4, to + first * nr + j, nr);
+        for (; j < (size_t)nr; j++)
+            for (size_t k = first; k < first + run; k++)
+                if (j < count)
+                    memcpy(to + k * nr + j, from + j * pitch + k * 4, 4);
+                else
+                    to[k * nr + j] = 0;
+    }
 }
 
 void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *weights, const void *bias, void *packed) {
     float *block = packed;
-    for (size_t first = 0; first < columns; first += nr, block += (1 + depth) * nr)
-        for (int j = 0; j < nr; j++) {
-            const size_t column = first + j;
-            block[j] = column < columns && bias ? float_at(bias, column) : 0;
-            for (size_t k = 0; k < depth; k++)
-                block[(1 + k) * nr + j] = column < columns ? float_at(weights, column * depth + k) : 0;
-        }
+    for (size_t first = 0; first < columns; first += nr, block += (1 + depth) * nr) {
+        const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
+        memset(block, 0, nr * sizeof(float));
+        if (bias) memcpy(block, (const char *)bias + first * sizeof(float), count * sizeof(float));
+        pack_words(nr, depth, count, depth * sizeof(float), (const char *)weights + first * depth * sizeof(float),
+                   (uint32_t *)(block + nr));
+    }
 }
 
 void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const float *weights, void *packed) {
@@ -49,13 +82,42 @@ void eo_f32_transpose(size_t rows, size_t columns, const float *from, float *to)
 
 static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }
 
-// int8 weights[depth / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
-static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights,
-                        uint8_t flip, uint8_t *to) {
-    for (size_t group = 0; group < depth; group += kr)
-        for (int j = 0; j < nr; j++)
-            for (size_t k = group; k < group + kr; k++)
-                *to++ = first + j < columns && k < depth ? weights[(first + j) * depth + k] ^ flip : 0;
+// int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
+static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, size_t begin, size_t end,
+                        const uint8_t *weights, uint8_t flip, uint8_t *to) {
+    const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
+    const uint8_t *from = weights + first * depth;
+    size_t whole = begin;
+    if (kr == 4) {
+        whole += ((end < depth ? end : depth) - begin) / 4 * 4;
+        pack_words(nr, (whole - begin) / 4, count, depth, (const char *)from + begin, (uint32_t *)to);
+        if (flip)
+            for (size_t group = 0; group < whole - begin; group += 4)
+                for (size_t i = 0; i < count * 4; i++) to[group * nr + i] ^= flip;
+        to += (whole - begin) * nr;
+    }
+    for (size_t group = whole; group < end; group += kr)
+        for (size_t j = 0; j < (size_t)nr; j++)
+            for (size_t k = group; k < group + kr; k++) *to++ = j < count && k < depth ? from[j * depth + k] ^ flip : 0;
+}
+
+// Depth as a kernel's blocks of weights have it.
+static size_t packed_depth(enum kernels_isa isa, size_t depth) {
+    return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : 4);
+}
+
+// For tiles: rows are read in steps of 64 bytes, the last ending with the row, which is filled up to a multiple of 4.
+static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights,
+                       uint8_t flip, uint8_t *to) {
+    const size_t filled = round_up(depth, 4), whole = filled / 64 * 64;
+    if (isa != ISA_AMX || filled <= 64 || filled == whole) {
+        pack_groups(4, nr, depth, columns, first, 0, depth, weights, flip, to);
+        return;
+    }
+    pack_groups(4, nr, depth, columns, first, 0, whole, weights, flip, to);
+    const size_t overlap = 64 - (filled - whole);
+    memset(to + whole * nr, 0, overlap * nr);
+    pack_groups(4, nr, depth, columns, first, whole, depth, weights, flip, to + (whole + overlap) * nr);
 }
 
 static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
@@ -64,15 +126,16 @@ static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
     return (int32_t)sum;
 }
 
-size_t eo_u8_gemm_packed_size(int nr, size_t depth, size_t columns) {
-    return blocks(nr, columns) * nr * (2 * sizeof(float) + round_up(depth, 4));
+size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *kernel, size_t depth, size_t columns) {
+    return blocks(kernel->nr, columns) * kernel->nr * (2 * sizeof(float) + packed_depth(kernel->isa, depth));
 }
 
 // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + depth za zw: all but the product and the sum of the row is
 // constant and goes into the bias, modulo 2^32.
-void eo_u8_gemm_pack(int nr, const struct eo_u8_gemm_weights *w, void *packed) {
+void eo_u8_gemm_pack(const eo_u8_gemm_kernel *kernel, const struct eo_u8_gemm_weights *w, void *packed) {
     char *block = packed;
-    const size_t size = eo_u8_gemm_packed_size(nr, w->depth, 1);
+    const int nr = kernel->nr;
+    const size_t size = eo_u8_gemm_packed_size(kernel, w->depth, 1);
     const uint32_t za = (uint32_t)w->input_zero_point, zw = (uint32_t)w->weight_zero_point;
     for (size_t first = 0; first < w->columns; first += nr, block += size) {
         int32_t *bias = (int32_t *)block;
@@ -85,18 +148,19 @@ void eo_u8_gemm_pack(int nr, const struct eo_u8_gemm_weights *w, void *packed) {
             bias[j] = (int32_t)(given - za * sum + (uint32_t)w->depth * za * zw);
             scale[j] = inside ? w->scale[column] : 0;
         }
-        pack_groups(4, nr, w->depth, w->columns, first, w->weights, w->flip, (uint8_t *)(scale + nr));
+        pack_bytes(kernel->isa, nr, w->depth, w->columns, first, w->weights, w->flip, (uint8_t *)(scale + nr));
     }
 }
 
-size_t eo_hybrid_gemm_packed_size(int nr, size_t depth, size_t columns) {
-    return blocks(nr, columns) * nr * (3 * sizeof(float) + round_up(depth, 4));
+size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns) {
+    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + packed_depth(kernel->isa, depth));
 }
 
-void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weights, const float *scale,
-                         const float *bias, void *packed) {
+void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, const uint8_t *weights,
+                         const float *scale, const float *bias, void *packed) {
     char *block = packed;
-    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(nr, depth, 1)) {
+    const int nr = kernel->nr;
+    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(kernel, depth, 1)) {
         int32_t *sums = (int32_t *)block;
         float *scales = (float *)(sums + nr), *biases = scales + nr;
         for (int j = 0; j < nr; j++) {
@@ -106,7 +170,7 @@ void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *we
             scales[j] = inside ? scale[column] : 0;
             biases[j] = inside && bias ? bias[column] : 0;
         }
-        pack_groups(4, nr, depth, columns, first, weights, 0, (uint8_t *)(biases + nr));
+        pack_bytes(kernel->isa, nr, depth, columns, first, weights, 0, (uint8_t *)(biases + nr));
     }
 }
 
@@ -124,6 +188,6 @@ void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weigh
             biases[j] = first + j < columns ? bias[first + j] : 0;
             scales[j] = first + j < columns ? scale[first + j] : 0;
         }
-        pack_groups(2, nr, depth, columns, first, weights, 0, (uint8_t *)(scales + nr));
+        pack_groups(2, nr, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
     }
 }

@@ -1,15 +1,35 @@
+#define _DEFAULT_SOURCE // syscall
 #include "isa.h"
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static const char *const names[ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx512", "avx512vnni",
                                              "amx",    "neon", "neondot", "i8mm"};
 
 static uint32_t bit(enum kernels_isa isa) { return 1u << isa; }
 
+// Tile registers are large, so Linux grants them to processes that ask; it refuses where a thread's signal stack would
+// be too small for them.
+static bool tiles_granted(void) {
+#if defined(__x86_64__) && defined(__linux__) && defined(SYS_arch_prctl)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18, AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 };
+    const unsigned all = AMX_BF16 | AMX_TILE | AMX_INT8;
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & all) != all) return false;
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
+#else
+    return false;
+#endif
+}
+
 // __builtin_cpu_supports asks the processor and whether the operating system saves the registers.
-static uint32_t detect(void) {
+static uint32_t detect(uint32_t permitted) {
     uint32_t found = bit(ISA_SCALAR);
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -22,8 +42,10 @@ static uint32_t detect(void) {
         found |= bit(ISA_AVX512);
         if (__builtin_cpu_supports("avx512vnni")) found |= bit(ISA_AVX512VNNI);
     }
+    // Not asked for if it may not be used.
+    if ((found & bit(ISA_AVX512VNNI)) && (permitted & bit(ISA_AMX)) && tiles_granted()) found |= bit(ISA_AMX);
 #endif
-    return found;
+    return found & permitted;
 }
 
 static uint32_t cap(void) {
@@ -38,7 +60,7 @@ static uint32_t available(void) {
     static uint32_t known;
     uint32_t mask = __atomic_load_n(&known, __ATOMIC_RELAXED);
     if (mask) return mask;
-    mask = detect() & cap();
+    mask = detect(cap());
     __atomic_store_n(&known, mask, __ATOMIC_RELAXED);
     return mask;
 }

@@ -38,6 +38,12 @@ private func convert(
     }
     options.keepAll = unsafe given.keep_all
     options.isProfiled = unsafe given.profile
+    if unsafe given.weight_cache != nil {
+        options.weightCache = try unsafe text(given.weight_cache, "weight_cache", in: function)
+    }
+    if unsafe given.thread_pool != nil {
+        options.threadPool = try unsafe object(given.thread_pool, "thread_pool", in: function)
+    }
     for index in 0..<(try count(unsafe given.delegate_count, "delegate_count", in: function)) {
         let delegates = try unsafe argument(given.delegates, "delegates", in: function)
         let delegate = try unsafe argument(delegates[index], "delegates[\(index)]", in: function)

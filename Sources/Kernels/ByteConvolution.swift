@@ -23,39 +23,42 @@ package final class ByteConvolution: @unchecked Sendable {
         try shape.check()
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
         try expect(weights, "weights", count: shape.outputChannels * depth, size: 1)
+        let kernel = eo_u8_gemm_best()
+        let (isa, nr) = (kernel.pointee.isa, kernel.pointee.nr)
         let zero = try ByteZeroPoints(
-            requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned)
+            requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned,
+            flipsActivations: !eo_gemm_takes_signed_rows(isa))
         let scales = try requantization.channelScales(
             shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
         let bias = try expect(bias, count: shape.outputChannels)
-        let kernel = eo_u8_gemm_best().pointee
         plan = ConvolutionPlan(
-            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_u8_gemm_packed_size(kernel.nr, depth, 1),
+            shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
+            blockSize: eo_u8_gemm_packed_size(kernel, depth, 1),
             rows: .init(
-                inputSize: 1, outputSize: 1, multiple: 4, wide: eo_gemm_takes_wide_rows(kernel.isa),
+                inputSize: 1, outputSize: 1, multiple: 4, wide: eo_gemm_takes_wide_rows(isa),
                 padding: zero.padding, flip: zero.activationFlip),
             slots: threads)
         let groupSize = plan.context.group_size
         let form: Sentence =
-            "u8_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(zero.form) \(digest(bias)) \(digest(scales))"
-        packed = try cache.packed(weights, form: form) { () throws(Failure) in
-            try allocatePacked(groupSize * shape.groups) { base in
-                bias.withUnsafeBufferPointer { bias in
-                    scales.withUnsafeBufferPointer { scales in
-                        for group in 0..<shape.groups {
-                            var source = zero.source(
-                                weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
-                                bias: bias.baseAddress! + group * outputs,
-                                scales: scales.baseAddress! + group * outputs)
-                            eo_u8_gemm_pack(kernel.nr, &source, base + group * groupSize)
-                        }
+            "u8_gemm \(Int(isa.rawValue)) \(nr) \(depth)x\(outputs)x\(shape.groups) \(zero.form) \(digest(bias)) \(digest(scales))"
+        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
+            bias.withUnsafeBufferPointer { bias in
+                scales.withUnsafeBufferPointer { scales in
+                    for group in 0..<shape.groups {
+                        var source = zero.source(
+                            weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
+                            bias: bias.baseAddress! + group * outputs,
+                            scales: scales.baseAddress! + group * outputs)
+                        eo_u8_gemm_pack(kernel, &source, base + group * groupSize)
                     }
                 }
             }
         }
-        parameters = requantization.byteParameters(weightZeroPoint: zero.weight)
-        kernelName = String(cString: kernel.name)
+        var parameters = requantization.byteParameters(weightZeroPoint: zero.weight)
+        parameters.rows_are_signed = activationsAreSigned
+        parameters.scales_below_one = scales.allSatisfy { $0 < 1 }
+        self.parameters = parameters
+        kernelName = String(cString: kernel.pointee.name)
     }
 
     /// `input` and `output`: NHWC bytes, int8 or uint8 as `init` was told. `scratch`: of `scratchByteCount` bytes.
@@ -77,21 +80,24 @@ package final class ByteConvolution: @unchecked Sendable {
     }
 }
 
-/// The kernels multiply uint8 activations by int8 weights. What is otherwise is xored with 0x80, which adds or takes off
-/// 128, and so does its zero point.
+/// Most kernels multiply uint8 activations by int8 weights. What is otherwise is xored with 0x80, which adds or takes
+/// off 128, and so does its zero point.
 struct ByteZeroPoints {
     let activations: ClosedRange<Int>
     let weights: ClosedRange<Int>
     let activationFlip: UInt8
     let weightFlip: UInt8
-    /// Of the activations as uint8.
+    /// Of the activations after the xor.
     let input: Int32
     /// Of the weights as int8.
     let weight: Int32
     /// The byte of padding: after the xor.
-    var padding: UInt8 { UInt8(input) }
+    var padding: UInt8 { UInt8(truncatingIfNeeded: input) }
 
-    init(_ requantization: Requantization, weightsAreSigned: Bool, activationsAreSigned: Bool) throws(Failure) {
+    init(
+        _ requantization: Requantization, weightsAreSigned: Bool, activationsAreSigned: Bool,
+        flipsActivations: Bool = true
+    ) throws(Failure) {
         let signed = -128...127
         let unsigned = 0...255
         activations = activationsAreSigned ? signed : unsigned
@@ -102,9 +108,10 @@ struct ByteZeroPoints {
                 "zero points \(requantization.inputZeroPoint) (input) or \(requantization.weightZeroPoint) (weights) "
                     + "are outside their types")
         }
-        activationFlip = activationsAreSigned ? 0x80 : 0
+        let flips = activationsAreSigned && flipsActivations
+        activationFlip = flips ? 0x80 : 0
         weightFlip = weightsAreSigned ? 0 : 0x80
-        input = Int32(requantization.inputZeroPoint + (activationsAreSigned ? 128 : 0))
+        input = Int32(requantization.inputZeroPoint + (flips ? 128 : 0))
         weight = Int32(requantization.weightZeroPoint - (weightsAreSigned ? 0 : 128))
     }
 
@@ -124,6 +131,6 @@ extension Requantization {
     func byteParameters(weightZeroPoint: Int32) -> eo_u8_gemm_parameters {
         eo_u8_gemm_parameters(
             minimum: Float(outputMinimum - outputZeroPoint), maximum: Float(outputMaximum - outputZeroPoint),
-            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint)
+            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint, rows_are_signed: false, scales_below_one: false)
     }
 }

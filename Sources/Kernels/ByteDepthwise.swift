@@ -48,16 +48,15 @@ package final class ByteDepthwise: @unchecked Sendable {
         let kernel = eo_u8_depthwise_best()
         let name: Sentence = "u8_depthwise \(kernel.pointee.mr)x\(kernel.pointee.nr) \(taps)x\(channels)"
         let packed = try cache.packed(
-            weights, form: "\(name) \(zero.form) \(digest(bias)) \(digest(scales))"
-        ) { () throws(Failure) in
-            try allocatePacked(eo_u8_depthwise_packed_size(kernel, taps, channels)) { base in
-                bias.withUnsafeBufferPointer { bias in
-                    scales.withUnsafeBufferPointer { scales in
-                        var source = zero.source(
-                            weights.baseAddress, depth: taps, columns: channels, bias: bias.baseAddress!,
-                            scales: scales.baseAddress!)
-                        eo_u8_depthwise_pack(kernel, &source, base)
-                    }
+            weights, form: "\(name) \(zero.form) \(digest(bias)) \(digest(scales))",
+            count: eo_u8_depthwise_packed_size(kernel, taps, channels)
+        ) { base in
+            bias.withUnsafeBufferPointer { bias in
+                scales.withUnsafeBufferPointer { scales in
+                    var source = zero.source(
+                        weights.baseAddress, depth: taps, columns: channels, bias: bias.baseAddress!,
+                        scales: scales.baseAddress!)
+                    eo_u8_depthwise_pack(kernel, &source, base)
                 }
             }
         }

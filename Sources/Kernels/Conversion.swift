@@ -6,9 +6,6 @@ package protocol QuantizedInteger: FixedWidthInteger & BitwiseCopyable & Sendabl
     /// sums[i] += x[i]; the sum of all.
     static func accumulate(_ count: Int, _ x: UnsafePointer<Self>, _ sums: UnsafeMutablePointer<Int32>)
     static func sum(_ count: Int, _ x: UnsafePointer<Self>) -> Int32
-    /// One row of a pooling, given its job: functions that a thread can start.
-    static var maximumRow: ThreadPool.Body { get }
-    static var averageRow: ThreadPool.Body { get }
 }
 
 /// The kernels of one quantized type.
@@ -20,6 +17,8 @@ package struct QuantizedKernels {
     let multiply: eo_binary
     let minimum: eo_binary
     let maximum: eo_binary
+    let maximumPool: eo_pool
+    let averagePool: eo_pool
 }
 
 extension Int8: QuantizedInteger {
@@ -28,18 +27,13 @@ extension Int8: QuantizedInteger {
         return QuantizedKernels(
             fromFloat: table.f32_to_s8, fromInt32: table.s32_to_s8, toFloat: table.s8_to_f32, add: table.s8_add,
             multiply: table.s8_mul,
-            minimum: table.s8_min, maximum: table.s8_max)
+            minimum: table.s8_min, maximum: table.s8_max, maximumPool: table.s8_max_pool,
+            averagePool: table.s8_average_pool)
     }
     package static func accumulate(_ count: Int, _ x: UnsafePointer<Int8>, _ sums: UnsafeMutablePointer<Int32>) {
         kernelTable.pointee.s8_accumulate(count, x, sums)
     }
     package static func sum(_ count: Int, _ x: UnsafePointer<Int8>) -> Int32 { kernelTable.pointee.s8_sum(count, x) }
-    package static var maximumRow: ThreadPool.Body {
-        { $0.assumingMemoryBound(to: PoolJob<Int8>.self).pointee.maximum(row: $1) }
-    }
-    package static var averageRow: ThreadPool.Body {
-        { $0.assumingMemoryBound(to: PoolJob<Int8>.self).pointee.average(row: $1) }
-    }
 }
 
 extension UInt8: QuantizedInteger {
@@ -48,18 +42,13 @@ extension UInt8: QuantizedInteger {
         return QuantizedKernels(
             fromFloat: table.f32_to_u8, fromInt32: table.s32_to_u8, toFloat: table.u8_to_f32, add: table.u8_add,
             multiply: table.u8_mul,
-            minimum: table.u8_min, maximum: table.u8_max)
+            minimum: table.u8_min, maximum: table.u8_max, maximumPool: table.u8_max_pool,
+            averagePool: table.u8_average_pool)
     }
     package static func accumulate(_ count: Int, _ x: UnsafePointer<UInt8>, _ sums: UnsafeMutablePointer<Int32>) {
         kernelTable.pointee.u8_accumulate(count, x, sums)
     }
     package static func sum(_ count: Int, _ x: UnsafePointer<UInt8>) -> Int32 { kernelTable.pointee.u8_sum(count, x) }
-    package static var maximumRow: ThreadPool.Body {
-        { $0.assumingMemoryBound(to: PoolJob<UInt8>.self).pointee.maximum(row: $1) }
-    }
-    package static var averageRow: ThreadPool.Body {
-        { $0.assumingMemoryBound(to: PoolJob<UInt8>.self).pointee.average(row: $1) }
-    }
 }
 
 extension Int16: QuantizedInteger {
@@ -68,18 +57,13 @@ extension Int16: QuantizedInteger {
         return QuantizedKernels(
             fromFloat: table.f32_to_s16, fromInt32: table.s32_to_s16, toFloat: table.s16_to_f32, add: table.s16_add,
             multiply: table.s16_mul,
-            minimum: table.s16_min, maximum: table.s16_max)
+            minimum: table.s16_min, maximum: table.s16_max, maximumPool: table.s16_max_pool,
+            averagePool: table.s16_average_pool)
     }
     package static func accumulate(_ count: Int, _ x: UnsafePointer<Int16>, _ sums: UnsafeMutablePointer<Int32>) {
         kernelTable.pointee.s16_accumulate(count, x, sums)
     }
     package static func sum(_ count: Int, _ x: UnsafePointer<Int16>) -> Int32 { kernelTable.pointee.s16_sum(count, x) }
-    package static var maximumRow: ThreadPool.Body {
-        { $0.assumingMemoryBound(to: PoolJob<Int16>.self).pointee.maximum(row: $1) }
-    }
-    package static var averageRow: ThreadPool.Body {
-        { $0.assumingMemoryBound(to: PoolJob<Int16>.self).pointee.average(row: $1) }
-    }
 }
 
 /// Numbers from one type to another. Large tensors are shared among the threads of `pool`; the bits are the same on

@@ -76,6 +76,8 @@ struct ConvolutionPlan {
         var multiple = 1
         /// Bytes become 16 bits.
         var wide = false
+        /// The kernel takes rows in pieces, straight from the image.
+        var pieces = false
         var padding: UInt8 = 0
         /// Xored into every byte.
         var flip: UInt8 = 0
@@ -92,7 +94,6 @@ struct ConvolutionPlan {
         context.input_element_size = rows.inputSize
         context.output_element_size = rows.outputSize
         context.run = run
-        context.mr = Int(mr)
         context.nr = Int(nr)
         context.depth = (shape.depth + rows.multiple - 1) / rows.multiple * rows.multiple
         context.block_size = blockSize
@@ -100,13 +101,16 @@ struct ConvolutionPlan {
         context.fill = (context.depth - shape.depth) * rows.inputSize
         context.padding = rows.padding
         context.flip = rows.flip
-        if rows.wide || rows.flip != 0 || context.fill != 0 || !shape.isPointwise {
+        if rows.pieces {
+            if !shape.isPointwise { eo_convolution_segment(&context) }
+        } else if rows.wide || rows.flip != 0 || context.fill != 0 || !shape.isPointwise {
             context.gather = rows.wide ? eo_gather_wide_best().pointee.run : eo_gather_best().pointee.run
             // Whole cache lines, and no multiple of the 4096 bytes after which addresses share a set of the cache.
             let lines = (context.depth * rows.inputSize * (rows.wide ? 2 : 1) + 63) / 64
             context.row_stride = (lines % 16 == 0 ? lines + 1 : lines) * 64
-            context.slot_size = context.row_stride * context.mr
         }
+        context.mr = eo_convolution_rows(&context, Int(mr), slots)
+        context.slot_size = context.row_stride * context.mr
         inputCount = shape.inputCount
         outputCount = shape.outputCount
         self.slots = slots
@@ -143,11 +147,10 @@ struct ConvolutionPlan {
     }
 }
 
-/// FNV-1a: tells packed forms apart that hold different folded constants.
+/// Tells packed forms apart that hold different folded constants.
 func digest(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    return hash
+    guard let base = bytes.baseAddress else { return 0 }
+    return eo_digest(base, bytes.count, 0)
 }
 
 func digest(_ bytes: Bytes?) -> UInt64 {

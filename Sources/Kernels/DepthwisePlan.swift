@@ -13,6 +13,7 @@ struct DepthwisePlan {
 
     init(
         _ shape: ConvolutionShape, run: @escaping @convention(c) (UnsafePointer<eo_depthwise_run>) -> Void,
+        lines: (@convention(c) (UnsafePointer<eo_f32_depthwise_lines>) -> Void)? = nil,
         elementSizes: (input: Int, output: Int), padding value: UInt8 = 0, slots: Int
     ) throws(Failure) {
         context = eo_depthwise()
@@ -20,7 +21,9 @@ struct DepthwisePlan {
         context.input_element_size = elementSizes.input
         context.output_element_size = elementSizes.output
         context.run = run
-        context.slot_size = eo_depthwise_slot_size(&context.window)
+        context.lines = lines
+        context.slot_size =
+            lines == nil ? eo_depthwise_slot_size(&context.window) : EO_DEPTHWISE_SCRATCH
         padding = try Storage.allocate(shape.inputChannels * elementSizes.input)
         let base = UnsafeMutableRawPointer(mutating: Bytes(padding).baseAddress)
         memset(base, Int32(value), padding.count)
@@ -75,7 +78,7 @@ extension ConvolutionShape {
     func channelMajor(_ weights: Bytes, elementSize: Int, cache: PackedWeightCache) throws(Failure) -> Bytes {
         let (rows, columns) = (taps, outputChannels)
         let form: Sentence = "transposed \(elementSize) \(rows)x\(columns)"
-        let transposed = try cache.packed(weights, form: form) { () throws(Failure) in
+        let transposed = try cache.derived(weights, form: form) { () throws(Failure) in
             try allocatePacked(rows * columns * elementSize) { to in
                 for row in 0..<rows {
                     for column in 0..<columns {

@@ -71,6 +71,9 @@ typealias eo_unary = @convention(c) (Int, UnsafeRawPointer, UnsafeMutableRawPoin
 typealias eo_binary_form =
     @convention(c) (Int, UnsafeRawPointer, UnsafeRawPointer, UnsafeMutableRawPointer, UnsafeRawPointer) -> Void
 
+typealias eo_pool =
+    @convention(c) (UnsafePointer<eo_pool_window>, UnsafeRawPointer, UnsafeMutableRawPointer) -> Void
+
 extension Broadcast.Form {
     func kernel(_ kernel: eo_binary) -> eo_binary_form {
         switch self {

@@ -26,17 +26,15 @@ package final class FloatConvolution: @unchecked Sendable {
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
         plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1), rows: .init(inputSize: 4, outputSize: 4),
+            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1), rows: .init(inputSize: 4, outputSize: 4, pieces: true),
             slots: threads)
         let groupSize = plan.context.group_size
         let form: Sentence = "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
-        packed = try cache.packed(weights, form: form) { () throws(Failure) in
-            try allocatePacked(groupSize * shape.groups) { base in
-                for group in 0..<shape.groups {
-                    eo_f32_gemm_pack(
-                        kernel.nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
-                        bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
-                }
+        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
+            for group in 0..<shape.groups {
+                eo_f32_gemm_pack(
+                    kernel.nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
+                    bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
             }
         }
         parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)

@@ -38,14 +38,15 @@ package final class FloatDepthwise: @unchecked Sendable {
         let kernel = eo_f32_depthwise_best().pointee
         let (taps, channels) = (shape.taps, shape.outputChannels)
         let form: Sentence = "f32_depthwise \(taps)x\(channels) \(digest(bias))"
-        let packed = try cache.packed(weights, form: form) { () throws(Failure) in
-            try allocatePacked(eo_f32_depthwise_packed_size(taps, channels)) {
-                eo_f32_depthwise_pack(taps, channels, weights.baseAddress, bias?.baseAddress, $0)
-            }
-        }
-        let plan = try DepthwisePlan(shape, run: kernel.run, elementSizes: (4, 4), slots: threads)
+        let packed = try cache.packed(
+            weights, form: form, count: eo_f32_depthwise_packed_size(taps, channels)
+        ) { eo_f32_depthwise_pack(taps, channels, weights.baseAddress, bias?.baseAddress, $0) }
+        var window = shape.window
+        let lines = eo_f32_depthwise_by_lines(&window) ? eo_f32_depthwise_lines_best() : nil
+        let plan = try DepthwisePlan(
+            shape, run: kernel.run, lines: lines?.pointee.run, elementSizes: (4, 4), slots: threads)
         self.form = .direct(plan, packed)
-        kernelName = String(cString: kernel.name)
+        kernelName = String(cString: lines?.pointee.name ?? kernel.name)
         scratchByteCount = plan.scratchByteCount
     }
 

@@ -31,13 +31,14 @@ package final class HybridConvolution: @unchecked Sendable {
         guard bias.count == shape.outputChannels else {
             throw .invalidModel("bias: \(shape.outputChannels) elements expected, \(bias.count) found")
         }
-        let kernel = eo_hybrid_gemm_best().pointee
+        let row = eo_hybrid_gemm_best()
+        let kernel = row.pointee
         let isPixel = shape.isPointwise && shape.inputHeight * shape.inputWidth == 1
         var pass = shape
         if !isPixel { pass.batch = 1 }
         plan = ConvolutionPlan(
             pass, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_hybrid_gemm_packed_size(kernel.nr, depth, 1),
+            blockSize: eo_hybrid_gemm_packed_size(row, depth, 1),
             rows: .init(
                 inputSize: 1, outputSize: 4, multiple: 4, wide: eo_gemm_takes_wide_rows(kernel.isa)),
             slots: threads)
@@ -48,18 +49,16 @@ package final class HybridConvolution: @unchecked Sendable {
         scratchByteCount = quantizer.byteCount + plan.scratchByteCount
         let groupSize = plan.context.group_size
         let form: Sentence =
-            "hybrid_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
-        packed = try cache.packed(weights, form: form) { () throws(Failure) in
-            try allocatePacked(groupSize * shape.groups) { base in
-                bias.withUnsafeBufferPointer { bias in
-                    scales.withUnsafeBufferPointer { scales in
-                        for group in 0..<shape.groups {
-                            eo_hybrid_gemm_pack(
-                                kernel.nr, depth, outputs,
-                                (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
-                                scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
-                                base + group * groupSize)
-                        }
+            "hybrid_gemm \(Int(kernel.isa.rawValue)) \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
+        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
+            bias.withUnsafeBufferPointer { bias in
+                scales.withUnsafeBufferPointer { scales in
+                    for group in 0..<shape.groups {
+                        eo_hybrid_gemm_pack(
+                            row, depth, outputs,
+                            (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
+                            scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
+                            base + group * groupSize)
                     }
                 }
             }

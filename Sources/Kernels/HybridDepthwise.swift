@@ -27,7 +27,7 @@ package final class HybridDepthwise: @unchecked Sendable {
         try expect(weights, "weights", count: taps * channels, size: 1)
         let scales = try eachChannel(weightScales, channels)
         let form: Sentence = "hybrid_depthwise \(taps)x\(channels) \(digest(scales))"
-        let floats = try cache.packed(weights, form: form) { () throws(Failure) in
+        let floats = try cache.derived(weights, form: form) { () throws(Failure) in
             try allocatePacked(taps * channels * 4) { to in
                 let from = weights.baseAddress.assumingMemoryBound(to: Int8.self)
                 let to = to.assumingMemoryBound(to: Float.self)

@@ -35,7 +35,7 @@ package struct Matmul: @unchecked Sendable {
         nr = kernel.nr
         plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: nr, blockSize: eo_f32_gemm_packed_size(nr, depth, 1),
-            rows: .init(inputSize: 4, outputSize: 4), slots: 0)
+            rows: .init(inputSize: 4, outputSize: 4, pieces: true), slots: 0)
         packedBytes = (eo_f32_gemm_packed_size(nr, depth, columns) + 63) / 64 * 64
         scratchByteCount = packedBytes + (transposesA ? rows * depth * 4 : 0)
         kernelName = String(cString: kernel.name)

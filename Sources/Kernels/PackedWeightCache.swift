@@ -1,31 +1,36 @@
+import CKernels
 import CPlatform
 import Model
 
 /// Weights in the order the micro-kernels read them. Made once for each constant and form, shared by all interpreters
-/// of a model, released with the last of them.
+/// of a model, released with the last of them. With a file attached they come from there, if it has them.
 package final class PackedWeightCache: @unchecked Sendable {
-    /// Which weights (where their bytes lie) in which packed form.
-    package struct Key: Equatable {
-        let address: UInt
+    /// Which weights in which packed form.
+    private struct Key: Equatable {
+        /// What the bytes are if that is known, else where they lie.
+        let source: UInt64
         let count: Int
         let form: String
 
-        /// `form` names everything the packing depends on: kernel, shape, folded constants.
-        package init(_ weights: Bytes, form: Sentence) {
-            address = UInt(bitPattern: weights.baseAddress)
+        init(_ weights: Bytes, _ form: Sentence) {
+            source = weights.identity != 0 ? weights.identity : UInt64(UInt(bitPattern: weights.baseAddress))
             count = weights.count
             self.form = form.text
         }
     }
     private struct Entry {
         let key: Key
-        /// Keeps the address in the key from being reused.
-        let source: Bytes
-        let packed: Storage
+        /// Keeps an address in the key from being reused, and serves to name the contents in a file.
+        let source: Bytes?
+        var packed: Storage
+        var label: WeightFile.Label
+        let isDerived: Bool
     }
 
     private let mutex: OpaquePointer
     private var entries: [Entry] = []
+    private var memory = PackedMemory()
+    private var file: WeightFile?
 
     package init() throws(Failure) {
         guard let mutex = platform_mutex_create() else { throw .outOfMemory(64) }
@@ -34,27 +39,142 @@ package final class PackedWeightCache: @unchecked Sendable {
 
     deinit { platform_mutex_destroy(mutex) }
 
-    /// The packed form of `weights`, made by `pack` if it is not there yet. Any thread.
+    /// The packed form of `weights`: `count` bytes filled by `pack` (it gets zeros) if neither memory nor the file has
+    /// it. `form` names everything the packing depends on: kernel, shape, folded constants. Packed weights take the
+    /// place of their source: the memory of a mapped source is given back. Any thread.
     package func packed(
-        _ weights: Bytes, form: Sentence, _ pack: () throws(Failure) -> Storage
+        _ weights: Bytes, form: Sentence, count: Int, _ pack: (UnsafeMutableRawPointer) throws(Failure) -> Void
     ) throws(Failure) -> Storage {
-        let key = Key(weights, form: form)
+        let key = Key(weights, form)
         platform_mutex_lock(mutex)
         defer { platform_mutex_unlock(mutex) }
         if let packed = find(key) { return packed }
-        let packed = try pack()
-        add(Entry(key: key, source: weights, packed: packed))
+        if let packed = findInFile(key, weights, count: count) { return packed }
+        let packed = try memory.allocate(count)
+        try pack(UnsafeMutableRawPointer(mutating: Bytes(packed).baseAddress))
+        add(key, weights, packed)
         return packed
+    }
+
+    /// Another constant computed from `weights`, made by `make` unless it is there already. It is kept as long as
+    /// somebody uses it: see `releaseUnused`. Any thread.
+    package func derived(
+        _ weights: Bytes, form: Sentence, _ make: () throws(Failure) -> Storage
+    ) throws(Failure) -> Storage {
+        let key = Key(weights, form)
+        platform_mutex_lock(mutex)
+        defer { platform_mutex_unlock(mutex) }
+        if let made = find(key) { return made }
+        let made = try make()
+        // The same computation from the same source: the same bytes.
+        if weights.identity != 0 { made.identify(as: WeightFile.digest(key.form, seed: weights.identity) | 1) }
+        entries.append(
+            Entry(key: key, source: weights, packed: made, label: WeightFile.Label(form: 0), isDerived: true))
+        return made
+    }
+
+    /// Lets go of derived constants that nobody but the cache holds: they have been packed. Any thread.
+    package func releaseUnused() {
+        platform_mutex_lock(mutex)
+        defer { platform_mutex_unlock(mutex) }
+        // The latest first: they hold those they were derived from.
+        for index in entries.indices.reversed() where entries[index].isDerived {
+            if isKnownUniquelyReferenced(&entries[index].packed) { entries.remove(at: index) }
+        }
+    }
+
+    // MARK: The file
+
+    /// Takes packed weights from the file at `path` from now on, if it is there and serves; what is wrong with it is
+    /// returned. `model`: which model it is for; of another model's file nothing unused is kept. Any thread.
+    package func attach(_ path: String, model: UInt64) -> Sentence? {
+        platform_mutex_lock(mutex)
+        defer { platform_mutex_unlock(mutex) }
+        if let file, file.path == path { return nil }
+        let opened = WeightFile(path, model: model)
+        file = opened
+        return opened.complaint
+    }
+
+    /// Writes the attached file anew if it lacks something that was packed. Any thread.
+    package func save() throws(Failure) {
+        platform_mutex_lock(mutex)
+        defer { platform_mutex_unlock(mutex) }
+        guard let file else { return }
+        for index in entries.indices where !entries[index].isDerived && entries[index].label.contents == 0 {
+            if let source = entries[index].source { entries[index].label.contents = WeightFile.contents(of: source) }
+        }
+        try file.save(entries.filter { !$0.isDerived }.map { WeightFile.Item(label: $0.label, packed: $0.packed) })
+    }
+
+    /// What was chosen for `question` when it was last asked; nil: it was not. Any thread.
+    package func choice(_ question: Sentence) -> Int? {
+        platform_mutex_lock(mutex)
+        defer { platform_mutex_unlock(mutex) }
+        let key = Key(Self.noWeights, question)
+        guard let answer = find(key) ?? findInFile(key, Self.noWeights, count: 8) else { return nil }
+        return Int(Bytes(answer).baseAddress.load(as: Int64.self))
+    }
+
+    /// Remembers a choice, in the file too. Any thread.
+    package func choose(_ answer: Int, for question: Sentence) throws(Failure) {
+        _ = try packed(Self.noWeights, form: question, count: 8) { $0.storeBytes(of: Int64(answer), as: Int64.self) }
+    }
+
+    private static let noWeights: Bytes = {
+        let nothing = Storage.borrow(nil, count: 0)
+        nothing.identify(as: 1)
+        return Bytes(nothing)
+    }()
+
+    private func findInFile(_ key: Key, _ weights: Bytes, count: Int) -> Storage? {
+        guard let file else { return nil }
+        var label = WeightFile.Label(key.form, weights)
+        guard let packed = file.packed(&label, weights, count: count) else { return nil }
+        entries.append(Entry(key: key, source: weights, packed: packed, label: label, isDerived: false))
+        return packed
+    }
+
+    private func add(_ key: Key, _ weights: Bytes, _ packed: Storage) {
+        var label = WeightFile.Label(key.form, weights)
+        // While they are in the processor's cache; and not later, where the source would be kept for it.
+        let isComputed = weights.identity != 0 && !weights.isMapped
+        if file != nil || isComputed { label.contents = WeightFile.contents(of: weights) }
+        weights.forget()
+        entries.append(
+            Entry(
+                key: key, source: isComputed ? nil : weights, packed: packed, label: label, isDerived: false))
     }
 
     // Not inlined: `packed` is expanded where it is called.
     @inline(never) private func find(_ key: Key) -> Storage? { entries.first { $0.key == key }?.packed }
-    @inline(never) private func add(_ entry: Entry) { entries.append(entry) }
 
-    /// Bytes of all packed weights.
+    /// Bytes of all packed weights and derived constants.
     package var byteCount: Int {
         platform_mutex_lock(mutex)
         defer { platform_mutex_unlock(mutex) }
         return entries.reduce(0) { $0 + $1.packed.count }
+    }
+}
+
+/// Memory for packed weights: they lie one after the other in few large blocks, whose pages cost nothing until they
+/// are filled.
+private struct PackedMemory {
+    private var block: Storage?
+    private var used = 0
+    private var total = 0
+
+    /// Zeroed, 64-byte aligned.
+    mutating func allocate(_ count: Int) throws(Failure) -> Storage {
+        guard count >= 0, count < 1 << 46 else { throw .outOfMemory(count) }
+        let size = (count + 63) & ~63
+        if block == nil || size > (block?.count ?? 0) - used {
+            block = try Storage.pages(max(size, min(32 << 20, max(1 << 18, total))))
+            used = 0
+        }
+        guard let part = block?.part(offset: used, count: count) else { throw .outOfMemory(count) }
+        used += size
+        total += size
+        return part
     }
 }

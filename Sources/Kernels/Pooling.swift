@@ -42,124 +42,84 @@ package enum Pooling {
         _ shape: PoolShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>,
         clamp: (minimum: Float, maximum: Float), pool: ThreadPool
     ) {
-        run(shape, x, &y, clamp, pool) { context, row in
-            let job = context.assumingMemoryBound(to: PoolJob<Float>.self).pointee
-            job.forEachPixel(inRow: row) { output, rows, columns in
-                job.fill(output, -.infinity)
-                var none = eo_f32_params(low: -.infinity, high: .infinity)
-                job.forEachTap(rows, columns) {
-                    kernelTable.pointee.f32_max.vv(job.shape.channels, $0, output, output, &none)
-                }
-                var bounds = eo_f32_params(low: job.clamp.minimum, high: job.clamp.maximum)
-                kernelTable.pointee.f32_clamp(job.shape.channels, output, output, &bounds)
-            }
-        }
+        run(shape, x, &y, kernelTable.pointee.f32_max_pool, clamp, .none, pool)
     }
 
     package static func average(
         _ shape: PoolShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>,
         clamp: (minimum: Float, maximum: Float), pool: ThreadPool
     ) {
-        run(shape, x, &y, clamp, pool) { context, row in
-            let job = context.assumingMemoryBound(to: PoolJob<Float>.self).pointee
-            job.forEachPixel(inRow: row) { output, rows, columns in
-                job.fill(output, 0)
-                var none = eo_f32_params(low: -.infinity, high: .infinity)
-                job.forEachTap(rows, columns) {
-                    kernelTable.pointee.f32_add.vv(job.shape.channels, $0, output, output, &none)
-                }
-                var count = Float(max(1, rows.count * columns.count))
-                var bounds = eo_f32_params(low: job.clamp.minimum, high: job.clamp.maximum)
-                kernelTable.pointee.f32_div.vs(job.shape.channels, output, &count, output, &bounds)
-            }
-        }
+        run(shape, x, &y, kernelTable.pointee.f32_average_pool, clamp, .count, pool)
     }
 
     package static func maximum<T: QuantizedInteger>(
         _ shape: PoolShape, _ x: Span<T>, _ y: inout MutableSpan<T>, clamp: (minimum: T, maximum: T), pool: ThreadPool
     ) {
-        run(shape, x, &y, clamp, pool, T.maximumRow)
+        run(shape, x, &y, T.kernels.maximumPool, (Float(clamp.minimum), Float(clamp.maximum)), .none, pool)
     }
 
-    /// The sum is divided as integers and rounded to nearest, ties away from zero, as the reference kernels do.
+    /// The sum is divided as integers and rounded to nearest, ties away from zero, as the reference kernels do. Windows
+    /// have at most `longestAverage` pixels.
     package static func average<T: QuantizedInteger>(
         _ shape: PoolShape, _ x: Span<T>, _ y: inout MutableSpan<T>, clamp: (minimum: T, maximum: T), pool: ThreadPool
     ) {
-        run(shape, x, &y, clamp, pool, T.averageRow)
+        precondition(shape.filterHeight * shape.filterWidth <= longestAverage)
+        run(shape, x, &y, T.kernels.averagePool, (Float(clamp.minimum), Float(clamp.maximum)), .reciprocal, pool)
     }
 
+    /// Integer means of more pixels are not exact in the kernels.
+    package static let longestAverage = 1 << 14
+
     private static func run<T: BitwiseCopyable>(
-        _ shape: PoolShape, _ x: Span<T>, _ y: inout MutableSpan<T>, _ clamp: (minimum: T, maximum: T),
-        _ pool: ThreadPool, _ row: ThreadPool.Body
+        _ shape: PoolShape, _ x: Span<T>, _ y: inout MutableSpan<T>, _ kernel: @escaping eo_pool,
+        _ clamp: (minimum: Float, maximum: Float), _ factor: PoolJob.Factor, _ pool: ThreadPool
     ) {
         precondition(x.count >= shape.inputCount && y.count >= shape.outputCount)
         guard shape.outputCount > 0, shape.inputCount > 0 else { return }
-        x.withUnsafeBufferPointer { x in
-            y.withUnsafeMutableBufferPointer { y in
-                let job = PoolJob<T>(shape: shape, x: x.baseAddress!, y: y.baseAddress!, clamp: clamp)
-                withUnsafePointer(to: job) { pool.run(shape.outputRows, $0, row) }
-            }
-        }
-    }
-}
-
-/// Reads and writes of one pooling; `T` is float or a quantized type.
-struct PoolJob<T: BitwiseCopyable> {
-    let shape: PoolShape
-    let x: UnsafePointer<T>
-    let y: UnsafeMutablePointer<T>
-    let clamp: (minimum: T, maximum: T)
-
-    /// Each pixel of an output row: where it lies, and the input rows (of all images) and columns under its window.
-    func forEachPixel(inRow row: Int, _ body: (UnsafeMutablePointer<T>, Range<Int>, Range<Int>) -> Void) {
-        let image = row / shape.outputHeight * shape.inputHeight
-        let rows = shape.rows(row % shape.outputHeight)
-        for column in 0..<shape.outputWidth {
-            body(
-                y + (row * shape.outputWidth + column) * shape.channels,
-                (rows.lowerBound + image)..<(rows.upperBound + image), shape.columns(column))
-        }
-    }
-
-    /// Each input pixel under a window.
-    func forEachTap(_ rows: Range<Int>, _ columns: Range<Int>, _ body: (UnsafePointer<T>) -> Void) {
-        for row in rows {
-            for column in columns { body(x + (row * shape.inputWidth + column) * shape.channels) }
-        }
-    }
-
-    func fill(_ output: UnsafeMutablePointer<T>, _ value: T) { output.update(repeating: value, count: shape.channels) }
-}
-
-extension PoolJob where T: QuantizedInteger {
-    func maximum(row: Int) {
-        var none: UInt8 = 0
-        let kernel = T.kernels.maximum.vv
-        forEachPixel(inRow: row) { output, rows, columns in
-            fill(output, clamp.minimum)
-            forEachTap(rows, columns) { kernel(shape.channels, $0, output, output, &none) }
-            for channel in 0..<shape.channels { output[channel] = min(output[channel], clamp.maximum) }
-        }
-    }
-
-    /// Channels summed at a time: 1 KiB of the stack.
-    private static var block: Int { 256 }
-
-    func average(row: Int) {
-        withUnsafeTemporaryAllocation(of: Int32.self, capacity: Self.block) { sums in
-            forEachPixel(inRow: row) { output, rows, columns in
-                let taps = Int32(truncatingIfNeeded: max(1, rows.count * columns.count))
-                for first in stride(from: 0, to: shape.channels, by: Self.block) {
-                    let count = min(Self.block, shape.channels - first)
-                    sums.update(repeating: 0)
-                    forEachTap(rows, columns) { T.accumulate(count, $0 + first, sums.baseAddress!) }
-                    for index in 0..<count {
-                        let half = sums[index] > 0 ? taps / 2 : -(taps / 2)
-                        let mean = T(truncatingIfNeeded: (sums[index] &+ half) / taps)
-                        output[first + index] = max(clamp.minimum, min(clamp.maximum, mean))
+        x.withUnsafeBytes { x in
+            y.withUnsafeMutableBytes { y in
+                let job = PoolJob(
+                    shape: shape, x: x.baseAddress!, y: y.baseAddress!, size: MemoryLayout<T>.stride, kernel: kernel,
+                    factor: factor, clamp: clamp)
+                withUnsafePointer(to: job) { job in
+                    pool.run(shape.outputRows, job) { context, row in
+                        context.assumingMemoryBound(to: PoolJob.self).pointee.run(row)
                     }
                 }
             }
+        }
+    }
+}
+
+/// One pooling, a row of the output at a time.
+private struct PoolJob {
+    /// What the kernel divides by, or multiplies with.
+    enum Factor { case none, count, reciprocal }
+
+    let shape: PoolShape
+    let x: UnsafeRawPointer
+    let y: UnsafeMutableRawPointer
+    let size: Int
+    let kernel: eo_pool
+    let factor: Factor
+    let clamp: (minimum: Float, maximum: Float)
+
+    func run(_ row: Int) {
+        let image = row / shape.outputHeight * shape.inputHeight
+        let rows = shape.rows(row % shape.outputHeight)
+        var window = eo_pool_window()
+        (window.rows, window.channels) = (rows.count, shape.channels)
+        (window.row_stride, window.pixel_stride) = (shape.inputWidth * shape.channels, shape.channels)
+        (window.low, window.high) = clamp
+        for column in 0..<shape.outputWidth {
+            let columns = shape.columns(column)
+            window.columns = columns.count
+            let count = Float(max(1, rows.count * columns.count))
+            window.factor = factor == .reciprocal ? 1 / count : count
+            let pixel = (image + rows.lowerBound) * shape.inputWidth + columns.lowerBound
+            kernel(
+                &window, x + pixel * shape.channels * size,
+                y + (row * shape.outputWidth + column) * shape.channels * size)
         }
     }
 }

@@ -8,6 +8,8 @@ package enum Real {
     package static func sin(_ x: Double) -> Double { CPlatform.sin(x) }
     package static func cos(_ x: Double) -> Double { CPlatform.cos(x) }
     package static func log(_ x: Float) -> Float { CPlatform.logf(x) }
+    package static func log1p(_ x: Float) -> Float { CPlatform.log1pf(x) }
+    package static func log1p(_ x: Double) -> Double { CPlatform.log1p(x) }
     package static func tanh(_ x: Float) -> Float { CPlatform.tanhf(x) }
     package static func erfc(_ x: Float) -> Float { CPlatform.erfcf(x) }
     package static func pow(_ x: Float, _ y: Float) -> Float { CPlatform.powf(x, y) }

@@ -32,17 +32,15 @@ package final class ShortConvolution: @unchecked Sendable {
         let groupSize = plan.context.group_size
         let form: Sentence =
             "s16_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
-        packed = try cache.packed(weights, form: form) { () throws(Failure) in
-            try allocatePacked(groupSize * shape.groups) { base in
-                bias.withUnsafeBufferPointer { bias in
-                    scales.withUnsafeBufferPointer { scales in
-                        for group in 0..<shape.groups {
-                            eo_s16_gemm_pack(
-                                kernel.nr, depth, outputs,
-                                (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
-                                scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
-                                base + group * groupSize)
-                        }
+        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
+            bias.withUnsafeBufferPointer { bias in
+                scales.withUnsafeBufferPointer { scales in
+                    for group in 0..<shape.groups {
+                        eo_s16_gemm_pack(
+                            kernel.nr, depth, outputs,
+                            (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
+                            scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
+                            base + group * groupSize)
                     }
                 }
             }

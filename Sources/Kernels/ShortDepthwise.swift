@@ -38,11 +38,11 @@ package final class ShortDepthwise: @unchecked Sendable {
         }
         let bias = try expect(bias, count: channels)
         let name: Sentence = "s16_depthwise \(taps)x\(channels) \(digest(bias)) \(digest(scales))"
-        let packed = try cache.packed(weights, form: name) { () throws(Failure) in
-            try allocatePacked(eo_s16_depthwise_packed_size(taps, channels)) { base in
-                eo_s16_depthwise_pack(
-                    taps, channels, weights.baseAddress.assumingMemoryBound(to: UInt8.self), scales, bias, base)
-            }
+        let packed = try cache.packed(
+            weights, form: name, count: eo_s16_depthwise_packed_size(taps, channels)
+        ) { base in
+            eo_s16_depthwise_pack(
+                taps, channels, weights.baseAddress.assumingMemoryBound(to: UInt8.self), scales, bias, base)
         }
         let kernel = eo_s16_depthwise_best().pointee
         let plan = try DepthwisePlan(shape, run: kernel.run, elementSizes: (2, 2), slots: threads)

@@ -6,17 +6,25 @@ import Synchronization
 /// Threads that share the iterations of a loop. With one thread none is ever started. Work is handed out by a counter,
 /// so which thread runs which iteration is not fixed; iterations must not depend on one another.
 ///
-/// One loop at a time: the pool belongs to one interpreter, or the host sees to it. A loop's body must not start
-/// another loop.
-package final class ThreadPool: @unchecked Sendable {
+/// Any thread may start a loop, also while another runs: the second then runs on the thread that started it alone. A
+/// loop's body must not start another loop.
+@safe package final class ThreadPool: @unchecked Sendable {
     /// `context` is whatever the loop was started with.
     package typealias Body = @convention(c) (_ context: UnsafeRawPointer, _ iteration: Int) -> Void
+    /// The host's own way to run a loop: calls `task(context, i)` once for every i in 0..<count, from whichever threads
+    /// it likes, and returns when all calls have returned.
+    package typealias ParallelFor = (
+        _ count: Int, _ task: @convention(c) (UnsafeMutableRawPointer?, Int) -> Void, _ context: UnsafeMutableRawPointer
+    ) -> Void
 
     /// Threads a loop runs on, the caller's own included.
     package let threadCount: Int
 
     private let mutex: OpaquePointer
+    private let host: ParallelFor?
     private var workers: [OpaquePointer] = []
+    /// A loop is running on the workers.
+    private let isBusy = Atomic<Bool>(false)
     // What the present loop does. Read only by a thread that has claimed one of its iterations: the loop cannot end
     // before that iteration is done, so they do not change meanwhile.
     private var context = UnsafeRawPointer(bitPattern: 64)!
@@ -34,10 +42,25 @@ package final class ThreadPool: @unchecked Sendable {
     /// The counter holds no more; a longer loop, which no tensor makes, runs on one thread.
     private static let longest = 1 << 30
 
-    package init(threads: Int) throws(Failure) {
-        threadCount = max(1, threads == 0 ? Int(platform_cpu_count()) : threads)
+    /// Threads of the pool's own. 0: one for each processor.
+    package convenience init(threads: Int) throws(Failure) {
+        try self.init(count: threads, host: nil)
+        try start()
+    }
+
+    /// The threads of the host, which are about `threads`; 0: one for each processor.
+    package convenience init(threads: Int, host: @escaping ParallelFor) throws(Failure) {
+        try self.init(count: threads, host: host)
+    }
+
+    private init(count: Int, host: ParallelFor?) throws(Failure) {
+        threadCount = max(1, count == 0 ? Int(platform_cpu_count()) : count)
+        self.host = host
         guard let mutex = platform_mutex_create() else { throw .outOfMemory(64) }
         self.mutex = mutex
+    }
+
+    private func start() throws(Failure) {
         for _ in 1..<threadCount {
             let raw = Unmanaged.passUnretained(self).toOpaque()
             let start: @convention(c) (UnsafeMutableRawPointer?) -> Void = { argument in
@@ -45,7 +68,6 @@ package final class ThreadPool: @unchecked Sendable {
                 Unmanaged<ThreadPool>.fromOpaque(argument)._withUnsafeGuaranteedRef { $0.work() }
             }
             guard let thread = platform_thread_start(start, raw) else {
-                stop()
                 throw Failure(EO_THREAD_ERROR, "thread \(workers.count + 2) of \(threadCount) could not be started")
             }
             workers.append(thread)
@@ -63,6 +85,13 @@ package final class ThreadPool: @unchecked Sendable {
             for iteration in 0..<max(0, count) { body(context, iteration) }
             return
         }
+        if let host { return run(count, context, body, on: host) }
+        let (isOurs, _) = isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring)
+        guard isOurs else {
+            for iteration in 0..<count { body(context, iteration) }
+            return
+        }
+        defer { isBusy.store(false, ordering: .releasing) }
         self.context = context
         self.body = body
         finished.store(0, ordering: .relaxed)
@@ -76,6 +105,23 @@ package final class ThreadPool: @unchecked Sendable {
         while finished.load(ordering: .acquiring) != count {
             looks += 1
             if looks % Self.spins == 0 { platform_yield() } else { platform_pause() }
+        }
+    }
+
+    private struct HostLoop {
+        let body: Body
+        let context: UnsafeRawPointer
+    }
+
+    private func run(_ count: Int, _ context: UnsafeRawPointer, _ body: Body, on host: ParallelFor) {
+        var loop = HostLoop(body: body, context: context)
+        withUnsafeMutablePointer(to: &loop) { loop in
+            host(
+                count,
+                { loop, iteration in
+                    guard let loop = loop?.assumingMemoryBound(to: HostLoop.self) else { return }
+                    loop.pointee.body(loop.pointee.context, iteration)
+                }, loop)
         }
     }
 

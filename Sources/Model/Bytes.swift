@@ -4,23 +4,32 @@ import CPlatform
 /// A block of memory and how it is released. Weights stay in the block they came in: a mapped file, memory of the
 /// caller, or a block of our own.
 @safe package final class Storage: @unchecked Sendable {
-    private enum Origin { case mapped, borrowed, allocated }  // mapped: a file, or pages of our own
+    fileprivate enum Origin { case file, pages, borrowed, allocated, part }
     @unsafe fileprivate let base: UnsafeMutableRawPointer?
     package let count: Int
-    private let origin: Origin
+    fileprivate let origin: Origin
+    /// The storage that a part lies in.
+    private let whole: Storage?
+    /// What the contents are, where that is known without reading them: of a mapped file, or computed in a known way
+    /// from one. Another storage with this number holds the same bytes. 0: not known.
+    package private(set) var identity: UInt64
 
-    @unsafe private init(base: UnsafeMutableRawPointer?, count: Int, origin: Origin) {
+    @unsafe private init(
+        base: UnsafeMutableRawPointer?, count: Int, origin: Origin, whole: Storage? = nil, identity: UInt64 = 0
+    ) {
         unsafe self.base = base
         self.count = count
         self.origin = origin
+        self.whole = whole
+        self.identity = identity
     }
 
     deinit {
         guard let base = unsafe base else { return }
         switch origin {
-        case .mapped: unsafe platform_unmap(base, count)
+        case .file, .pages: unsafe platform_unmap(base, count)
         case .allocated: unsafe platform_free(base)
-        case .borrowed: break
+        case .borrowed, .part: break
         }
     }
 
@@ -28,11 +37,12 @@ import CPlatform
     package static func map(path: String) throws(Failure) -> Storage {
         var base: UnsafeMutableRawPointer?
         var size = 0
-        let error = unsafe path.withCString { unsafe platform_map_file($0, &base, &size) }
+        var identity: UInt64 = 0
+        let error = unsafe path.withCString { unsafe platform_map_file($0, &base, &size, &identity) }
         guard error == 0 else {
             throw Failure(EO_FILE_ERROR, "\(path): cannot be read: \(systemMessage(error))")
         }
-        return unsafe Storage(base: base, count: size, origin: .mapped)
+        return unsafe Storage(base: base, count: size, origin: .file, identity: identity)
     }
 
     /// Memory of somebody else, who keeps it alive and unchanged.
@@ -51,8 +61,19 @@ import CPlatform
     package static func pages(_ count: Int) throws(Failure) -> Storage {
         guard count > 0 else { return try allocate(0) }
         guard let base = unsafe platform_pages(count) else { throw .outOfMemory(count) }
-        return unsafe Storage(base: base, count: count, origin: .mapped)
+        return unsafe Storage(base: base, count: count, origin: .pages)
     }
+
+    /// Part of this storage, which it keeps alive; nil if it is not inside.
+    package func part(offset: Int, count: Int) -> Storage? {
+        guard let base = unsafe base, offset >= 0, count >= 0, offset <= self.count, count <= self.count - offset else {
+            return nil
+        }
+        return unsafe Storage(base: base + offset, count: count, origin: .part, whole: self)
+    }
+
+    /// Only for the one who filled it, and only until it is shared.
+    package func identify(as number: UInt64) { identity = number }
 
     /// Only for the one who allocated it, and only until it is shared.
     package func withMutableBytes<R>(_ body: (inout MutableRawSpan) throws(Failure) -> R) throws(Failure) -> R {
@@ -120,6 +141,26 @@ package struct Bytes: @unchecked Sendable {
         return Bytes(storage: storage, offset: self.offset + offset, count: count)
     }
 
+    /// What the bytes are, where that is known without reading them; 0: not known.
+    package var identity: UInt64 {
+        guard storage.identity != 0 else { return 0 }
+        var hash = storage.identity
+        for number in [offset, count] {
+            hash = (hash ^ UInt64(truncatingIfNeeded: number)) &* 0x9e37_79b9_7f4a_7c15
+            hash ^= hash >> 29
+        }
+        return hash
+    }
+
+    /// They lie in a mapped file.
+    package var isMapped: Bool { storage.origin == .file }
+
+    /// Gives back the memory that these bytes of a mapped file take; who reads them later reads them from the file.
+    package func forget() {
+        guard isMapped else { return }
+        unsafe platform_forget(baseAddress, count)
+    }
+
     /// The bytes themselves.
     package var span: RawSpan {
         @_lifetime(borrow self) get {
@@ -130,13 +171,13 @@ package struct Bytes: @unchecked Sendable {
 
     /// The elements as numbers, copied; a tail too short for a whole element is left out. Any alignment.
     package func array<T: BitwiseCopyable>(of type: T.Type) -> [T] {
-        let stride = MemoryLayout<T>.stride
-        var elements: [T] = []
-        elements.reserveCapacity(count / stride)
-        for index in 0..<(count / stride) {
-            elements.append(unsafe baseAddress.loadUnaligned(fromByteOffset: index * stride, as: T.self))
+        let length = count / MemoryLayout<T>.stride
+        return unsafe [T](unsafeUninitializedCapacity: length) { elements, initialized in
+            initialized = length
+            guard length > 0, let to = unsafe elements.baseAddress else { return }
+            unsafe UnsafeMutableRawPointer(to).copyMemory(
+                from: baseAddress, byteCount: length * MemoryLayout<T>.stride)
         }
-        return elements
     }
 
     /// For the rooms that may hold pointers: valid while `storage` lives. Never nil, so that an empty run has one too.

@@ -19,7 +19,7 @@ extension Model {
         let pieces = try serialize()
         let parts = unsafe pieces.map { unsafe platform_part(base: $0.baseAddress, size: $0.count) }
         let error = withExtendedLifetime(pieces) {
-            unsafe path.withCString { unsafe platform_write_file($0, parts, parts.count) }
+            unsafe path.withCString { unsafe platform_write_file($0, parts, parts.count, true) }
         }
         guard error == 0 else { throw Failure(EO_FILE_ERROR, "\(path): cannot be written: \(systemMessage(error))") }
     }

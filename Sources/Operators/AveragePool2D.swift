@@ -17,6 +17,9 @@ enum AveragePool2D {
             case .int16: return try integer(op, windows, Int16.self)
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let dz = try g.beforeActivation(5)
+            return [try dz.custom(PoolGradient.average, g.x, shape: g.x.shape, options: g.options)]
         }
     }
 
@@ -44,7 +47,7 @@ enum AveragePool2D {
         _ op: Preparation, _ windows: PoolingWindows, _: T.Type
     ) throws(Failure) -> Kernel {
         let range = try op.range(of: windows.activation, as: T.self)
-        if op.arithmetic == .fast {
+        if op.arithmetic == .fast, windows.shape.taps <= Pooling.longestAverage {
             let shape = windows.poolShape
             return { io throws(Failure) in
                 var y = io.output(as: T.self)

@@ -20,6 +20,13 @@ enum BatchMatmul {
             case (.int16, .int16, .int16): return try integer(op, matrices, Int16.self, Int16.self, wideSums: true)
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let (a, b, dy) = (try g.x, try g.b, try g.dy)
+            let (transposesA, transposesB) = (g.options.bool(0), g.options.bool(1))
+            return [
+                transposesA ? try b.matmul(dy, transposesB, true) : try dy.matmul(b, false, !transposesB),
+                transposesB ? try dy.matmul(a, true, transposesA) : try a.matmul(dy, !transposesA, false),
+            ]
         }
     }
 

@@ -15,6 +15,8 @@ enum BroadcastTo {
                 StridedCopy(
                     bits: try op.elementBits(input), counts: shape, source: broadcastStrides(input.shape, to: shape),
                     target: rowMajorStrides(shape)))
+        }.gradient { g throws(Failure) in
+            [try g.dy]
         }
     }
 

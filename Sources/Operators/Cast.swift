@@ -12,6 +12,8 @@ enum Cast {
             if input.type == output.type { return try Moves.same(op) }
             if let kernel = common(input.type, output.type) { return kernel }
             return try general(op, input, output)
+        }.gradient { g throws(Failure) in
+            [try g.dy.apply(.cast, type: g.x.type)]
         }
     }
 

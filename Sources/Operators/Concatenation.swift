@@ -14,6 +14,18 @@ enum Concatenation {
             [try outputShape(op)]
         } prepare: { op throws(Failure) in
             try prepare(op)
+        }.gradient { g throws(Failure) in
+            let dy = try g.beforeActivation(activationField)
+            var begin = [Int](repeating: 0, count: dy.rank)
+            let given = g.options.int(axisField)
+            let axis = given < 0 ? given + dy.rank : given
+            var parts: [Value?] = []
+            for index in g.inputs.indices {
+                let shape = try g.input(index).shape
+                parts.append(g.needs(index) ? try dy.slice(begin, shape) : nil)
+                begin[axis] += shape[axis]
+            }
+            return parts
         }
     }
 

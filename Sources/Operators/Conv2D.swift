@@ -18,6 +18,12 @@ enum Conv2D {
                 op, Windows(shape, .convolution), conventions: conventions,
                 activation: options.activation
             ).kernel()
+        }.gradient { g throws(Failure) in
+            let dz = try g.beforeActivation(3)
+            return [
+                try dz.custom(ConvolutionGradient.input, g.b, shape: g.x.shape, options: g.options),
+                try dz.custom(ConvolutionGradient.filter, g.x, shape: g.b.shape, options: g.options), dz,
+            ]
         }
     }
 
@@ -27,7 +33,7 @@ enum Conv2D {
             dynamicRange: true)
     }
 
-    private static func geometry(
+    static func geometry(
         _ options: Options, input: TensorInfo, filter: TensorInfo, name: String
     ) throws(Failure) -> (shape: ConvolutionShape, options: ConvolutionOptions) {
         let options = try ConvolutionOptions(

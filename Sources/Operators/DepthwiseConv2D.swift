@@ -13,6 +13,12 @@ enum DepthwiseConv2D {
                 op, Windows(shape, .depthwise), roles: .init(channelDimension: 3),
                 activation: options.activation
             ).kernel()
+        }.gradient { g throws(Failure) in
+            let dz = try g.beforeActivation(4)
+            return [
+                try dz.custom(DepthwiseGradient.input, g.b, shape: g.x.shape, options: g.options),
+                try dz.custom(DepthwiseGradient.filter, g.x, shape: g.b.shape, options: g.options), dz,
+            ]
         }
     }
 
@@ -22,7 +28,7 @@ enum DepthwiseConv2D {
             dynamicRange: true)
     }
 
-    private static func geometry(
+    static func geometry(
         _ options: Options, input: TensorInfo, filter: TensorInfo, name: String
     ) throws(Failure) -> (shape: ConvolutionShape, options: ConvolutionOptions) {
         let options = try ConvolutionOptions(

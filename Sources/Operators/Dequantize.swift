@@ -21,6 +21,8 @@ enum Dequantize {
             case .int4, .uint4, .int2: return packed(try ChannelScales(op, input), input.type)
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            [try g.x.type == .float16 ? g.dy.apply(.cast, type: .float16) : nil]
         }
     }
 

@@ -30,6 +30,8 @@ enum EmbeddingLookup {
                 return rows.dequantizing(scales) { elements.value($0, $1) }
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            [nil, try ScatterAdd.emit(g.dy, g.x, like: g.b, options: Options(.gather))]
         }
     }
 

@@ -20,6 +20,14 @@ enum FullyConnected {
             let layer = try LinearLayer(
                 op, Windows(shape, .convolution), conventions: conventions, activation: activation)
             return try layer.kernel()
+        }.gradient { g throws(Failure) in
+            let (x, w) = (try g.x, try g.b)
+            let dz = try g.beforeActivation(0)
+            let rows = try dz.reshape([dz.count / w.shape[0], w.shape[0]])
+            return [
+                try rows.matmul(w, false, false).reshape(x.shape),
+                try rows.matmul(x.reshape([rows.shape[0], w.shape[1]]), true, false), dz,
+            ]
         }
     }
 

@@ -32,6 +32,8 @@ enum Gather {
                     }
                 }
             }
+        }.gradient { g throws(Failure) in
+            [try ScatterAdd.emit(g.dy, g.b, like: g.x, options: g.options)]
         }
     }
 

@@ -16,6 +16,9 @@ enum MaxPool2D {
             case .int16: return try integer(op, windows, Int16.self)
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let dz = try g.beforeActivation(5)
+            return [try dz.custom(PoolGradient.maximum, g.x, g.y, shape: g.x.shape, options: g.options)]
         }
     }
 

@@ -26,6 +26,15 @@ enum MirrorPad {
                 var target = io.output(as: UInt8.self)
                 copy.run(from: io.input(0), to: &target)
             }
+        }.gradient { g throws(Failure) in
+            let (x, numbers) = (try g.x, try g.integers(1))
+            var dy = try g.dy
+            for axis in 0..<x.rank {
+                dy = try folded(
+                    dy, axis: axis, before: numbers[2 * axis], after: numbers[2 * axis + 1],
+                    edge: g.options.int(mode) == symmetric ? 0 : 1)
+            }
+            return [dy]
         }
     }
 
@@ -38,6 +47,27 @@ enum MirrorPad {
                 throw op.invalid("dimension \(d) of \(input.described) is too small for its padding")
             }
         }
+    }
+
+    /// Adds the margins of one dimension to what they mirror.
+    private static func folded(
+        _ dy: Value, axis: Int, before: Int, after: Int, edge: Int
+    ) throws(Failure) -> Value {
+        let count = dy.shape[axis] - before - after
+        func part(from begin: Int, _ size: Int) throws(Failure) -> Value {
+            var (place, shape) = ([Int](repeating: 0, count: dy.rank), dy.shape)
+            (place[axis], shape[axis]) = (begin, size)
+            return try dy.slice(place, shape)
+        }
+        func mirrored(_ margin: Value, to begin: Int) throws(Failure) -> Value {
+            var (front, back) = ([Int](repeating: 0, count: dy.rank), [Int](repeating: 0, count: dy.rank))
+            (front[axis], back[axis]) = (begin, count - begin - margin.shape[axis])
+            return try margin.apply(.reverseV2, dy.graph.indices([axis])).pad(front, back)
+        }
+        var sum = try part(from: before, count)
+        if before > 0 { sum = try sum + mirrored(part(from: 0, before), to: edge) }
+        if after > 0 { sum = try sum + mirrored(part(from: before + count, after), to: count - edge - after) }
+        return sum
     }
 
     private static func table(before: Int, count: Int, after: Int, edge: Int) -> [Int] {

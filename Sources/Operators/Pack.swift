@@ -25,6 +25,11 @@ enum Pack {
                     StridedCopy(
                         bits: bits, counts: input.shape, source: source, target: target, targetOffset: $0 * step)
                 })
+        }.gradient { g throws(Failure) in
+            let unpack = Options(.unpack, [.int(Int64(g.inputs.count)), g.options[axisField]])
+            return try g.dy.graph.emit(
+                OperatorCode(.unpack), [g.dy], unpack, types: g.inputs.map { _ in g.y.type }
+            ).map { $0 }
         }
     }
 

@@ -21,6 +21,11 @@ enum Pad {
                     .init(before: paddings.before[$0], count: input.shape[$0], after: paddings.after[$0])
                 })
             return try kernel(op, copy, elementBytes: size)
+        }.gradient { g throws(Failure) in
+            let (x, numbers) = (try g.x, try g.integers(1))
+            var before: [Int] = []
+            for dimension in 0..<x.rank { before.append(numbers[2 * dimension]) }
+            return [try g.dy.slice(before, x.shape)]
         }
     }
 

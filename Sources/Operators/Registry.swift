@@ -10,6 +10,23 @@ package enum OperatorRegistry {
     private static func custom(_ name: String) -> OperatorDefinition? {
         switch name {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
+        case FakeQuantize.name: FakeQuantize.definition
+        case FakeRequantize.name: FakeRequantize.definition
+        case FakeQuantizeBias.name: FakeQuantizeBias.definition
+        case FakeQuantizeGradient.name: FakeQuantizeGradient.definition
+        case RangeParameters.name: RangeParameters.definition
+        case WeightScales.name: WeightScales.definition
+        case Softplus.name: Softplus.definition
+        case CTCLoss.name: CTCLoss.definition
+        case ClampGradient.name: ClampGradient.definition
+        case ConvolutionGradient.filter: ConvolutionGradient.ofFilter
+        case ConvolutionGradient.input: ConvolutionGradient.ofInput
+        case DepthwiseGradient.filter: DepthwiseGradient.ofFilter
+        case DepthwiseGradient.input: DepthwiseGradient.ofInput
+        case GeluGradient.name: GeluGradient.definition
+        case PoolGradient.average: PoolGradient.ofAverage
+        case PoolGradient.maximum: PoolGradient.ofMaximum
+        case ScatterAdd.name: ScatterAdd.definition
         default: nil
         }
     }

@@ -10,6 +10,8 @@ enum Reshape {
             return [try resolve(wanted, op)]
         } prepare: { op throws(Failure) in
             try Moves.same(op)
+        }.gradient { g throws(Failure) in
+            [try g.dy.reshape(g.x.shape)]
         }
     }
 

@@ -23,6 +23,8 @@ enum ResizeNearestNeighbor {
                 var target = io.output(as: UInt8.self)
                 copy.run(from: io.input(0), to: &target)
             }
+        }.gradient { g throws(Failure) in
+            [try g.resized()]
         }
     }
 

@@ -23,6 +23,8 @@ enum ReverseV2 {
                 StridedCopy(
                     bits: try op.elementBits(input), counts: input.shape, source: source, target: strides,
                     sourceOffset: start))
+        }.gradient { g throws(Failure) in
+            [try g.dy.apply(.reverseV2, g.input(1))]
         }
     }
 }

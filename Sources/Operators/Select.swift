@@ -41,6 +41,10 @@ enum Select {
                 var target = io.output(as: UInt8.self)
                 copy.run(io.input(0), io.input(1), io.input(2), to: &target)
             }
+        }.gradient { g throws(Failure) in
+            let zero = try g.y.scalar(0)
+            let condition = try g.x.reshape(view(g.x.shape, g.y.rank))
+            return [nil, try condition.select(g.dy, zero), try condition.select(zero, g.dy)]
         }
     }
 

@@ -17,6 +17,9 @@ enum Slice {
                 StridedCopy(
                     bits: try op.elementBits(input), counts: size, source: strides, target: rowMajorStrides(size),
                     sourceOffset: start))
+        }.gradient { g throws(Failure) in
+            let (x, begin) = (try g.x, try g.integers(1))
+            return [try g.dy.pad(begin, x.shape.indices.map { x.shape[$0] - begin[$0] - g.y.shape[$0] })]
         }
     }
 

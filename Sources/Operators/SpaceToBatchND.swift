@@ -25,6 +25,8 @@ enum SpaceToBatchND {
                 fill(&y, with: padding.span)
                 for index in 0..<copies.count { copies[index].run(from: io.input(0), to: &y) }
             }
+        }.gradient { g throws(Failure) in
+            [try g.dy.apply(.batchToSpaceNd, g.input(1), g.input(2))]
         }
     }
 
@@ -46,6 +48,8 @@ enum SpaceToBatchND {
                 var y = io.output(as: UInt8.self)
                 for index in 0..<copies.count { copies[index].run(from: io.input(0), to: &y) }
             }
+        }.gradient { g throws(Failure) in
+            [try g.dy.apply(.spaceToBatchNd, g.input(1), g.input(2))]
         }
     }
 

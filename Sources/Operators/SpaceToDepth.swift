@@ -15,6 +15,8 @@ enum SpaceToDepth {
                 StridedCopy(
                     bits: try op.elementBits(op.input(0)), counts: blocks.counts, source: blocks.pixelStrides,
                     target: rowMajorStrides(blocks.counts)))
+        }.gradient { g throws(Failure) in
+            [try g.dy.apply(.depthToSpace, options: g.options)]
         }
     }
 
@@ -31,6 +33,8 @@ enum SpaceToDepth {
                 StridedCopy(
                     bits: try op.elementBits(op.input(0)), counts: order.map { blocks.counts[$0] },
                     source: order.map { source[$0] }, target: order.map { blocks.pixelStrides[$0] }))
+        }.gradient { g throws(Failure) in
+            [try g.dy.apply(.spaceToDepth, options: g.options)]
         }
     }
 

@@ -11,6 +11,9 @@ enum Split {
             try equalParts(op)?.shapes(of: op.input(1))
         } prepare: { op throws(Failure) in
             try kernel(op, op.known(equalParts(op.inference)), input: 1)
+        }.gradient { g throws(Failure) in
+            let axis = try g.integers(0).first ?? 0
+            return [nil, try g.joined(axis: axis)]
         }
     }
 
@@ -20,6 +23,9 @@ enum Split {
             try givenParts(op)?.shapes(of: op.input(0))
         } prepare: { op throws(Failure) in
             try kernel(op, op.known(givenParts(op.inference)), input: 0)
+        }.gradient { g throws(Failure) in
+            let axis = try g.integers(2).first ?? 0
+            return [try g.joined(axis: axis)]
         }
     }
 
@@ -82,6 +88,16 @@ enum Split {
             offset += parts.sizes[output]
         }
         return Moves.scatter(copies, input: index)
+    }
+}
+
+extension GradientContext {
+    /// The gradients of all outputs, one after the other along an axis.
+    fileprivate func joined(axis: Int) throws(Failure) -> Value {
+        var parts: [Value?] = []
+        for index in outputs.indices { parts.append(try gradient(index)) }
+        return try y.graph.emit(
+            OperatorCode(.concatenation), parts, Options(.concatenation, [.int(Int64(axis))]))[0]
     }
 }
 

@@ -20,6 +20,8 @@ enum Squeeze {
             return [input.shape.indices.filter { !dropped[$0] }.map { input.shape[$0] }]
         } prepare: { op throws(Failure) in
             try Moves.same(op)
+        }.gradient { g throws(Failure) in
+            [try g.dy.reshape(g.x.shape)]
         }
     }
 }

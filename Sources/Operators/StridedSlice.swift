@@ -27,6 +27,10 @@ enum StridedSlice {
                     bits: try op.elementBits(input), counts: box.counts,
                     source: zip(strides, box.step).map { $0 * $1 }, target: rowMajorStrides(box.counts),
                     sourceOffset: box.counts.contains(0) ? 0 : start))
+        }.gradient { g throws(Failure) in
+            let x = try g.x
+            guard let box = try box(g.inference()) else { return [] }
+            return [try spread(g.dy.reshape(box.counts), box, to: x.shape)]
         }
     }
 
@@ -61,6 +65,31 @@ enum StridedSlice {
         }
         while box.counts.count < shape.count { keep(shape, &box) }
         return box
+    }
+
+    /// The elements of a slice back in their places, zeros between them.
+    private static func spread(_ dy: Value, _ box: Box, to shape: [Int]) throws(Failure) -> Value {
+        var dy = dy
+        var (before, after) = (box.begin, shape)
+        for axis in shape.indices {
+            let (step, count) = (abs(box.step[axis]), box.counts[axis])
+            if box.step[axis] < 0, count > 0 {
+                dy = try dy.apply(.reverseV2, dy.graph.indices([axis]))
+                before[axis] -= (count - 1) * step
+            }
+            if count == 0 { before[axis] = 0 }
+            let extent = count == 0 ? 0 : (count - 1) * step + 1
+            if step > 1, count > 1 {
+                let (outer, inner) = (Array(dy.shape[..<axis]), Array(dy.shape[(axis + 1)...]))
+                let front = [Int](repeating: 0, count: dy.rank + 1)
+                var back = front
+                back[axis + 1] = step - 1
+                dy = try dy.reshape(outer + [count, 1] + inner).pad(front, back).reshape(outer + [count * step] + inner)
+                    .slice(Array(front.dropLast()), outer + [extent] + inner)
+            }
+            after[axis] = shape[axis] - before[axis] - extent
+        }
+        return try dy.pad(before, after)
     }
 
     private static func keep(_ shape: [Int], _ box: inout Box) {

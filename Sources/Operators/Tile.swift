@@ -20,6 +20,10 @@ enum Tile {
                     counts: shape.indices.flatMap { [multiples[$0], input.shape[$0]] },
                     source: shape.indices.flatMap { [0, source[$0]] },
                     target: shape.indices.flatMap { [target[$0] * input.shape[$0], target[$0]] }))
+        }.gradient { g throws(Failure) in
+            let (x, multiples) = (try g.x, try g.integers(1))
+            let shape = x.shape.indices.flatMap { [multiples[$0], x.shape[$0]] }
+            return [try g.dy.reshape(shape).sum(x.shape.indices.map { 2 * $0 }, keep: false)]
         }
     }
 

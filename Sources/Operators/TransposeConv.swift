@@ -16,6 +16,16 @@ enum TransposeConv {
                 op, Windows(shape, .transposed), roles: .init(input: 2, filter: 1, bias: 3),
                 conventions: .init(sumsInInt32: options.biasType == .int32), activation: options.activation
             ).kernel()
+        }.gradient { g throws(Failure) in
+            // The other way it is a convolution, whose filter has inputs and outputs exchanged.
+            let (w, x, dz) = (try g.b, try g.input(2), try g.beforeActivation(3))
+            let options = Options(.conv2D, [g.options[0], g.options[1], g.options[2]])
+            let dw = try x.custom(
+                ConvolutionGradient.filter, dz, shape: [w.shape[3], w.shape[1], w.shape[2], w.shape[0]], options: options)
+            return [
+                nil, try dw.transpose([3, 1, 2, 0]),
+                try dz.apply(.conv2D, w.transpose([3, 1, 2, 0]), options: options), dz,
+            ]
         }
     }
 

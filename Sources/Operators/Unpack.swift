@@ -26,6 +26,11 @@ enum Unpack {
                 op.outputs.indices.map {
                     StridedCopy(bits: bits, counts: shape, source: source, target: target, sourceOffset: $0 * step)
                 })
+        }.gradient { g throws(Failure) in
+            var parts: [Value?] = []
+            for index in g.outputs.indices { parts.append(try g.gradient(index)) }
+            let pack = Options(.pack, [.int(Int64(parts.count)), g.options[axisField]])
+            return try g.y.graph.emit(OperatorCode(.pack), parts, pack).map { $0 }
         }
     }
 

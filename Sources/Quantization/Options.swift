@@ -36,6 +36,12 @@ package enum CalibrationMethod: UInt32, Sendable {
 package struct QuantizerOptions {
     package var scheme = Scheme.int8
     package var perTensorWeights = false
+    /// Of the integer schemes, 2 to 8.
+    package var weightBits = 8
+    /// Of the integer schemes: 4 to 8, with int16 activations to 16; nil: all.
+    package var activationBits: Int?
+    /// Exceptions for some operators, for the integer schemes; later ones win.
+    package var layers: [LayerRule] = []
     package var inputType = TensorType.float32
     package var outputType = TensorType.float32
     package var calibration = CalibrationMethod.minMax
@@ -58,6 +64,31 @@ package struct QuantizerOptions {
         guard minWeightElements >= 0 else {
             throw .invalidArgument("min_weight_elements is \(minWeightElements): expected a number from 0")
         }
+        try checkBits(weightBits, activationBits, "")
+        for rule in layers { try checkBits(rule.weightBits, rule.activationBits, " of the layers '\(rule.pattern)'") }
+    }
+
+    private func checkBits(_ weights: Int?, _ activations: Int?, _ place: String) throws(Failure) {
+        if let weights, !(2...8).contains(weights) {
+            throw .invalidArgument("weight_bits\(place) is \(weights): expected a number from 2 to 8")
+        }
+        let most = scheme == .int16x8 ? 16 : 8
+        if let activations, !(4...most).contains(activations) {
+            throw .invalidArgument("activation_bits\(place) is \(activations): expected a number from 4 to \(most)")
+        }
+    }
+
+    /// What the rules say about an operator.
+    func rule(for op: Operator, _ code: OperatorCode, in graph: Subgraph) -> LayerRule {
+        var merged = LayerRule("")
+        for rule in layers where rule.applies(to: op, code, in: graph) {
+            merged.isFloat = rule.isFloat ?? merged.isFloat
+            merged.weightBits = rule.weightBits ?? merged.weightBits
+            merged.activationBits = rule.activationBits ?? merged.activationBits
+            merged.perTensorWeights = rule.perTensorWeights ?? merged.perTensorWeights
+            merged.learnsWeightScales = rule.learnsWeightScales ?? merged.learnsWeightScales
+        }
+        return merged
     }
 
     private func check(_ type: TensorType, _ what: String) throws(Failure) {

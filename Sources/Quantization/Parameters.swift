@@ -1,3 +1,4 @@
+import Kernels
 import Model
 
 /// The values a tensor takes, zero included: zero must be representable exactly, for padding and for ReLU.
@@ -31,56 +32,49 @@ struct Parameters: Equatable {
     var type: TensorType
     var scale: Float
     var zeroPoint: Int
+    /// Fewer than the type has: the values use the upper end of int8, so that ReLU and saturation cut most of them off,
+    /// or the middle of int16.
+    var bits: Int
+
+    /// The stored numbers in use.
+    var low: Int {
+        switch type {
+        case .int16: -(1 << (bits - 1))
+        case .uint8: 256 - (1 << bits)
+        default: 128 - (1 << bits)
+        }
+    }
+    var high: Int { low + (1 << bits) - 1 }
+
+    /// Numbers of the type that are not in use, below and above.
+    var isCutBelow: Bool { bits < (type == .int16 ? 16 : 8) }
+    var isCutAbove: Bool { isCutBelow && type == .int16 }
 
     var quantization: Quantization { Quantization(scale: scale, zeroPoint: zeroPoint) }
 
-    /// Narrower ranges than this are taken as "always zero": a product of two scales must stay a normal float.
-    private static let narrowest = 1e-16
-
-    /// Asymmetric int8 over the whole range [-128, 127], or symmetric int16 over [-32767, 32767].
-    init(_ range: ValueRange, type: TensorType) {
-        self.type = type
-        if type == .int16 {
-            let largest = Double(Swift.max(-range.min, range.max))
-            scale = Float((largest < Self.narrowest ? 1 : largest) / 32767)
-            zeroPoint = 0
-            return
-        }
-        let width = range.width < Self.narrowest ? 1 : range.width
-        let scale = width / 255
-        self.scale = Float(scale)
-        zeroPoint = Self.nudgedZeroPoint(range, scale)
+    /// Asymmetric int8, all of it [-128, 127] with 8 bits, or symmetric int16, [-32767, 32767] with 16.
+    init(_ range: ValueRange, type: TensorType, bits: Int? = nil) {
+        self.init(type: type, scale: 1, zeroPoint: 0, bits: bits)
+        let (scale, zeroPoint) = affineParameters(
+            min: range.min, max: range.max, low: Float(low), high: Float(high), isSymmetric: type == .int16)
+        self.scale = scale
+        self.zeroPoint = Int(zeroPoint)
     }
 
-    init(type: TensorType, scale: Float, zeroPoint: Int) {
+    /// `bits` nil: all that the type has.
+    init(type: TensorType, scale: Float, zeroPoint: Int, bits: Int? = nil) {
         self.type = type
         self.scale = scale
         self.zeroPoint = zeroPoint
-    }
-
-    /// The integer nearest to the real zero, reckoned from that end of the range where it comes out more exactly
-    /// (Jacob et al., 2018, section 3; the converter's choice of the end).
-    private static func nudgedZeroPoint(_ range: ValueRange, _ scale: Double) -> Int {
-        let low = Double(range.min) / scale
-        let high = Double(range.max) / scale
-        let fromLow = -128 - low
-        let fromHigh = 127 - high
-        let zero = 128 + low.magnitude < 127 + high.magnitude ? fromLow : fromHigh
-        return Int(Swift.min(Swift.max(zero.rounded(), -128), 127))
+        self.bits = bits ?? (type == .int16 ? 16 : 8)
     }
 
     /// The same numbers stored as uint8.
-    var asUInt8: Parameters { Parameters(type: .uint8, scale: scale, zeroPoint: zeroPoint + 128) }
+    var asUInt8: Parameters { Parameters(type: .uint8, scale: scale, zeroPoint: zeroPoint + 128, bits: bits) }
 
-    /// The stored number nearest to a finite real one, ties away from zero, clamped to the type.
+    /// The stored number nearest to a finite real one, clamped to those in use.
     func quantize(_ value: Float) -> Int {
-        let stored = (Double(value) / Double(scale)).rounded() + Double(zeroPoint)
-        let (low, high): (Double, Double) =
-            switch type {
-            case .int16: (-32768, 32767)
-            case .uint8: (0, 255)
-            default: (-128, 127)
-            }
-        return Int(Swift.min(Swift.max(stored, low), high))
+        let steps = quantizationSteps(value, scale: scale)
+        return Int(Swift.min(Swift.max(steps, Float(low - zeroPoint)), Float(high - zeroPoint))) + zeroPoint
     }
 }

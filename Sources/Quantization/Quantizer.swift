@@ -115,14 +115,18 @@ import Runtime
         case .float16: return try Float16Scheme.apply(to: prepared, options: options).compacted()
         case .dynamicRange: return try DynamicRangeScheme.apply(to: prepared, options: options).compacted()
         case .int8, .int16x8:
-            guard calibration.sampleCount > 0 else {
-                throw Failure(
-                    EO_NO_CALIBRATION,
-                    "\(prepared.origin): scheme \(options.scheme.name) needs calibration samples and got none")
-            }
-            return try IntegerScheme.apply(
-                to: prepared, ranges: calibration.ranges, means: channelMeans, options: options)
+            return try IntegerScheme.apply(plan(), means: channelMeans)
         }
+    }
+
+    /// What the integer schemes will do, with the ranges seen so far.
+    package func plan() throws(Failure) -> QuantizationPlan {
+        guard calibration.sampleCount > 0 else {
+            throw Failure(
+                EO_NO_CALIBRATION,
+                "\(prepared.origin): scheme \(options.scheme.name) needs calibration samples and got none")
+        }
+        return QuantizationPlan(prepared, ranges: calibration.ranges, options: options)
     }
 }
 

@@ -1,6 +1,7 @@
+import Kernels
 import Model
 
-/// Symmetric int8 weights: real = scales[channel] * stored, stored in [-127, 127].
+/// Symmetric weights: real = scales[channel] * stored, stored in [-127, 127], with fewer than 8 bits in less.
 struct QuantizedWeights {
     var values: [Int8]
     /// One for the tensor, or one for each channel.
@@ -17,7 +18,7 @@ struct QuantizedWeights {
 /// each the same value would be stored as another number in each, and the values would no longer be few. Centroids that
 /// are multiples of the channels' own largest magnitudes are the other way round.
 package func wantOneScale(_ weights: [Float], shape: [Int], channelDimension: Int) -> Bool {
-    guard areClustered(weights) else { return false }
+    guard channelDimension < shape.count, areClustered(weights) else { return false }
     let perChannel = WeightLayout(shape: shape, channelDimension: channelDimension)
     return WeightLayout.perTensor.storedCount(weights) < perChannel.storedCount(weights)
 }
@@ -46,14 +47,6 @@ struct WeightLayout {
 
     /// One channel for the whole tensor.
     static let perTensor = WeightLayout(channels: 1, inner: Int.max)
-
-    /// The weights that have a scale of their own: each channel, or all.
-    static func ofScales(
-        _ weights: [Float], shape: [Int], channelDimension: Int, perTensor: Bool
-    ) -> WeightLayout {
-        perTensor || wantOneScale(weights, shape: shape, channelDimension: channelDimension)
-            ? .perTensor : WeightLayout(shape: shape, channelDimension: channelDimension)
-    }
 
     init(shape: [Int], channelDimension: Int) {
         channels = shape[channelDimension]
@@ -86,20 +79,32 @@ struct WeightLayout {
         return isUsed.reduce(0) { $1 ? $0 + 1 : $0 }
     }
 
-    func quantize(_ values: [Float], scales: [Float]) -> [Int8] {
+    /// The nearest of the numbers from -`steps` to `steps`.
+    func quantize(_ values: [Float], scales: [Float], steps: Int = 127) -> [Int8] {
         var stored = [Int8](repeating: 0, count: values.count)
+        let limit = Float(steps)
         for index in values.indices {
-            let value = (values[index] / scales[channel(of: index)]).rounded()
-            stored[index] = Int8(Swift.min(Swift.max(value, -127), 127))
+            let value = quantizationSteps(values[index], scale: scales[channel(of: index)])
+            stored[index] = Int8(Swift.min(Swift.max(value, -limit), limit))
         }
         return stored
     }
 }
 
-/// The scales that let each channel's largest magnitude be 127. A channel of zeros takes the widest of the others, as
-/// its scale also is the step of its bias.
-func symmetricScales(largest: [Float]) -> [Float] {
+/// The scales that let each channel's largest magnitude be `steps`.
+func symmetricScales(largest: [Float], steps: Int = 127) -> [Float] {
     let widest = largest.max() ?? 0
-    let fallback: Float = widest > 0 ? widest / 127 : 1
-    return largest.map { $0 >= 127 * Float.leastNormalMagnitude ? $0 / 127 : fallback }
+    return largest.map { symmetricScale(largest: $0, widest: widest, steps: Float(steps)) }
+}
+
+/// Numbers of `bits` bits, several in a byte, the first in the lowest bits.
+func packed(_ values: [Int8], bits: Int) -> [UInt8] {
+    let perByte = 8 / bits
+    var bytes = [UInt8](repeating: 0, count: (values.count + perByte - 1) / perByte)
+    let mask = UInt8(truncatingIfNeeded: (1 << bits) - 1)
+    for index in values.indices {
+        let place = UInt8(truncatingIfNeeded: index % perByte * bits)
+        bytes[index / perByte] |= (UInt8(bitPattern: values[index]) & mask) << place
+    }
+    return bytes
 }

@@ -62,7 +62,7 @@ struct GraphBuilder {
         let alignment = max(1, (tensor.type.bits ?? 8) / 8)
         guard unsafe UInt(bitPattern: exact.baseAddress) % UInt(min(alignment, 8)) != 0 else { return exact }
         return Bytes(
-            try loaded.weights.packed(exact, form: "aligned") { () throws(Failure) in
+            try loaded.weights.derived(exact, form: "aligned") { () throws(Failure) in
                 try exact.copied().storage
             })
     }
@@ -72,7 +72,7 @@ struct GraphBuilder {
             throw .invalidModel("\(model.origin): tensor '\(tensor.name)' has an unusable sparse layout")
         }
         return Bytes(
-            try loaded.weights.packed(data, form: "dense") { () throws(Failure) in
+            try loaded.weights.derived(data, form: "dense") { () throws(Failure) in
                 try layout.densify(data, type: tensor.type).storage
             })
     }

@@ -19,6 +19,10 @@ import Synchronization
         /// Tried in this order.
         package var delegates: [any Delegate] = []
         package var log: Log = { _, _ in }
+        /// Packed weights are taken from this file, and written to it when it lacks some.
+        package var weightCache: String?
+        /// Shared with other interpreters; nil: threads of its own, as many as `threadCount` says.
+        package var threadPool: ThreadPool?
         package init() {}
     }
 
@@ -42,11 +46,20 @@ import Synchronization
         var builder = try GraphBuilder(loaded, subgraph: entry.subgraph)
         var graph = try builder.build(inputs: entry.inputs.map { $0.tensor }, outputs: entry.outputs.map { $0.tensor })
         try graph.keep(options, in: loaded.model.subgraphs[entry.subgraph])
-        let pool = try ThreadPool(threads: options.threadCount)
+        let pool: ThreadPool
+        if let shared = options.threadPool {
+            pool = shared
+        } else {
+            pool = try ThreadPool(threads: options.threadCount)
+        }
+        if let path = options.weightCache, let complaint = loaded.weights.attach(path, model: loaded.key) {
+            options.log(.warning, complaint.text)
+        }
         let shapes = graph.inputs.map { graph.tensors[$0].shape }
         let execution = try Self.compile(
             graph, shapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount)
         execution.attachDelegates(old: [])
+        Self.finishPacking(loaded, options)
         self.init(loaded, options, entry, graph, execution, pool)
         let summary: Sentence =
             "\(loaded.model.origin): \(operatorCount) operators compiled, \(arenaSize) bytes of arena,"
@@ -88,6 +101,13 @@ import Synchronization
         for input in graph.inputs { roles[input] = .placed }
         let plan = try compiler.plan(graph, roles: roles)
         return try Execution(plan, compiler, log: options.log)
+    }
+
+    /// What was packed takes the place of what it was made from, and goes into the file.
+    private static func finishPacking(_ loaded: LoadedModel, _ options: Options) {
+        loaded.weights.releaseUnused()
+        guard options.weightCache != nil else { return }
+        do throws(Failure) { try loaded.weights.save() } catch { options.log(.warning, error.message) }
     }
 
     // MARK: Inputs and outputs
@@ -192,6 +212,9 @@ import Synchronization
 
     /// From the next invoke on. Variables keep their values.
     package func setThreadCount(_ count: Int) throws(Failure) {
+        guard options.threadPool == nil else {
+            throw Failure(EO_WRONG_STATE, "the interpreter runs on a shared thread pool, which has its own number")
+        }
         guard count != pool.threadCount else { return }
         try replaceExecution(inputShapes, try ThreadPool(threads: count), keepsStates: true)
     }
@@ -206,6 +229,7 @@ import Synchronization
             unsafe new.bind(index, to: endpoint.bound)
         }
         new.attachDelegates(old: old.partitions)
+        Self.finishPacking(loaded, options)
         execution = new
         inputShapes = shapes
         self.pool = pool

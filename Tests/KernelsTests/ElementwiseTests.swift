@@ -77,6 +77,38 @@ import Testing
         }
     }
 
+    nonisolated(unsafe) static let pools: [(String, KeyPath<eo_elementwise, eo_pool>, size: Int, isMean: Bool)] = [
+        ("s8_max", \.s8_max_pool, 1, false), ("u8_max", \.u8_max_pool, 1, false), ("s16_max", \.s16_max_pool, 2, false),
+        ("f32_max", \.f32_max_pool, 4, false), ("s8_average", \.s8_average_pool, 1, true),
+        ("u8_average", \.u8_average_pool, 1, true), ("s16_average", \.s16_average_pool, 2, true),
+        ("f32_average", \.f32_average_pool, 4, false),
+    ]
+
+    @Test(arguments: pools.indices) func poolKernels(_ index: Int) {
+        let (name, kernel, size, isMean) = Self.pools[index]
+        for channels in Self.lengths where channels > 0 {
+            for (rows, columns) in [(1, 1), (3, 3), (2, 7)] {
+                // Numbers of each type: the bytes of floats would not be.
+                let count = (rows + 1) * (columns + 2) * channels
+                let floats = Self.floats(count, seed: UInt64(channels)).map { $0.isFinite ? $0 : 1 }
+                let x = size == 4 ? floats.withUnsafeBytes(Array.init) : Self.bytes(count * size, seed: 9)
+                let taps = Float(rows * columns)
+                var window = eo_pool_window(
+                    rows: rows, columns: columns, channels: channels, row_stride: (columns + 2) * channels,
+                    pixel_stride: channels, factor: isMean ? 1 / taps : taps, low: 0, high: 100)
+                let run = { (row: UnsafePointer<eo_elementwise>) in
+                    Self.guarded(channels * size, UInt8(7)) { y in
+                        x.withUnsafeBytes { row.pointee[keyPath: kernel](&window, $0.baseAddress!, y) }
+                    }
+                }
+                let expected = run(Self.scalar)
+                for row in Self.rows {
+                    #expect(run(row) == expected, "\(name), \(row.pointee.isa), \(rows)x\(columns)x\(channels)")
+                }
+            }
+        }
+    }
+
     @Test(arguments: floatBinary.indices) func floatBinaryKernels(_ index: Int) {
         let (name, kernel) = Self.floatBinary[index]
         var parameters = eo_f32_params(low: -5, high: 6)
@@ -153,6 +185,44 @@ import Testing
                 let table = Self.bytes(256, seed: 8)
                 let looked = Self.guarded(length, UInt8(9)) { fast.x8_lut(length, integers, $0, table) }
                 #expect(looked == integers[..<length].map { table[Int($0)] })
+            }
+        }
+    }
+
+    @Test func fakeQuantization() {
+        var parameters = eo_fake_quantize_params(inverse: 1 / 0.37, scale: 0.37, low: -7, high: 8)
+        for length in Self.lengths {
+            let (x, dy) = (Self.floats(length, seed: 11), Self.floats(length, seed: 12))
+            let finite = x.map { $0.isFinite ? $0 : 1 }
+            for row in Self.rows {
+                let (fast, plain) = (row.pointee, Self.scalar.pointee)
+                let y = Self.guarded(length, Float(9)) { fast.f32_fake_quantize(length, x, $0, &parameters) }
+                let expected = x.map { x in
+                    let v = x * (1 / 0.37 as Float)
+                    return v.isNaN ? v : min(max(v.rounded(.toNearestOrEven), -7), 8) * 0.37
+                }
+                #expect(zip(y, expected).allSatisfy { $0 == $1 || ($0.isNaN && $1.isNaN) })
+                let gradient = { (kernels: eo_elementwise) in
+                    Self.guarded(length, Float(9)) {
+                        kernels.f32_fake_quantize_gradient(length, x, dy, $0, &parameters)
+                    }
+                }
+                #expect(Self.sameBits(gradient(fast), gradient(plain)))
+                let inverse = (0...length).map { Float($0 % 7 + 1) }
+                let requantized = { (kernels: eo_elementwise, away: Int32) in
+                    Self.guarded(length, Float(9)) { y in
+                        var parameters = eo_fake_requantize_params(
+                            inverse: inverse, factor: inverse.map { $0 / 50 }, scale: 0.3, low: -9, high: 11, zero: -1,
+                            away: away)
+                        kernels.f32_fake_requantize(length, x, y, &parameters)
+                    }
+                }
+                #expect(Self.sameBits(requantized(fast, 0), requantized(plain, 0)))
+                #expect(Self.sameBits(requantized(fast, 1), requantized(plain, 1)))
+                let slope = { (kernels: eo_elementwise) in
+                    kernels.f32_fake_quantize_scale_gradient(length, finite, finite, &parameters)
+                }
+                #expect(slope(fast).bitPattern == slope(plain).bitPattern)
             }
         }
     }

@@ -16,7 +16,8 @@ func quantized(
     options.log = log
     try options.validate()
     let found = model.subgraphs[0].tensors.map { ranges[$0.name] }
-    return try IntegerScheme.apply(to: model, ranges: found, means: ChannelMeans(model, 0), options: options)
+    return try IntegerScheme.apply(
+        QuantizationPlan(model, ranges: found, options: options), means: ChannelMeans(model, 0))
 }
 
 @Suite struct IntegerSchemeTests {

@@ -116,9 +116,12 @@ import Testing
         _ weights: [Float], _ bias: [Float], channels: Int, input: Parameters, output: Parameters
     ) -> LinearWeights {
         let layout = WeightLayout(shape: [channels, weights.count / channels], channelDimension: 0)
+        let form = WeightForm(
+            input: 1, tensor: 1, bias: 2, channelDimension: 0, isPerTensor: false, bits: 8, learnsScales: false,
+            activations: input.type, code: .fullyConnected)
         return LinearWeights(
-            weights, layout, channelDimension: 0, largest: layout.largest(weights)!, bias: bias, input: input,
-            output: output)
+            weights, layout, form, scales: symmetricScales(largest: layout.largest(weights)!), bias: bias,
+            input: input, output: output)
     }
 
     @Test func biasHasTheScaleOfTheProducts() {

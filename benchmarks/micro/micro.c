@@ -56,6 +56,31 @@ static void *allocate(size_t size) {
         return best;                                                                                                   \
     }
 #if defined(__x86_64__)
+// Four sums of tiles, as the kernels have them.
+__attribute__((target("amx-tile,amx-int8"), noinline)) static double u8_amx(void) {
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } c = {.palette = 1};
+    for (int i = 0; i < 8; i++) c.row_bytes[i] = 64, c.rows[i] = 16;
+    _tile_loadconfig(&c);
+    const long rounds = 100000;
+    double best = 0;
+    for (int run = 0; run < 5; run++) {
+        const double start = now();
+        for (long r = 0; r < rounds; r++) {
+            _tile_dpbusd(0, 4, 6);
+            _tile_dpbusd(1, 4, 7);
+            _tile_dpbusd(2, 5, 6);
+            _tile_dpbusd(3, 5, 7);
+        }
+        const double speed = 4e-9 * 16 * 16 * 64 * (double)rounds / (now() - start);
+        if (speed > best) best = speed;
+    }
+    _tile_release();
+    return best;
+}
 PEAK(f32_avx512, "avx512f", __m512, _mm512_set1_ps(1e-9f), _mm512_fmadd_ps(sum[i], x, x), 16)
 PEAK(f32_avx2, "avx2,fma", __m256, _mm256_set1_ps(1e-9f), _mm256_fmadd_ps(sum[i], x, x), 8)
 PEAK(u8_avx512vnni, "avx512f,avx512vnni", __m512i, _mm512_set1_epi8(1), _mm512_dpbusd_epi32(sum[i], x, x), 64)
@@ -72,6 +97,8 @@ static double peak(int isFloat, enum kernels_isa isa) {
     if (*value != 0) return *value;
 #if defined(__x86_64__)
     switch (isa) {
+    case ISA_AMX:
+        return *value = u8_amx();
     case ISA_AVX512VNNI:
         return *value = u8_avx512vnni();
     case ISA_AVXVNNI:
@@ -146,21 +173,24 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
         .input_element_size = form.element,
         .output_element_size = form.element,
         .run = run,
-        .mr = (size_t)mr,
         .nr = (size_t)nr,
         .depth = filled,
         .block_size = block,
         .fill = (filled - depth) * form.element,
-        .flip = form.element == 1 ? 0x80 : 0,
+        .flip = form.element == 1 && !eo_gemm_takes_signed_rows(isa) ? 0x80 : 0,
         .weights = packed,
         .parameters = parameters,
     };
-    if (l->kernel > 1 || c.flip || c.fill) {
+    if (form.isFloat && l->kernel > 1) {
+        eo_convolution_segment(&c);
+    } else if (l->kernel > 1 || c.flip || c.fill) {
         c.gather = wide ? eo_gather_wide_best()->run : eo_gather_best()->run;
         c.row_stride = (filled * form.element * (wide ? 2 : 1) / 64 + 1) * 64;
     }
+    c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);
-    void *output = allocate(rows * w.output_channels * form.element), *scratch = allocate(c.row_stride * c.mr);
+    void *output = allocate(rows * w.output_channels * form.element),
+         *scratch = allocate(c.row_stride * c.mr + c.slot_size);
     c.input = input;
     c.output = output;
     c.scratch = scratch;
@@ -169,17 +199,19 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     free(input), free(output), free(scratch);
 }
 
-static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_function *run, const struct layer *l,
-                      struct form form, const void *packed, const void *parameters) {
+static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_function *run,
+                      eo_f32_depthwise_lines_function *lines, const struct layer *l, struct form form,
+                      const void *packed, const void *parameters) {
     const struct eo_window w = window_of(l);
     const size_t pixels = w.output_height * w.output_width, pixel = l->inputs * form.element;
     void *input = allocate(l->height * l->width * pixel), *output = allocate(pixels * pixel);
-    void *padding = allocate(pixel), *scratch = allocate(eo_depthwise_slot_size(&w));
+    void *padding = allocate(pixel), *scratch = allocate(eo_depthwise_slot_size(&w) + EO_DEPTHWISE_SCRATCH);
     struct eo_depthwise d = {
         .window = w,
         .input_element_size = form.element,
         .output_element_size = form.element,
         .run = run,
+        .lines = lines,
         .slot_size = eo_depthwise_slot_size(&w),
         .input = input,
         .output = output,
@@ -215,7 +247,7 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     memset(scale, 0, channels * sizeof(float));
     const struct form f32 = {1, 4, 1}, u8 = {0, 1, 4}, s16 = {0, 2, 2};
     const struct eo_f32_gemm_parameters clamp = {-1e30f, 1e30f};
-    const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0};
+    const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true, true};
     const struct eo_u8_depthwise_parameters depthwise_bytes = {127, -128, 0, 0, 0x80};
     const struct eo_s16_parameters shorts = {-32768, 32767, 0};
     const struct eo_u8_gemm_weights source = {depth, channels, weights, 0, 0, 128, NULL, scale};
@@ -224,10 +256,9 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                  eo_f32_gemm_pack(k->nr, depth, channels, weights, NULL, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, f32, packed,
                              eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
-        EACH_ROW(eo_u8_gemm, packed = allocate(eo_u8_gemm_packed_size(k->nr, depth, channels));
-                 eo_u8_gemm_pack(k->nr, &source, packed);
-                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
-                             eo_u8_gemm_packed_size(k->nr, depth, 1), &bytes));
+        EACH_ROW(eo_u8_gemm, packed = allocate(eo_u8_gemm_packed_size(k, depth, channels));
+                 eo_u8_gemm_pack(k, &source, packed); convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
+                                                                  eo_u8_gemm_packed_size(k, depth, 1), &bytes));
         EACH_ROW(eo_s16_gemm, packed = allocate(eo_s16_gemm_packed_size(k->nr, depth, channels));
                  eo_s16_gemm_pack(k->nr, depth, channels, weights, scale, bias, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, s16, packed,
@@ -235,13 +266,16 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     } else {
         EACH_ROW(eo_f32_depthwise, packed = allocate(eo_f32_depthwise_packed_size(taps, channels));
                  eo_f32_depthwise_pack(taps, channels, weights, NULL, packed);
-                 depthwise(k->name, k->isa, k->run, l, f32, packed, &clamp));
+                 depthwise(k->name, k->isa, k->run, NULL, l, f32, packed, &clamp));
+        EACH_ROW(eo_f32_depthwise_lines, packed = allocate(eo_f32_depthwise_packed_size(taps, channels));
+                 eo_f32_depthwise_pack(taps, channels, weights, NULL, packed);
+                 depthwise(k->name, k->isa, NULL, k->run, l, f32, packed, &clamp));
         EACH_ROW(eo_u8_depthwise, packed = allocate(eo_u8_depthwise_packed_size(k, taps, channels));
                  eo_u8_depthwise_pack(k, &source, packed);
-                 depthwise(k->name, k->isa, k->run, l, u8, packed, &depthwise_bytes));
+                 depthwise(k->name, k->isa, k->run, NULL, l, u8, packed, &depthwise_bytes));
         EACH_ROW(eo_s16_depthwise, packed = allocate(eo_s16_depthwise_packed_size(taps, channels));
                  eo_s16_depthwise_pack(taps, channels, weights, scale, bias, packed);
-                 depthwise(k->name, k->isa, k->run, l, s16, packed, &shorts));
+                 depthwise(k->name, k->isa, k->run, NULL, l, s16, packed, &shorts));
     }
     free(weights), free(scale), free(bias);
 }

@@ -1,8 +1,9 @@
 // Convolution as a matrix product: rows of activations are the taps of an output pixel, columns the output channels.
-// A pointwise convolution takes its rows straight from the image. Any other gathers the taps of a tile's pixels into
-// rows of scratch memory first, which costs about 2 / outputChannels of the product itself (one store of a vector for
-// each two multiply-adds per column vector) and gives the product contiguous rows of any kernel size, padding, stride
-// and dilation.
+// A pointwise convolution takes its rows straight from the image. So does any other in float, in pieces: a kernel row
+// or a tap of a pixel is contiguous in the image, and the product gets a table of addresses of such pieces (Dukhan, The
+// Indirect Convolution Algorithm, 2019); only kernel rows that cross the left or right edge are copied. Integer
+// products gather the taps of a tile's pixels into rows of scratch memory first, which costs about 2 / outputChannels
+// of the product itself and gives it contiguous rows of any kernel size, padding, stride and dilation.
 #ifndef EDGEOPT_KERNELS_CONVOLUTION_H
 #define EDGEOPT_KERNELS_CONVOLUTION_H
 
@@ -62,6 +63,7 @@ struct eo_convolution {
     size_t slot_size;  // bytes of scratch for a worker
     size_t fill;
     uint8_t padding, flip;
+    size_t segments; // pieces of a row, see eo_convolution_segment; 0: rows are contiguous
 
     const void *_Nullable input;
     void *_Nullable output;
@@ -73,11 +75,17 @@ struct eo_convolution {
     size_t row_parameters_size;
 
     // How the work is cut: set by eo_convolution_start.
-    size_t chunk_columns, unit_tiles;
+    size_t chunk_columns, unit_tiles, workers;
     char line[64];
     size_t next; // unit to be handed out; a cache line of its own, all workers write it
 };
 
+// Makes the rows of `convolution` pieces in the image: sets `segments` and `slot_size`. For kernels that take pieces.
+void eo_convolution_segment(struct eo_convolution *_Nonnull convolution);
+
+// How many rows a call of the kernel gets, of the `mr` that it takes at most, for up to `workers` workers. The scratch
+// slot must hold as many.
+size_t eo_convolution_rows(const struct eo_convolution *_Nonnull convolution, size_t mr, size_t workers);
 // Decides how the work is cut for up to `workers` workers; returns for how many there is work. Integer results and
 // float results do not depend on it.
 size_t eo_convolution_start(struct eo_convolution *_Nonnull convolution, size_t workers);

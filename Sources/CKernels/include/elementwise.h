@@ -42,6 +42,31 @@ struct eo_quantize_params {
     float scale, low, high;
 };
 
+// A multiplication and an addition with constants, one of each for each element of the run: m = clamp(x * factors),
+// y = clamp(m * scale + shifts), where x counts from zero_x. Quantized: both are rounded, ties to even, the first
+// before the second begins, and zero_y is added; floats take neither scales nor zeros.
+struct eo_scale_shift_params {
+    int32_t zero_x, zero_y;
+    float scale, middle_low, middle_high, middle_scale, low, high;
+};
+typedef void eo_scale_shift_kernel(size_t n, const void *_Nonnull x, const float *_Nonnull factors,
+                                   const float *_Nonnull shifts, void *_Nonnull y,
+                                   const struct eo_scale_shift_params *_Nonnull params);
+
+// Fake quantization: v = x * inverse, y = round(clamp(v, low, high)) * scale; NaN stays NaN. low and high are whole
+// numbers, less than 2^22 in size, and inverse is 1 / scale.
+struct eo_fake_quantize_params {
+    float inverse, scale, low, high;
+};
+
+// The same for sums of products of quantized numbers: v = round(x * inverse[i]) * factor[i], the first a whole number
+// of any size. With `away`, v + zero is rounded to nearest with ties away from zero.
+struct eo_fake_requantize_params {
+    const float *_Nonnull inverse, *_Nonnull factor;
+    float scale, low, high, zero;
+    int away;
+};
+
 // Rows of the table. Binary float kernels; params: struct eo_f32_params.
 #define EO_F32_BINARY(ROW)                                                                                             \
     ROW(f32_add)                                                                                                       \
@@ -67,6 +92,21 @@ struct eo_quantize_params {
     ROW(s8_to_f32)                                                                                                     \
     ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
 
+// A pooling window, cut at the borders: pixels under it, and how their channels become those of the output pixel. Means
+// of integers take the reciprocal of the number of pixels (at most 2^14), means of floats the number.
+struct eo_pool_window {
+    size_t rows, columns, channels;
+    size_t row_stride, pixel_stride; // elements
+    float factor, low, high;
+};
+// `x`: the window's first pixel. The output must not overlap it.
+typedef void eo_pool_kernel(const struct eo_pool_window *_Nonnull window, const void *_Nonnull x, void *_Nonnull y);
+// clang-format off
+#define EO_POOLS(ROW) \
+    ROW(s8_max_pool) ROW(s8_average_pool) ROW(u8_max_pool) ROW(u8_average_pool) ROW(s16_max_pool) \
+    ROW(s16_average_pool) ROW(f32_max_pool) ROW(f32_average_pool)
+// clang-format on
+
 struct eo_elementwise {
     enum kernels_isa isa;
 #define ROW(name) struct eo_binary name;
@@ -78,8 +118,25 @@ struct eo_elementwise {
     EO_F32_UNARY(ROW)
     EO_CONVERSIONS(ROW)
 #undef ROW
+    eo_scale_shift_kernel *_Nonnull f32_scale_shift, *_Nonnull s8_scale_shift, *_Nonnull u8_scale_shift;
+    // y = (x - mean) / sqrt(variance + epsilon) * factors + shifts over one row of n elements, n > 0: the variance is
+    // the mean of (x - mean)^2 (two passes), sums as f32_sum. factors or shifts may be NULL: 1 and 0.
+    void (*_Nonnull f32_layer_norm)(size_t n, const float *_Nonnull x, const float *_Nullable factors,
+                                    const float *_Nullable shifts, float *_Nonnull y, float epsilon);
+#define ROW(name) eo_pool_kernel *_Nonnull name;
+    EO_POOLS(ROW)
+#undef ROW
     // y[i] = params[x[i]]: a table of 256 bytes.
     eo_unary_kernel *_Nonnull x8_lut;
+    // params: struct eo_fake_quantize_params.
+    eo_unary_kernel *_Nonnull f32_fake_quantize;
+    // params: struct eo_fake_requantize_params.
+    eo_unary_kernel *_Nonnull f32_fake_requantize;
+    // Its gradient: dx = dy where low <= v <= high, else 0. a is x, b is dy.
+    eo_binary_kernel *_Nonnull f32_fake_quantize_gradient;
+    // The gradient of the scale (Esser et al., 2020): the sum of dy * (round(v) - v), outside of dy * low or dy * high.
+    float (*_Nonnull f32_fake_quantize_scale_gradient)(size_t n, const float *_Nonnull x, const float *_Nonnull dy,
+                                                       const struct eo_fake_quantize_params *_Nonnull params);
     // Sums in a fixed order: 16 partial sums, lane i takes the elements i, i + 16, ..., then pairs of lanes.
     float (*_Nonnull f32_sum)(size_t n, const float *_Nonnull x);
     float (*_Nonnull f32_sum_of_squares)(size_t n, const float *_Nonnull x);

@@ -21,6 +21,13 @@ struct eo_gemm_tile {
     size_t output_stride;
     const void *_Nonnull parameters;      // struct of the family
     const void *_Nullable row_parameters; // of families with numbers for each row: those of the first row
+    // Float only. Rows in pieces, if `segments` is not 0: piece s of row i is depth / segments elements at
+    // segment[s * MR + i], and `input` is not used.
+    size_t segments;
+    const void *_Nonnull const *_Nullable segment;
+    // Float only: memory to be brought into the second-level cache meanwhile, or null.
+    const void *_Nullable ahead;
+    size_t ahead_size;
 };
 typedef void eo_gemm_function(const struct eo_gemm_tile *_Nonnull tile);
 
@@ -51,19 +58,29 @@ void eo_f32_transpose(size_t rows, size_t columns, const float *_Nonnull from, f
 
 // Rows of uint8 activations times int8 weights, summed in int32 (modulo 2^32). `depth` is a multiple of 4, filled up
 // with zeros. Kernels without instructions for dot products of bytes take rows of the same numbers widened to 16 bits;
-// eo_gemm_takes_wide_rows tells. All kernels of a family give the same bits.
-static inline bool eo_gemm_takes_wide_rows(enum kernels_isa isa) { return isa != ISA_AVX512VNNI && isa != ISA_AVXVNNI; }
+// eo_gemm_takes_wide_rows tells. Tiles multiply signed bytes as well: eo_gemm_takes_signed_rows. All kernels of a
+// family give the same bits.
+static inline bool eo_gemm_takes_signed_rows(enum kernels_isa isa) { return isa == ISA_AMX; }
+static inline bool eo_gemm_takes_wide_rows(enum kernels_isa isa) {
+    return isa != ISA_AMX && isa != ISA_AVX512VNNI && isa != ISA_AVXVNNI;
+}
+// A call of a tile kernel, which configures and releases the tiles, is worth it for many rows; it cuts them itself.
+enum { EO_AMX_ROWS = 256 };
 
 // Result: f = (float)sum * scale[column]; f = min(max(f, minimum), maximum); byte of rint_ties_even(f) + output zero
 // point, where sum includes bias[column] and minus weight_zero_point times the sum of the row.
-// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4].
+// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4]. For tile kernels the depth is cut into steps
+// of 64, the last of which ends with the row: where it overlaps the one before, weights are 0.
 typedef eo_gemm_function eo_u8_gemm_function;
 struct eo_u8_gemm_parameters {
     float minimum, maximum; // relative to the output's zero point
     int32_t output_zero_point;
     int32_t weight_zero_point;
+    bool rows_are_signed;  // of tile kernels
+    bool scales_below_one; // so that f fits 32 bits whatever the sum; false is always right
 };
 #define EO_U8_GEMM_ROWS(ROW)                                                                                           \
+    X86_ROW(ROW, eo_u8_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                      \
     X86_ROW(ROW, eo_u8_gemm_14x32__avx512vnni, ISA_AVX512VNNI, 14, 32)                                                 \
     X86_ROW(ROW, eo_u8_gemm_12x16__avx512, ISA_AVX512, 12, 16)                                                         \
     X86_ROW(ROW, eo_u8_gemm_6x16__avxvnni, ISA_AVXVNNI, 6, 16)                                                         \
@@ -77,12 +94,13 @@ struct eo_u8_gemm_weights {
     const uint8_t *_Nonnull weights; // [columns][depth]
     uint8_t flip;                    // 0x80 if they are uint8: xor makes them int8, less by 128
     int32_t weight_zero_point;       // of the int8 weights
-    int32_t input_zero_point;        // of the uint8 activations
+    int32_t input_zero_point;        // of the activations as the kernel takes them
     const int32_t *_Nullable bias;   // [columns]
     const float *_Nonnull scale;     // [columns]
 };
-size_t eo_u8_gemm_packed_size(int nr, size_t depth, size_t columns);
-void eo_u8_gemm_pack(int nr, const struct eo_u8_gemm_weights *_Nonnull weights, void *_Nonnull packed);
+size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
+                     void *_Nonnull packed);
 
 // Dynamic range: activations of row i were quantized with row_parameters[i]. Result: float
 // clamp((float)(sum - zero point of the row * sum of the column's weights) * (scale of the row * scale[column]) +
@@ -97,6 +115,7 @@ struct eo_hybrid_row {
     int32_t zero_point;
 };
 #define EO_HYBRID_GEMM_ROWS(ROW)                                                                                       \
+    X86_ROW(ROW, eo_hybrid_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                  \
     X86_ROW(ROW, eo_hybrid_gemm_14x32__avx512vnni, ISA_AVX512VNNI, 14, 32)                                             \
     X86_ROW(ROW, eo_hybrid_gemm_12x16__avx512, ISA_AVX512, 12, 16)                                                     \
     X86_ROW(ROW, eo_hybrid_gemm_6x16__avxvnni, ISA_AVXVNNI, 6, 16)                                                     \
@@ -104,10 +123,11 @@ struct eo_hybrid_row {
     ROW(eo_hybrid_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_hybrid_gemm)
 
-size_t eo_hybrid_gemm_packed_size(int nr, size_t depth, size_t columns);
+size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
 // `weights`: int8 [columns][depth]; scale, bias: [columns].
-void eo_hybrid_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *_Nonnull weights,
-                         const float *_Nonnull scale, const float *_Nullable bias, void *_Nonnull packed);
+void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+                         const uint8_t *_Nonnull weights, const float *_Nonnull scale, const float *_Nullable bias,
+                         void *_Nonnull packed);
 
 // ------------------------------------------------------------------------------------------------- 16 bits to 16 bits
 

@@ -6,7 +6,11 @@
 #include "gemm.h"
 #include "convolution.h"
 #include "depthwise.h"
+#include "digest.h"
 #include "dynamic_range.h"
 #include "elementwise.h"
+#include "gradients.h"
+#include "optimizers.h"
+#include "training.h"
 
 #endif

@@ -257,6 +257,40 @@ QUANTIZED_BINARY(s8, int8_t, s8s)
 QUANTIZED_BINARY(u8, uint8_t, u8s)
 QUANTIZED_BINARY(s16, int16_t, s16s)
 
+// --- A multiplication and an addition with constants.
+
+INLINE void f32_scale_shift_step(size_t n, const float *x, const float *factors, const float *shifts, float *y,
+                                 struct eo_scale_shift_params p) {
+    const f32s middle = clamp(load_f32(x, n) * load_f32(factors, n), p.middle_low, p.middle_high);
+    store_f32(y, clamp(middle + load_f32(shifts, n), p.low, p.high), n);
+}
+
+#define QUANTIZED_SCALE_SHIFT(t, type, vector)                                                                         \
+    INLINE void t##_scale_shift_step(size_t n, const type *x, const float *factors, const float *shifts, type *y,      \
+                                     struct eo_scale_shift_params p) {                                                 \
+        const f32s v = TO_F32(TO_S32(load_##t(x, n)) - p.zero_x) * load_f32(factors, n); /* exact */                   \
+        const f32s middle = round_even(clamp(v * p.scale, p.middle_low, p.middle_high));                               \
+        const f32s sum = middle * p.middle_scale + load_f32(shifts, n);                                                \
+        const f32s r = round_even(clamp(sum, p.low, p.high));                                                          \
+        store_##t(y, __builtin_convertvector(TO_S32(r) + p.zero_y, vector), n);                                        \
+    }
+QUANTIZED_SCALE_SHIFT(s8, int8_t, s8s)
+QUANTIZED_SCALE_SHIFT(u8, uint8_t, u8s)
+
+#define SCALE_SHIFT(t, type)                                                                                           \
+    static void K(t##_scale_shift)(size_t n, const void *x_, const float *factors, const float *shifts, void *y_,      \
+                                   const struct eo_scale_shift_params *params) {                                       \
+        const type *x = x_;                                                                                            \
+        type *y = y_;                                                                                                  \
+        const struct eo_scale_shift_params p = *params;                                                                \
+        for (; n >= LANES; n -= LANES, x += LANES, y += LANES, factors += LANES, shifts += LANES)                      \
+            t##_scale_shift_step(LANES, x, factors, shifts, y, p);                                                     \
+        if (n > 0) t##_scale_shift_step(n, x, factors, shifts, y, p);                                                  \
+    }
+SCALE_SHIFT(f32, float)
+SCALE_SHIFT(s8, int8_t)
+SCALE_SHIFT(u8, uint8_t)
+
 // Minimum and maximum of integers: the compiler vectorizes these loops.
 #define PLAIN_BINARY(name, type, expression)                                                                           \
     INLINE void name##_loop(int unused, size_t step_a, size_t step_b, size_t n, const type *pa, const type *pb,        \
@@ -312,6 +346,51 @@ PLAIN_BINARY(s32_max, int32_t, a > b ? a : b)
 QUANTIZE(s8, int8_t, s8s)
 QUANTIZE(u8, uint8_t, u8s)
 QUANTIZE(s16, int16_t, s16s)
+
+// --- Fake quantization.
+
+INLINE f32s fake_quantize(f32s x, struct eo_fake_quantize_params p) {
+    return round_even(clamp(x * p.inverse, p.low, p.high)) * p.scale;
+}
+
+static void K(f32_fake_quantize)(size_t n, const void *x_, void *y_, const void *params) {
+    const float *x = x_;
+    float *y = y_;
+    const struct eo_fake_quantize_params p = *(const struct eo_fake_quantize_params *)params;
+    for (; n >= LANES; n -= LANES, x += LANES, y += LANES) store_f32(y, fake_quantize(load_f32(x, LANES), p), LANES);
+    if (n > 0) store_f32(y, fake_quantize(load_f32(x, n), p), n);
+}
+
+INLINE f32s fake_requantize(f32s x, size_t i, size_t n, struct eo_fake_requantize_params p) {
+    const f32s sum = __builtin_elementwise_rint(x * load_f32(p.inverse + i, n));
+    const f32s v = clamp(sum * load_f32(p.factor + i, n), p.low, p.high);
+    if (!p.away) return round_even(v) * p.scale;
+    const f32s stored = v + p.zero;
+    return (__builtin_elementwise_trunc(stored + (stored < 0.0f ? (f32s)-0.5f : (f32s)0.5f)) - p.zero) * p.scale;
+}
+
+static void K(f32_fake_requantize)(size_t n, const void *x_, void *y_, const void *params) {
+    const float *x = x_;
+    float *y = y_;
+    const struct eo_fake_requantize_params p = *(const struct eo_fake_requantize_params *)params;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store_f32(y + i, fake_requantize(load_f32(x + i, LANES), i, LANES, p), LANES);
+    if (i < n) store_f32(y + i, fake_requantize(load_f32(x + i, n - i), i, n - i, p), n - i);
+}
+
+INLINE f32s fake_quantize_gradient(f32s x, f32s dy, struct eo_fake_quantize_params p) {
+    const f32s v = x * p.inverse;
+    return ((v < p.low) | (v > p.high)) ? (f32s)0.0f : dy;
+}
+
+static void K(f32_fake_quantize_gradient)(size_t n, const void *x_, const void *dy_, void *dx_, const void *params) {
+    const float *x = x_, *dy = dy_;
+    float *dx = dx_;
+    const struct eo_fake_quantize_params p = *(const struct eo_fake_quantize_params *)params;
+    for (; n >= LANES; n -= LANES, x += LANES, dy += LANES, dx += LANES)
+        store_f32(dx, fake_quantize_gradient(load_f32(x, LANES), load_f32(dy, LANES), p), LANES);
+    if (n > 0) store_f32(dx, fake_quantize_gradient(load_f32(x, n), load_f32(dy, n), p), n);
+}
 
 // Half to single: the exponent moved from bias 15 to 127 by a multiplication, which also makes subnormals normal;
 // infinity and NaN keep their exponent of ones.
@@ -379,6 +458,48 @@ static float K(f32_sum_of_squares)(size_t n, const float *x) {
     return sum_of_lanes(sum);
 }
 
+INLINE void layer_norm_step(size_t n, const float *x, const float *factors, const float *shifts, float *y, float mean,
+                            float scale) {
+    f32s v = (load_f32(x, n) - mean) * scale;
+    if (factors) v *= load_f32(factors, n);
+    if (shifts) v += load_f32(shifts, n);
+    store_f32(y, v, n);
+}
+
+static void K(f32_layer_norm)(size_t n, const float *x, const float *factors, const float *shifts, float *y,
+                              float epsilon) {
+    const float mean = K(f32_sum)(n, x) / (float)n;
+    f32x16 squares = 0;
+    size_t i = 0;
+    for (; i + SUM_LANES <= n; i += SUM_LANES) {
+        const f32x16 v = load_f32x16(x + i, SUM_LANES) - mean;
+        squares += v * v;
+    }
+    float variance = sum_of_lanes(squares);
+    for (; i < n; i++) variance += (x[i] - mean) * (x[i] - mean);
+    const float scale = 1.0f / __builtin_sqrtf(variance / (float)n + epsilon);
+    for (i = 0; i < n; i += LANES)
+        layer_norm_step(n - i < LANES ? n - i : LANES, x + i, factors ? factors + i : 0, shifts ? shifts + i : 0, y + i,
+                        mean, scale);
+}
+
+INLINE f32x16 scale_gradient(f32x16 x, f32x16 dy, struct eo_fake_quantize_params p) {
+    const f32x16 v = x * p.inverse, magic = 12582912.0f;
+    const f32x16 inside = ((v + magic) - magic) - v;
+    f32x16 slope = v < p.low ? (f32x16)p.low : inside;
+    slope = v > p.high ? (f32x16)p.high : slope;
+    return dy * slope;
+}
+
+static float K(f32_fake_quantize_scale_gradient)(size_t n, const float *x, const float *dy,
+                                                 const struct eo_fake_quantize_params *params) {
+    f32x16 sum = 0;
+    for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES, dy += SUM_LANES)
+        sum += scale_gradient(load_f32x16(x, SUM_LANES), load_f32x16(dy, SUM_LANES), *params);
+    if (n > 0) sum += scale_gradient(load_f32x16(x, n), load_f32x16(dy, n), *params);
+    return sum_of_lanes(sum);
+}
+
 #define EXTREME(name, start, better)                                                                                   \
     static float K(name)(size_t n, const float *x) {                                                                   \
         f32s best = start;                                                                                             \
@@ -422,14 +543,18 @@ INTEGER_SUMS(s8, int8_t)
 INTEGER_SUMS(u8, uint8_t)
 INTEGER_SUMS(s16, int16_t)
 
-const struct eo_elementwise TABLE = {.isa = ISA,
+#include "pooling.h"
+
+const struct eo_elementwise TABLE = {
+    .isa = ISA,
 #define ROW(name) .name = {K(name##_vv), K(name##_vs), K(name##_sv)},
-                                     EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
+    EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
 #undef ROW
 #define ROW(name) .name = K(name),
-                                         EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(x8_lut) ROW(f32_sum)
-                                             ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum) ROW(f32_exp_sum)
-                                                 ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
-                                                     ROW(u8_accumulate) ROW(s16_accumulate)
+        EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
+            ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum)
+                ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize) ROW(f32_fake_quantize_gradient)
+                    ROW(f32_fake_quantize_scale_gradient) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
+                        ROW(u8_accumulate) ROW(s16_accumulate) EO_POOLS(ROW)
 #undef ROW
 };

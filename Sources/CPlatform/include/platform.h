@@ -14,18 +14,24 @@
 // Memory. Aligned blocks are released by platform_free.
 void *_Nullable platform_aligned_alloc(size_t alignment, size_t size);
 void platform_free(void *_Nullable block);
-// Zeroed pages, released by platform_unmap.
+// Zeroed pages, released by platform_unmap. Of many megabytes the system is asked for large pages.
 void *_Nullable platform_pages(size_t size);
+// Lets go of the memory that holds pages of a mapped file; they are read again when they are touched.
+void platform_forget(const void *_Nonnull base, size_t size);
 
 // Files. Each returns 0 or an errno value; platform_strerror puts its text into the caller's buffer.
-int platform_map_file(const char *_Nonnull path, void *_Nullable *_Nonnull base, size_t *_Nonnull size);
+// `identity` gets a number that another file, or other contents of this one, almost certainly do not have; never 0.
+int platform_map_file(const char *_Nonnull path, void *_Nullable *_Nonnull base, size_t *_Nonnull size,
+                      uint64_t *_Nonnull identity);
 void platform_unmap(void *_Nonnull base, size_t size);
-// Writes all parts, one after the other, to a temporary name beside `path`, then renames: all or nothing.
+// Writes all parts, one after the other, to a temporary name beside `path`, then renames: all or nothing. `durable`: it
+// returns when the disk has it; otherwise a power failure may leave anything under that name.
 struct platform_part {
     const void *_Nullable base;
     size_t size;
 };
-int platform_write_file(const char *_Nonnull path, const struct platform_part *_Nonnull parts, size_t count);
+int platform_write_file(const char *_Nonnull path, const struct platform_part *_Nonnull parts, size_t count,
+                        bool durable);
 void platform_strerror(int error, char *_Nonnull text, size_t size);
 
 // Threads.

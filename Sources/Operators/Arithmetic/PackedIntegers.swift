@@ -7,7 +7,7 @@ enum PackedIntegers {
     static func unpacked(
         _ packed: Bytes, bits: Int, count: Int, cache: PackedWeightCache
     ) throws(Failure) -> Bytes {
-        let storage = try cache.packed(packed, form: "int8 from int\(bits)") { () throws(Failure) in
+        let storage = try cache.derived(packed, form: "int8 from int\(bits)") { () throws(Failure) in
             let storage = try Storage.allocate(count)
             try storage.withMutableBytes { bytes throws(Failure) in unpack(packed.span, bits: bits, into: &bytes) }
             return storage

@@ -9,11 +9,17 @@ enum Addition {
     static var add: OperatorDefinition {
         .binary(.add, maxVersion: 6, quantization: .binary, activationField: 0) { binary throws(Failure) in
             try kernel(binary, sign: 1)
+        }.gradient { g throws(Failure) in
+            let dz = try g.beforeActivation(0)
+            return [dz, dz]
         }
     }
     static var subtract: OperatorDefinition {
         .binary(.sub, maxVersion: 5, quantization: .binary, activationField: 0) { binary throws(Failure) in
             try kernel(binary, sign: -1)
+        }.gradient { g throws(Failure) in
+            let dz = try g.beforeActivation(0)
+            return [dz, try -dz]
         }
     }
 

@@ -19,6 +19,10 @@ enum Extremes {
             case .int64: return binary.integer(isMinimum ? { (a: Int64, b) in min(a, b) } : { a, b in max(a, b) })
             default: throw binary.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let isFirst = try g.x.compare(isMinimum ? .lessEqual : .greaterEqual, g.b)
+            let zero = try g.y.scalar(0)
+            return [try isFirst.select(g.dy, zero), try isFirst.select(zero, g.dy)]
         }
     }
 
@@ -51,6 +55,9 @@ enum SquaredDifference {
             case .int16: return try binary.throughFloat(.squaredDifference, Int16.self)
             default: throw binary.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let da = try 2 * g.dy * (g.x - g.b)
+            return [da, try -da]
         }
     }
 
@@ -83,6 +90,10 @@ enum Prelu {
             case (.int16, .int16): return try quantized(Int16.self, Int16.self, binary)
             default: throw binary.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let (zero, dy) = (try g.y.scalar(0), try g.dy)
+            let isPositive = try g.x.compare(.greaterEqual, zero)
+            return [try isPositive.select(dy, dy * g.b), try isPositive.select(zero, dy * g.x)]
         }
     }
 
@@ -111,6 +122,10 @@ enum Power {
             case .int32: return integer(binary)
             default: throw binary.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let (a, b, dy) = (try g.x, try g.b, try g.dy)
+            guard g.needs(1) else { return [try dy * b * a.apply(.pow, b + -1)] }
+            return [try dy * b * a.apply(.pow, b + -1), try dy * g.y * a.apply(.log)]
         }
     }
 
@@ -144,6 +159,10 @@ enum Atan2 {
         .binary(.atan2, maxVersion: 1) { binary throws(Failure) in
             guard binary.a.type == .float32 else { throw binary.op.unsupportedTypes() }
             return binary.map { (a: Float, b: Float) in Real.atan2(a, b) }
+        }.gradient { g throws(Failure) in
+            let (a, b) = (try g.x, try g.b)
+            let factor = try g.dy / (a * a + b * b)
+            return [try factor * b, try -(factor * a)]
         }
     }
 }

@@ -112,6 +112,9 @@ enum AddN {
             case .int32: return kernel(op.inputs.count) { (a: Int32, b: Int32) in a &+ b }
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let dy = try g.dy
+            return g.inputs.map { _ in dy }
         }
     }
 

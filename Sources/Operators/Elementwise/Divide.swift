@@ -17,6 +17,9 @@ enum Divide {
             case .int16: return try quantized(Int16.self, binary)
             default: throw binary.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let quotient = try g.beforeActivation(0) / g.b
+            return [quotient, try -(quotient * (g.x / g.b))]
         }
     }
 

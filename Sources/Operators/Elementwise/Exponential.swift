@@ -8,6 +8,8 @@ enum Exp {
             try unary.kernel(.exp, library: { Real.exp($0) }) { x, y throws(Failure) in
                 try unary.reference(x, y, Real.exp)
             }
+        }.gradient { g throws(Failure) in
+            [try g.dy * g.y]
         }
     }
 }
@@ -20,6 +22,8 @@ enum Log {
                 let least = Float(y.minimum - y.zeroPoint) * y.scale
                 return try unary.reference(x, y) { $0 <= 0 ? least : Real.log($0) }
             }
+        }.gradient { g throws(Failure) in
+            [try g.dy / g.x]
         }
     }
 }
@@ -31,6 +35,9 @@ enum Elu {
             try unary.kernel(.elu) { x, y throws(Failure) in
                 try unary.reference(x, y) { $0 < 0 ? Real.expm1($0) : $0 }
             }
+        }.gradient { g throws(Failure) in
+            // exp(x) = y + 1 where x < 0.
+            return [try g.dy * (g.y + 1).apply(.minimum, g.y.scalar(1))]
         }
     }
 }
@@ -38,7 +45,9 @@ enum Elu {
 /// GELU: x Phi(x), Phi the normal distribution. Options: 0 approximate (by tanh).
 enum Gelu {
     static var definition: OperatorDefinition {
-        .unary(.gelu, maxVersion: 3, quantization: .unary) { unary throws(Failure) in try kernel(unary) }
+        .unary(.gelu, maxVersion: 3, quantization: .unary) { unary throws(Failure) in try kernel(unary) }.gradient { g throws(Failure) in
+            [try g.dy.custom(GeluGradient.name, g.x, shape: g.x.shape, options: g.options)]
+        }
     }
 
     private static func kernel(_ unary: Unary) throws(Failure) -> Kernel {

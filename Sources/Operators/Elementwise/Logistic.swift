@@ -15,6 +15,8 @@ enum Logistic {
                 try unary.op.requireFraction(x, y)
                 return reference16(LogisticScale(x.scale, exactShifts: 0...0), ReferenceTables.logistic)
             }
+        }.gradient { g throws(Failure) in
+            [try g.dy * g.y * (1 - g.y)]
         }
     }
 
@@ -49,6 +51,8 @@ enum Tanh {
                 try unary.op.requireFraction(x, y)
                 return reference16(LogisticScale(x.scale, exactShifts: 0...1), ReferenceTables.logistic)
             }
+        }.gradient { g throws(Failure) in
+            [try g.dy * (1 - g.y * g.y)]
         }
     }
 

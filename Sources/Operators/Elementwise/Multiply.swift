@@ -17,6 +17,9 @@ enum Multiply {
             case .int16: return try quantized(Int16.self, binary)
             default: throw binary.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let dz = try g.beforeActivation(0)
+            return [try dz * g.b, try dz * g.x]
         }
     }
 

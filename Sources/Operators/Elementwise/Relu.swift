@@ -18,6 +18,8 @@ enum Relu {
                 let maximum = y.stored(high) ?? Int32(y.maximum)
                 return { min(maximum, max(minimum, y.zero &+ factor.scale($0 &- x.zero))) }
             }
+        }.gradient { g throws(Failure) in
+            [try ClampGradient.emit(g.dy, g.y, (low, high))]
         }
     }
 }
@@ -46,6 +48,9 @@ enum LeakyRelu {
                     return y.clamped(alpha < 0 ? y.zero &- scaled : y.zero &+ scaled)
                 }
             }
+        }.gradient { g throws(Failure) in
+            let dy = try g.dy
+            return [try g.x.compare(.greater, g.x.scalar(0)).select(dy, g.options.float(0) * dy)]
         }
     }
 }
@@ -55,6 +60,13 @@ enum HardSwish {
     static var definition: OperatorDefinition {
         .unary(.hardSwish, maxVersion: 1, quantization: .byteUnary) { unary throws(Failure) in
             try unary.kernel(.hardSwish) { x, y throws(Failure) in try reference(unary.op, x, y) }
+        }.gradient { g throws(Failure) in
+            // (x + 3) / 6 + x / 6 in between, 0 below -3, 1 above 3.
+            let x = try g.x
+            let inner = try (1 / 3 as Float) * x + 0.5
+            let isHigh = try x.compare(.greater, x.scalar(3))
+            let isLow = try x.compare(.less, x.scalar(-3))
+            return [try g.dy * isLow.select(x.scalar(0), isHigh.select(x.scalar(1), inner))]
         }
     }
 

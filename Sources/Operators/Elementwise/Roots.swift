@@ -12,6 +12,8 @@ enum Sqrt {
                     return y.clamped(Int32(min(0x1p30, root / y.scale)) &+ y.zero)
                 }
             }
+        }.gradient { g throws(Failure) in
+            [try 0.5 * g.dy / g.y]
         }
     }
 }
@@ -26,6 +28,8 @@ enum Rsqrt {
                 }
                 return reference8(x, y)
             }
+        }.gradient { g throws(Failure) in
+            [try -0.5 * g.dy * g.y * g.y * g.y]
         }
     }
 
@@ -46,6 +50,8 @@ enum Rsqrt {
 /// SQUARE: x x.
 enum Square {
     static var definition: OperatorDefinition {
-        .unary(.square, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.square) }
+        .unary(.square, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.square) }.gradient { g throws(Failure) in
+            [try 2 * g.dy * g.x]
+        }
     }
 }

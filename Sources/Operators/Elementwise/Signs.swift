@@ -17,6 +17,8 @@ enum Abs {
                     return y.clamped((rescales ? factor.scale(value) : value) &+ y.zero)
                 }
             }
+        }.gradient { g throws(Failure) in
+            [try g.dy * g.x.apply(.sign)]
         }
     }
 }
@@ -33,6 +35,8 @@ enum Neg {
             case .int16 where unary.input.quantization == nil: return Unary.map { (x: Int16) in 0 &- x }
             default: return try unary.kernel(.negate) { _, _ throws(Failure) in { 0 &- $0 } }
             }
+        }.gradient { g throws(Failure) in
+            [try -g.dy]
         }
     }
 }
@@ -46,6 +50,8 @@ enum Sign {
             case .float64: return Unary.map { (x: Double) in x > 0 ? 1 : (x < 0 ? -1 : x) }
             default: return try unary.kernel(.sign)
             }
+        }.gradient { g throws(Failure) in
+            [nil]
         }
     }
 }
@@ -53,21 +59,31 @@ enum Sign {
 /// FLOOR, CEIL, ROUND (ties to even), SIN, COS: float32 only.
 enum Rounding {
     static var floor: OperatorDefinition {
-        .unary(.floor, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.floor) }
+        .unary(.floor, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.floor) }.gradient { g throws(Failure) in
+            [nil]
+        }
     }
     static var ceil: OperatorDefinition {
-        .unary(.ceil, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.ceil) }
+        .unary(.ceil, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.ceil) }.gradient { g throws(Failure) in
+            [nil]
+        }
     }
     static var round: OperatorDefinition {
-        .unary(.round, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.round) }
+        .unary(.round, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.round) }.gradient { g throws(Failure) in
+            [nil]
+        }
     }
 }
 
 enum Trigonometric {
     static var sin: OperatorDefinition {
-        .unary(.sin, maxVersion: 2) { unary throws(Failure) in try unary.kernel(.sin) }
+        .unary(.sin, maxVersion: 2) { unary throws(Failure) in try unary.kernel(.sin) }.gradient { g throws(Failure) in
+            [try g.dy * g.x.apply(.cos)]
+        }
     }
     static var cos: OperatorDefinition {
-        .unary(.cos, maxVersion: 2) { unary throws(Failure) in try unary.kernel(.cos) }
+        .unary(.cos, maxVersion: 2) { unary throws(Failure) in try unary.kernel(.cos) }.gradient { g throws(Failure) in
+            [try -(g.dy * g.x.apply(.sin))]
+        }
     }
 }

@@ -17,6 +17,8 @@ package struct OperatorDefinition: Sendable {
     package let inPlace: Bool
     /// Output 0 is input 0 under another shape: no work at all.
     package let isView: Bool
+    /// Emits the gradients of the inputs; nil: the operator is not differentiable.
+    package internal(set) var gradient: Gradient?
     /// The outputs depend on the shapes of the inputs, not on their values.
     package var readsOnlyShapes: Bool { code == .shape || code == .rank }
     /// The same inputs need not give the same outputs.

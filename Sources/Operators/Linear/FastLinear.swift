@@ -24,6 +24,7 @@ extension HybridDepthwise: PackedLayer {}
 /// plain definition, which gives the same bits for integers.
 extension LinearLayer {
     func fastKernel() throws(Failure) -> Kernel? {
+        if let kernel = try liveKernel() { return kernel }
         guard let (weights, bias) = try packable() else { return nil }
         return switch (input.type, filter.type, output.type) {
         case (.float32, .float32, .float32): try floatKernel(weights, bias)

@@ -109,7 +109,7 @@ extension LinearLayer {
             "\(row.taps.count)x\(column.taps.count) taps from \(row.taps[0]), \(column.taps[0]) by "
             + "\(shape.strideHeight), \(shape.strideWidth) of \(shape.kernelHeight)x\(shape.kernelWidth)x\(run)"
         let (rowTaps, columnTaps, channels, shape) = (row.taps, column.taps, channels, shape)
-        let storage = try op.weights.packed(weights, form: form) { () throws(Failure) in
+        let storage = try op.weights.derived(weights, form: form) { () throws(Failure) in
             let storage = try Storage.allocate(channels * taps * run)
             try storage.withMutableBytes { bytes throws(Failure) in
                 let source = weights.span

@@ -21,6 +21,9 @@ enum Sums {
             case .int64: return integerMean(Int64.self, reducer)
             default: return try quantized(reducer, isMean: true)
             }
+        }.gradient { g throws(Failure) in
+            let share = Float(g.y.count) / Float(max(1, try g.x.count))
+            return [try (share * g.dy).reshape(g.reducedShape()).broadcast(to: g.x.shape)]
         }
     }
 
@@ -38,6 +41,8 @@ enum Sums {
             case .int64: return reducer.fold(0 as Int64) { $0 &+ $1 }
             default: return try quantized(reducer, isMean: false)
             }
+        }.gradient { g throws(Failure) in
+            [try g.dy.reshape(g.reducedShape()).broadcast(to: g.x.shape)]
         }
     }
 

@@ -73,6 +73,15 @@ struct Reducer {
     }
 }
 
+extension GradientContext {
+    /// The input's shape with the reduced dimensions kept, as 1.
+    func reducedShape() throws(Failure) -> [Int] {
+        let shape = try x.shape
+        let axes = Reducer.axes(try integers(1), rank: shape.count) ?? []
+        return shape.indices.map { axes.contains($0) ? 1 : shape[$0] }
+    }
+}
+
 extension ReductionShape {
     @inline(__always)
     func fold<X: BitwiseCopyable, Sum, Y: BitwiseCopyable>(

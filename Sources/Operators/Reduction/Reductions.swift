@@ -23,6 +23,11 @@ enum ReduceExtreme {
             case .int64: return integer(Int64.self, reducer, isMinimum)
             default: throw reducer.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            // Shared among equals.
+            let (shape, axes) = (try g.reducedShape(), try g.integers(1))
+            let isExtreme = try g.x.compare(.equal, g.y.reshape(shape)).select(g.y.scalar(1), g.y.scalar(0))
+            return [try isExtreme * (g.dy.reshape(shape) / isExtreme.sum(axes, keep: true))]
         }
     }
 
@@ -56,6 +61,17 @@ enum ReduceProduct {
             case .int16: return try quantized(Int16.self, reducer)
             default: throw reducer.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            // The product of the others: zeros are left out, and counted.
+            let (axes, x) = (try g.integers(1), try g.x)
+            let (zero, one) = (try x.scalar(0), try x.scalar(1))
+            let isZero = try x.compare(.equal, zero)
+            let factors = try isZero.select(one, x)
+            let product = try factors.apply(
+                .reduceProd, x.graph.indices(axes), options: Options(.reducer, [.int(1)]))
+            let zeros = try isZero.select(one, zero)
+            let hasOtherZeros = try zeros.sum(axes, keep: true).compare(.notEqual, zeros)
+            return [try hasOtherZeros.select(zero, product / factors) * g.dy.reshape(g.reducedShape())]
         }
     }
 
@@ -118,6 +134,10 @@ enum CumulativeSum {
             case .int64: return kernel(op, input, axis, 0 as Int64) { $0 &+ $1 }
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            var options = g.options
+            options[1] = .int(options.bool(1) ? 0 : 1)
+            return [try g.dy.apply(.cumsum, g.input(1), options: options)]
         }
     }
 

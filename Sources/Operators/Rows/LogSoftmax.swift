@@ -14,6 +14,9 @@ enum LogSoftmax {
             case .uint8: return try quantized(UInt8.self, rows)
             default: throw rows.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let dy = try g.dy
+            return [try dy - g.y.apply(.exp) * dy.sum([g.y.rank - 1], keep: true)]
         }
     }
 
@@ -60,6 +63,10 @@ enum L2Normalization {
             case .int16: return try rows.throughFloat(.normalize, Int16.self, Int16.self)
             default: throw rows.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            let (x, y, dy, last) = (try g.x, g.y, try g.dy, [g.y.rank - 1])
+            let square = try (x * x).sum(last, keep: true).apply(.maximum, x.scalar(1e-12))
+            return [try (dy - y * (dy * y).sum(last, keep: true)) * square.apply(.rsqrt)]
         }
     }
 

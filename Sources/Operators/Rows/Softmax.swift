@@ -19,6 +19,10 @@ enum Softmax {
             case (.int16, .int16): return try quantized(Int16.self, Int16.self, function, rows)
             default: throw rows.op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            // (Bridle, 1990)
+            let (y, dy) = (g.y, try g.dy)
+            return [try g.options.float(0) * y * (dy - (dy * y).sum([y.rank - 1], keep: true))]
         }
     }
 

@@ -17,15 +17,21 @@ struct Candidates {
     private let graph: Int
     private let ranges: [ValueRange?]
 
-    /// `ranges`: what calibration saw, nil for tensors that are not float32 or never computed.
-    init(_ model: Model, _ graph: Int, type: TensorType, ranges: [ValueRange?], integerBoundary: Bool) {
+    /// `ranges`: what calibration saw, nil for tensors that are not float32 or never computed. `isFloat`: the operators
+    /// that shall stay float.
+    init(
+        _ model: Model, _ graph: Int, type: TensorType, ranges: [ValueRange?], integerBoundary: Bool, isFloat: [Bool]
+    ) {
         self.model = model
         self.graph = graph
         self.ranges = ranges
         for index in model.subgraphs[graph].operators.indices {
             let rule = OperatorRegistry.definition(model.code(graph, index))?.quantization
             rules.append(rule ?? .floatOnly)
-            decisions.append(rule.map { decide(index, $0, type) } ?? .float("the operator is not known"))
+            decisions.append(
+                isFloat[index]
+                    ? .float("the options say so")
+                    : rule.map { decide(index, $0, type) } ?? .float("the operator is not known"))
         }
         leaveMoversBetweenFloatOperators(integerBoundary: integerBoundary)
     }
@@ -43,6 +49,12 @@ struct Candidates {
     func keepsScale(_ op: Int) -> Bool {
         if case .sameAsInput = rules[op].output { return rules[op].weights == nil }
         return false
+    }
+
+    /// It keeps the scale, but averages neighbours.
+    func computesValues(_ op: Int) -> Bool {
+        let code = model.code(graph, op).builtin
+        return code == .averagePool2D || code == .resizeBilinear
     }
 
     private func tensor(_ index: Int) -> Tensor { model.subgraphs[graph].tensors[index] }

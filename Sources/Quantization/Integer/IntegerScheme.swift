@@ -6,35 +6,29 @@ import Operators
 /// subgraph is quantized.
 struct IntegerScheme {
     private var model: Model
-    private let original: Model
-    private let options: QuantizerOptions
-    private let graph = 0
-    private let type: TensorType
-    private let candidates: Candidates
-    private let scales: ScaleAssignment
-    private let means: ChannelMeans
+    private let plan: QuantizationPlan
+    private let means: ChannelMeans?
     private var forms: TensorForms
 
-    /// `ranges`: for each tensor of the main subgraph the values it took; nil for those that are not float32.
-    static func apply(
-        to model: Model, ranges: [ValueRange?], means: ChannelMeans, options: QuantizerOptions
-    ) throws(Failure) -> Model {
-        var scheme = IntegerScheme(model, ranges, means, options)
+    private var original: Model { plan.model }
+    private var options: QuantizerOptions { plan.options }
+    private var graph: Int { plan.graph }
+    private var type: TensorType { plan.type }
+    private var candidates: Candidates { plan.candidates }
+    private var scales: ScaleAssignment { plan.scales }
+
+    /// `means`: of what linear operators read, for bias correction; nil: weights that were trained as integers need none.
+    static func apply(_ plan: QuantizationPlan, means: ChannelMeans?) throws(Failure) -> Model {
+        var scheme = IntegerScheme(plan, means)
         try scheme.rewrite()
         return scheme.model.compacted()
     }
 
-    private init(_ model: Model, _ ranges: [ValueRange?], _ means: ChannelMeans, _ options: QuantizerOptions) {
+    private init(_ plan: QuantizationPlan, _ means: ChannelMeans?) {
+        self.plan = plan
         self.means = means
-        self.model = model
-        original = model
-        self.options = options
-        type = options.scheme.activationType
-        candidates = Candidates(
-            model, graph, type: type, ranges: ranges,
-            integerBoundary: options.inputType != .float32 || options.outputType != .float32)
-        scales = ScaleAssignment(model, graph, type: type, ranges: ranges, candidates: candidates)
-        forms = TensorForms(graph: graph)
+        model = plan.model
+        forms = TensorForms(graph: plan.graph)
     }
 
     private mutating func rewrite() throws(Failure) {
@@ -44,10 +38,10 @@ struct IntegerScheme {
             if case .float(let reason) = candidates.decisions[index] {
                 options.log(("\(original.place(graph, index)) stays float: \(reason)" as Sentence).text)
             }
-            if candidates.isInteger(index) { try quantize(index) } else { keep(index) }
+            if candidates.isInteger(index) { try quantize(index) } else { try keep(index) }
         }
         for output in original.subgraphs[graph].outputs where isComputed(output) {
-            _ = forms.tensor(output, as: boundary(output, options.outputType), in: &model)
+            _ = try forms.tensor(output, as: boundary(output, options.outputType), in: &model)
         }
     }
 
@@ -91,10 +85,10 @@ struct IntegerScheme {
 
     // MARK: operators
 
-    private mutating func keep(_ index: Int) {
+    private mutating func keep(_ index: Int) throws(Failure) {
         var op = original.subgraphs[graph].operators[index]
         for position in op.inputs.indices where op.inputs[position] >= 0 && isFloat(op.inputs[position]) {
-            op.inputs[position] = forms.tensor(op.inputs[position], as: nil, in: &model)
+            op.inputs[position] = try forms.tensor(op.inputs[position], as: nil, in: &model)
         }
         for position in op.outputs.indices where op.outputs[position] >= 0 && isFloat(op.outputs[position]) {
             op.outputs[position] = forms.define(op.outputs[position], nil, in: &model)
@@ -105,23 +99,41 @@ struct IntegerScheme {
     private mutating func quantize(_ index: Int) throws(Failure) {
         var op = original.subgraphs[graph].operators[index]
         let before = op
+        var clamps: [Operator] = []
         for position in candidates.activations(index) {
             guard let wanted = scales.wanted(by: index, input: position) else { continue }
             op.inputs[position] = try activation(before.inputs[position], as: wanted)
         }
         for position in op.outputs.indices where op.outputs[position] >= 0 && isFloat(op.outputs[position]) {
             guard let parameters = scales.parameters(before.outputs[position]) else { continue }
-            op.outputs[position] = forms.define(before.outputs[position], parameters, in: &model)
+            let result = forms.define(before.outputs[position], parameters, in: &model)
+            op.outputs[position] = result
+            guard isCut(index, parameters) else { continue }
+            let clamped = try forms.clamped(result, parameters, in: &model)
+            op.outputs[position] = clamped.tensor
+            clamps += clamped.operators
         }
-        if let rule = candidates.rules[index].weights { try quantizeWeights(&op, before, rule, index) }
+        if let form = plan.weights(of: index) { try quantizeWeights(&op, before, form, index) }
         let code = original.code(graph, index)
         op.opcode = model.operatorCode(code.builtin, version: version(of: op, code))
         if type == .int16 { allowAnyScale(&op, code.builtin) }
         model.subgraphs[graph].operators.append(op)
+        model.subgraphs[graph].operators += clamps
+    }
+
+    /// True if an operator may compute numbers outside of those in use: its activation does not end at zero.
+    private func isCut(_ index: Int, _ parameters: Parameters) -> Bool {
+        guard parameters.isCutBelow, !candidates.keepsScale(index) else { return false }
+        let code = original.code(graph, index).builtin
+        let activation = original.subgraphs[graph].operators[index].activation(code)
+        let isPositive = activation == .relu || activation == .relu6 || code == .relu || code == .relu6
+        return !(isPositive && parameters.zeroPoint == parameters.low && !parameters.isCutAbove)
     }
 
     private mutating func activation(_ tensor: Int, as wanted: Parameters) throws(Failure) -> Int {
-        guard let values = original.floats(graph, tensor) else { return forms.tensor(tensor, as: wanted, in: &model) }
+        guard let values = original.floats(graph, tensor) else {
+            return try forms.tensor(tensor, as: wanted, in: &model)
+        }
         let stored = values.map { wanted.quantize($0) }
         return type == .int16
             ? try constant(tensor, .int16, wanted.quantization, stored.map { Int16($0) })
@@ -140,28 +152,31 @@ struct IntegerScheme {
         return index
     }
 
+    private mutating func constant<T: BitwiseCopyable>(
+        _ form: WeightForm, _ quantization: Quantization, _ elements: [T]
+    ) throws(Failure) -> Int { try constant(form.tensor, form.type, quantization, elements) }
+
     private mutating func quantizeWeights(
-        _ op: inout Operator, _ before: Operator, _ rule: QuantizationRule.Weights, _ index: Int
+        _ op: inout Operator, _ before: Operator, _ form: WeightForm, _ index: Int
     ) throws(Failure) {
-        let tensor = before.inputs[rule.input]
-        guard let position = candidates.activations(index).first, let values = original.floats(graph, tensor),
+        guard let position = candidates.activations(index).first, let values = original.floats(graph, form.tensor),
             let input = scales.wanted(by: index, input: position), let output = scales.parameters(before.outputs[0])
         else { return }
-        let shape = original.subgraphs[graph].tensors[tensor].shape
-        let layout = WeightLayout.ofScales(
-            values, shape: shape, channelDimension: rule.channelDimension, perTensor: options.perTensorWeights)
-        guard let largest = layout.largest(values) else {
-            throw notFinite(original.subgraphs[graph].tensors[tensor].name, original)
+        guard let wanted = plan.scales(of: form, values) else {
+            throw notFinite(original.subgraphs[graph].tensors[form.tensor].name, original)
         }
-        let biasTensor = rule.bias.flatMap {
-            $0 < before.inputs.count && before.inputs[$0] >= 0 ? before.inputs[$0] : nil
-        }
+        let biasTensor = form.bias.map { before.inputs[$0] }
         var linear = LinearWeights(
-            values, layout, channelDimension: rule.channelDimension, largest: largest,
+            values, form.layout(in: original, graph), form, scales: wanted,
             bias: biasTensor.flatMap { original.floats(graph, $0) } ?? [], input: input, output: output)
         if let shift = shift(of: linear.weights, values, before, index) { linear.correct(by: shift) }
-        op.inputs[rule.input] = try constant(tensor, .int8, linear.weights.quantization, linear.weights.values)
-        guard let biasTensor, let bias = rule.bias else { return }
+        let quantization = linear.weights.quantization
+        switch form.type {
+        case .int4: op.inputs[form.input] = try constant(form, quantization, packed(linear.weights.values, bits: 4))
+        case .int2: op.inputs[form.input] = try constant(form, quantization, packed(linear.weights.values, bits: 2))
+        default: op.inputs[form.input] = try constant(form, quantization, linear.weights.values)
+        }
+        guard let biasTensor, let bias = form.bias else { return }
         op.inputs[bias] =
             type == .int16
             ? try constant(biasTensor, .int64, linear.biasQuantization, linear.bias)
@@ -175,7 +190,7 @@ struct IntegerScheme {
     ) -> [Double]? {
         let code = original.code(graph, index).builtin
         guard code != .transposeConv, let linear = LinearOperator(code),
-            let means = means.means(op.inputs[linear.input])
+            let means = means?.means(op.inputs[linear.input])
         else { return nil }
         let shape = original.subgraphs[graph].tensors[op.inputs[linear.weights]].shape
         let layout = WeightLayout(shape: shape, channelDimension: linear.channelDimension)
@@ -196,6 +211,10 @@ struct IntegerScheme {
 
     private func version(of op: Operator, _ code: OperatorCode) -> Int {
         var version = max(code.version, OperatorVersions.lowest(code.builtin, type))
+        if let linear = LinearOperator(code.builtin) {
+            let weights = model.subgraphs[graph].tensors[op.inputs[linear.weights]].type
+            version = max(version, OperatorVersions.lowest(code.builtin, type, weights: weights))
+        }
         if code.builtin == .mul, type == .int8, op.inputs.count == 2 {
             let tensors = model.subgraphs[graph].tensors
             let scales = (op.inputs + op.outputs).map { Double(tensors[$0].quantization?.scales.first ?? 0) }

@@ -19,10 +19,10 @@ struct LinearWeights {
     private static func biasLimit(_ activations: TensorType) -> Double { activations == .int16 ? 0x1p46 : 0x1p30 }
 
     init(
-        _ values: [Float], _ layout: WeightLayout, channelDimension: Int, largest: [Float], bias: [Float],
+        _ values: [Float], _ layout: WeightLayout, _ form: WeightForm, scales wanted: [Float], bias: [Float],
         input: Parameters, output: Parameters
     ) {
-        var scales = symmetricScales(largest: largest)
+        var scales = wanted
         let inputScale = Double(input.scale)
         for index in scales.indices {
             // Below this the whole accumulator is less than one step of the output.
@@ -34,7 +34,8 @@ struct LinearWeights {
             if Double(scales[index]) < least { scales[index] = Float(least).nextUp }
         }
         weights = QuantizedWeights(
-            values: layout.quantize(values, scales: scales), scales: scales, channelDimension: channelDimension)
+            values: layout.quantize(values, scales: scales, steps: form.steps), scales: scales,
+            channelDimension: form.channelDimension)
         biasScales = scales.map { max($0 * input.scale, .leastNormalMagnitude) }
         exactBias = bias.map { Double($0) }
         largestBias = input.type == .int16 ? 0x1p62 : 2_147_483_647

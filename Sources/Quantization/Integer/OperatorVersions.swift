@@ -8,6 +8,16 @@ enum OperatorVersions {
         return 1
     }
 
+    /// For weights of fewer than 8 bits.
+    static func lowest(_ code: BuiltinOperator, _ type: TensorType, weights: TensorType) -> Int {
+        switch (code, weights) {
+        case (.fullyConnected, .int2): 14
+        case (.fullyConnected, .int4): type == .int16 ? 13 : 10
+        case (.conv2D, .int4), (.depthwiseConv2D, .int4): 7
+        default: 1
+        }
+    }
+
     /// int8 MUL from version 3 on may have scale(a) * scale(b) / scale(output) >= 1.
     static let mulWithLargeScale = 3
 

@@ -16,14 +16,17 @@ struct ScaleAssignment {
     private let candidates: Candidates
     private let uses: Uses
     private let calibrated: [ValueRange?]
+    /// Bits of each tensor's integer form; those of its representative count.
+    private let bits: [Int]
     /// For each tensor the tensor that stands for its group.
     private var representative: [Int]
     /// For each representative.
     private var range: [Range]
 
     init(
-        _ model: Model, _ graph: Int, type: TensorType, ranges: [ValueRange?], candidates: Candidates
+        _ model: Model, _ graph: Int, type: TensorType, ranges: [ValueRange?], candidates: Candidates, bits: [Int]
     ) {
+        self.bits = bits
         self.model = model
         self.graph = graph
         self.type = type
@@ -45,16 +48,37 @@ struct ScaleAssignment {
     func parameters(_ tensor: Int) -> Parameters? {
         switch range[representative[tensor]] {
         case .unknown: nil
-        case .values(let values): Parameters(values, type: type)
+        case .values(let values): Parameters(values, type: type, bits: bits[representative[tensor]])
         case .fixed(let parameters): parameters
         }
     }
 
     /// The integer form in which an operator reads one of its activation inputs.
-    func wanted(by op: Int, input: Int) -> Parameters? {
+    func wanted(by op: Int, input: Int) -> Parameters? { parameters(read(by: op, input: input)) }
+
+    /// The group in whose form an operator reads one of its activation inputs.
+    func group(readBy op: Int, input: Int) -> Int { representative[read(by: op, input: input)] }
+
+    private func read(by op: Int, input: Int) -> Int {
         let operation = model.subgraphs[graph].operators[op]
-        return joinsInputs(op) ? parameters(operation.outputs[0]) : parameters(operation.inputs[input])
+        return joinsInputs(op) ? operation.outputs[0] : operation.inputs[input]
     }
+
+    /// Tensors of one group have the same parameters. A group goes by the index of one of its tensors.
+    func group(_ tensor: Int) -> Int { representative[tensor] }
+
+    /// The range of a group whose parameters come from one; nil if an operator or nobody fixes them.
+    func range(ofGroup group: Int) -> ValueRange? {
+        if case .values(let values) = range[group] { values } else { nil }
+    }
+
+    /// What calibration saw of a tensor is all inside the range of its group: nothing was cut short.
+    func isCovered(_ tensor: Int) -> Bool {
+        guard let group = range(ofGroup: representative[tensor]), let own = calibrated[tensor] else { return false }
+        return group.contains(own)
+    }
+
+    mutating func set(_ parameters: Parameters, ofGroup group: Int) { range[group] = .fixed(parameters) }
 
     /// Several inputs take the scale of the output (CONCATENATION, MAXIMUM, SELECT_V2, ...). The other way round the
     /// output takes the scale of the one input (RESHAPE, SPLIT, pools, ...).

@@ -51,11 +51,11 @@ struct TensorForms {
     }
 
     /// The tensor in a form, converted if need be; the original where no form is known (constants).
-    mutating func tensor(_ source: Int, as parameters: Parameters?, in model: inout Model) -> Int {
+    mutating func tensor(_ source: Int, as parameters: Parameters?, in model: inout Model) throws(Failure) -> Int {
         if let known = existing(source, parameters) { return known }
         guard let from = forms.first(where: { $0.source == source && $0.isDefined }) else { return source }
         let tensor = define(source, parameters, in: &model)
-        appendConversion(from, to: tensor, parameters, in: &model)
+        try appendConversion(from, to: tensor, parameters, in: &model)
         return tensor
     }
 
@@ -72,7 +72,43 @@ struct TensorForms {
         constants.append(Constant(source: source, type: type, quantization: quantization, tensor: tensor))
     }
 
-    private func appendConversion(_ from: Form, to tensor: Int, _ parameters: Parameters?, in model: inout Model) {
+    /// A tensor that is clamped to the numbers in use before it becomes `tensor`: MAXIMUM, and for int16 MINIMUM. Gives
+    /// the tensor to write, and the operators to append behind the one that writes it. Saturation does the rest.
+    func clamped(
+        _ tensor: Int, _ parameters: Parameters, in model: inout Model
+    ) throws(Failure) -> (tensor: Int, operators: [Operator]) {
+        var operators: [Operator] = []
+        var result = tensor
+        func put(_ code: BuiltinOperator, _ bound: Int) throws(Failure) {
+            var pattern = model.subgraphs[graph].tensors[tensor]
+            pattern.name = pattern.shortName + "_" + code.name.lowercased()
+            let raw = model.add(pattern, to: graph)
+            let limit = Tensor(name: pattern.name, type: parameters.type, shape: [1])
+            let constant =
+                parameters.type == .int16
+                ? try model.addConstant(
+                    [Int16(bound)], type: .int16, like: limit, suffix: "_bound", quantization: parameters.quantization,
+                    to: graph)
+                : try model.addConstant(
+                    [Int8(bound)], type: .int8, like: limit, suffix: "_bound", quantization: parameters.quantization,
+                    to: graph)
+            let opcode = model.operatorCode(code, version: OperatorVersions.lowest(code, parameters.type))
+            operators.insert(
+                Operator(
+                    opcode: opcode, inputs: [raw, constant], outputs: [result], options: Options(.maximumMinimum)),
+                at: 0)
+            result = raw
+        }
+        if parameters.isCutBelow { try put(.maximum, parameters.low) }
+        if parameters.isCutAbove { try put(.minimum, parameters.high) }
+        return (result, operators)
+    }
+
+    private func appendConversion(
+        _ from: Form, to tensor: Int, _ parameters: Parameters?, in model: inout Model
+    ) throws(Failure) {
+        let (tensor, clamps) =
+            try parameters.map { (p) throws(Failure) in try clamped(tensor, p, in: &model) } ?? (tensor, [])
         let code: BuiltinOperator = parameters == nil ? .dequantize : .quantize
         let type = parameters?.type == .int16 || from.parameters?.type == .int16 ? TensorType.int16 : .int8
         let opcode = model.operatorCode(code, version: OperatorVersions.lowest(code, type))
@@ -80,6 +116,7 @@ struct TensorForms {
             Operator(
                 opcode: opcode, inputs: [from.tensor], outputs: [tensor],
                 options: Options(parameters == nil ? .dequantize : .quantize)))
+        model.subgraphs[graph].operators += clamps
     }
 
     /// The first form takes the original index and name, the others get new ones.

@@ -29,7 +29,7 @@ extension Compiler {
         {
             let output = node.outputs[0]
             let form: Sentence = "folded into \(subgraph).\(output), \(arithmetic == .fast ? "fast" : "reference")"
-            let storage = try loaded.weights.packed(source, form: form) { () throws(Failure) in
+            let storage = try loaded.weights.derived(source, form: form) { () throws(Failure) in
                 try evaluate(node, graph)[0].storage
             }
             graph.tensors[output].constant = Bytes(storage)

@@ -29,6 +29,8 @@ struct Benchmark: ParsableCommand {
     @Option(name: .customLong("list_signatures"), help: "Only list the model's signatures.") var listSignatures: Switch?
     @Option(name: .customLong("output_filepath"), help: "Write the outputs' bytes to <path>, with several <path><i>.")
     var outputPath: String?
+    @Option(name: .customLong("weight_cache"), help: "Take packed weights from this file; it is written if need be.")
+    var weightCache: String?
     @Argument(parsing: .allUnrecognized, help: .hidden) var others: [String] = []
 
     func validate() throws {
@@ -53,7 +55,9 @@ struct Benchmark: ParsableCommand {
         }
         let interpreter = try Interpreter(
             model,
-            .init(threads: max(1, numThreads ?? 1), reference: reference?.isOn == true, signature: signature))
+            .init(
+                threads: max(1, numThreads ?? 1), reference: reference?.isOn == true, signature: signature,
+                weightCache: weightCache))
         try inputs.resize(interpreter)
         let initMicroseconds = (now() - start) / 1000
         let memoryAfterInit = residentPeak()

@@ -1,4 +1,5 @@
 import CEdgeOpt
+import Glibc
 
 /// An interpreter, through edgeopt.h.
 final class Interpreter {
@@ -9,6 +10,7 @@ final class Interpreter {
         var reference = false
         var profile = false
         var signature: String?
+        var weightCache: String?
     }
 
     init(_ model: Model, _ options: Options = Options()) throws {
@@ -18,14 +20,14 @@ final class Interpreter {
         values.arithmetic = options.reference ? EO_ARITHMETIC_REFERENCE : EO_ARITHMETIC_FAST
         values.profile = options.profile
         var handle: OpaquePointer?
-        if let signature = options.signature {
-            try signature.withCString {
-                values.signature = $0
-                try check(eo_interpreter_create(model.handle, &values, &handle))
-            }
-        } else {
-            try check(eo_interpreter_create(model.handle, &values, &handle))
+        let (signature, weightCache) = (options.signature.map { strdup($0) }, options.weightCache.map { strdup($0) })
+        defer {
+            free(signature ?? nil)
+            free(weightCache ?? nil)
         }
+        values.signature = signature.flatMap { UnsafePointer($0) }
+        values.weight_cache = weightCache.flatMap { UnsafePointer($0) }
+        try check(eo_interpreter_create(model.handle, &values, &handle))
         self.handle = handle!
     }
 

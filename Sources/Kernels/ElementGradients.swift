@@ -1,0 +1,83 @@
+import CKernels
+
+/// The gradient kernels of this machine.
+nonisolated(unsafe) let gradientTable = eo_gradients_best()
+
+extension Elementwise {
+    /// dx = dy where minimum < y < maximum, else 0. `dx` may be the memory of an input.
+    package static func clampGradient(
+        _ dy: Span<Float>, _ y: Span<Float>, _ dx: inout MutableSpan<Float>, clamp: (minimum: Float, maximum: Float),
+        pool: ThreadPool
+    ) {
+        let count = min(dy.count, y.count, dx.count)
+        dy.withUnsafeBufferPointer { dy in
+            y.withUnsafeBufferPointer { y in
+                dx.withUnsafeMutableBufferPointer { dx in
+                    guard count > 0 else { return }
+                    var job = GradientJob(
+                        form: .clamp(clamp.minimum, clamp.maximum), count: count, x: y.baseAddress!,
+                        dy: dy.baseAddress!, dx: dx.baseAddress!)
+                    pool.run(job.pieces, &job) { context, piece in
+                        context.assumingMemoryBound(to: GradientJob.self).pointee.run(piece)
+                    }
+                }
+            }
+        }
+    }
+
+    /// y += x.
+    package static func accumulate(_ x: Span<Float>, _ y: inout MutableSpan<Float>) {
+        let count = min(x.count, y.count)
+        guard count > 0 else { return }
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { y in
+                gradientTable.pointee.add_scaled(count, x.baseAddress!, 1, y.baseAddress!)
+            }
+        }
+    }
+
+    /// dx = dy times the derivative of GELU at x.
+    package static func geluGradient(
+        _ dy: Span<Float>, _ x: Span<Float>, _ dx: inout MutableSpan<Float>, byTanh: Bool, pool: ThreadPool
+    ) {
+        let count = min(dy.count, x.count, dx.count)
+        dy.withUnsafeBufferPointer { dy in
+            x.withUnsafeBufferPointer { x in
+                dx.withUnsafeMutableBufferPointer { dx in
+                    guard count > 0 else { return }
+                    var job = GradientJob(
+                        form: .gelu(byTanh: byTanh), count: count, x: x.baseAddress!, dy: dy.baseAddress!,
+                        dx: dx.baseAddress!)
+                    pool.run(job.pieces, &job) { context, piece in
+                        context.assumingMemoryBound(to: GradientJob.self).pointee.run(piece)
+                    }
+                }
+            }
+        }
+    }
+}
+
+private struct GradientJob {
+    enum Form {
+        case clamp(Float, Float)
+        case gelu(byTanh: Bool)
+    }
+    let form: Form
+    let count: Int
+    let x: UnsafePointer<Float>
+    let dy: UnsafePointer<Float>
+    let dx: UnsafeMutablePointer<Float>
+
+    var pieces: Int { (count + elementsPerPiece - 1) / elementsPerPiece }
+
+    func run(_ piece: Int) {
+        let start = piece * elementsPerPiece
+        let count = min(elementsPerPiece, count - start)
+        switch form {
+        case .clamp(let low, let high):
+            gradientTable.pointee.clamp(count, dy + start, x + start, dx + start, low, high)
+        case .gelu(let byTanh):
+            gradientTable.pointee.gelu(count, dy + start, x + start, dx + start, byTanh ? 1 : 0)
+        }
+    }
+}

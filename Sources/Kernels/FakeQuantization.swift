@@ -1,0 +1,266 @@
+import CKernels
+
+/// The elements of a tensor as [outer, channels, inner]; a channel's scale belongs to runs of `inner` elements.
+package struct ChannelLayout: Sendable {
+    package let outer: Int
+    package let channels: Int
+    package let inner: Int
+
+    /// `dimension` counts the channels; nil: the whole tensor is one channel.
+    package init(_ shape: [Int], dimension: Int?) {
+        guard let dimension, dimension >= 0, dimension < shape.count else {
+            (outer, channels, inner) = (1, 1, shape.reduce(1, &*))
+            return
+        }
+        outer = shape[..<dimension].reduce(1, &*)
+        channels = shape[dimension]
+        inner = shape[(dimension + 1)...].reduce(1, &*)
+    }
+
+    var count: Int { outer &* channels &* inner }
+}
+
+/// The scale of a channel whose largest magnitude is `largest`, with `steps` steps on each side of zero. A channel of
+/// zeros takes the widest of the others, as its scale also is the step of its bias.
+package func symmetricScale(largest: Float, widest: Float, steps: Float) -> Float {
+    if largest >= steps * .leastNormalMagnitude { return largest / steps }
+    return widest >= steps * .leastNormalMagnitude ? widest / steps : 1
+}
+
+/// The scale and zero point that spread a range over the stored numbers `low` to `high`. Asymmetric: the integer
+/// nearest to the real zero is reckoned from that end of the range where it comes out more exactly (Jacob et al., 2018,
+/// section 3; the converter's choice of the end). Symmetric: zero point 0, the larger end is `high`. The range should
+/// contain zero and be finite.
+package func affineParameters(
+    min: Float, max: Float, low: Float, high: Float, isSymmetric: Bool
+) -> (scale: Float, zeroPoint: Float) {
+    // Narrower ranges are taken as "always zero": a product of two scales must stay a normal float.
+    let narrowest = 1e-16
+    let (least, most) = (Double(low), Double(high))
+    guard !isSymmetric else {
+        let largest = Double(Swift.max(-min, max))
+        return (Float((largest < narrowest ? 1 : largest) / most), 0)
+    }
+    let width = Double(max) - Double(min)
+    let scale = (width < narrowest ? 1 : width) / (most - least)
+    let (below, above) = (Double(min) / scale, Double(max) / scale)
+    let isLowNearer = least.magnitude + below.magnitude < most.magnitude + above.magnitude
+    let zero = (isLowNearer ? least - below : most - above).rounded()
+    return (Float(scale), Float(Swift.min(Swift.max(zero, least), most)))
+}
+
+/// The integer that stands for a real number, less the zero point: one rounding for the inverse of the scale, one for
+/// the product, ties to even. This definition is shared by what is simulated and what is stored.
+package func quantizationSteps(_ value: Float, scale: Float) -> Float {
+    (value * (1 / scale)).rounded(.toNearestOrEven)
+}
+
+/// Quantization simulated in float: v = x * (1 / scale), y = round(clamp(v, low, high)) * scale, ties to even, one
+/// rounding for each operation: what `Conversion.quantize` and `dequantize` do to finite numbers. NaN stays NaN. `low`
+/// and `high`, the bounds of the stored numbers less the zero point, are below 2^22. Each channel has its scale. Nothing
+/// is allocated.
+package struct FakeQuantization: Sendable {
+    package let layout: ChannelLayout
+    private let whole: Broadcast
+
+    package init(_ layout: ChannelLayout) {
+        self.layout = layout
+        whole = Broadcast([layout.count], [layout.count], to: [layout.count])
+    }
+
+    /// The bounds of the stored numbers, less the zero point.
+    package typealias Bounds = (low: Float, high: Float)
+
+    private func parameters(_ scale: Float, _ bounds: Bounds) -> eo_fake_quantize_params {
+        eo_fake_quantize_params(inverse: 1 / scale, scale: scale, low: bounds.low, high: bounds.high)
+    }
+
+    private func fits(_ sizes: Int...) -> Bool { sizes.allSatisfy { $0 >= layout.count } && layout.count > 0 }
+
+    /// `y` may be `x`. A tensor with one scale is shared among the threads of `pool`.
+    package func apply(
+        _ x: Span<Float>, _ y: inout MutableSpan<Float>, scales: Span<Float>, bounds: Bounds, pool: ThreadPool
+    ) {
+        guard fits(x.count, y.count), scales.count >= layout.channels else { return }
+        guard layout.channels > 1 || layout.outer > 1 else {
+            var parameters = parameters(scales[0], bounds)
+            return Elementwise.unary(kernelTable.pointee.f32_fake_quantize, x, &y, &parameters, pool)
+        }
+        let kernel = kernelTable.pointee.f32_fake_quantize
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { y in
+                forEachRun { channel, start in
+                    var parameters = parameters(scales[channel], bounds)
+                    kernel(layout.inner, x.baseAddress! + start, y.baseAddress! + start, &parameters)
+                }
+            }
+        }
+    }
+
+    /// dx = dy where v lies within `bounds` (of v before it is rounded), else 0: the straight-through estimator (Bengio et al., 2013).
+    package func gradient(
+        _ x: Span<Float>, _ dy: Span<Float>, _ dx: inout MutableSpan<Float>, scales: Span<Float>, bounds: Bounds,
+        pool: ThreadPool
+    ) {
+        guard fits(x.count, dy.count, dx.count), scales.count >= layout.channels else { return }
+        let kernel = kernelTable.pointee.f32_fake_quantize_gradient
+        guard layout.channels > 1 || layout.outer > 1 else {
+            var parameters = parameters(scales[0], bounds)
+            let forms = eo_binary(vv: kernel, vs: kernel, sv: kernel)
+            return Elementwise.binary(forms, whole, x, dy, &dx, &parameters, pool)
+        }
+        x.withUnsafeBufferPointer { x in
+            dy.withUnsafeBufferPointer { dy in
+                dx.withUnsafeMutableBufferPointer { dx in
+                    forEachRun { channel, start in
+                        var parameters = parameters(scales[channel], bounds)
+                        kernel(
+                            layout.inner, x.baseAddress! + start, dy.baseAddress! + start, dx.baseAddress! + start,
+                            &parameters)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The gradients of the scales: for each channel the sum of dy * (round(v) - v), where v is clamped of dy * low or
+    /// dy * high, times `factor` (Esser et al., 2020, equations 3 and 4).
+    package func scaleGradients(
+        _ x: Span<Float>, _ dy: Span<Float>, _ gradients: inout MutableSpan<Float>, scales: Span<Float>,
+        bounds: Bounds, factor: Float
+    ) {
+        guard fits(x.count, dy.count), scales.count >= layout.channels, gradients.count >= layout.channels else {
+            return
+        }
+        let kernel = kernelTable.pointee.f32_fake_quantize_scale_gradient
+        x.withUnsafeBufferPointer { x in
+            dy.withUnsafeBufferPointer { dy in
+                gradients.withUnsafeMutableBufferPointer { gradients in
+                    for channel in 0..<layout.channels { gradients[channel] = 0 }
+                    forEachRun { channel, start in
+                        var parameters = parameters(scales[channel], bounds)
+                        gradients[channel] += kernel(
+                            layout.inner, x.baseAddress! + start, dy.baseAddress! + start, &parameters)
+                    }
+                    for channel in 0..<layout.channels { gradients[channel] *= factor }
+                }
+            }
+        }
+    }
+
+    /// The scales that let each channel's largest magnitude be `steps` steps.
+    package func symmetricScales(_ x: Span<Float>, _ scales: inout MutableSpan<Float>, steps: Float) {
+        guard fits(x.count), scales.count >= layout.channels else { return }
+        let table = kernelTable
+        x.withUnsafeBufferPointer { x in
+            scales.withUnsafeMutableBufferPointer { scales in
+                for channel in 0..<layout.channels { scales[channel] = 0 }
+                forEachRun { channel, start in
+                    let run = x.baseAddress! + start
+                    let (least, most) =
+                        layout.inner == 1
+                        ? (run[0], run[0])
+                        : (table.pointee.f32_minimum(layout.inner, run), table.pointee.f32_maximum(layout.inner, run))
+                    scales[channel] = max(scales[channel], max(-least, most))
+                }
+                var widest: Float = 0
+                for channel in 0..<layout.channels { widest = max(widest, scales[channel]) }
+                for channel in 0..<layout.channels {
+                    scales[channel] = symmetricScale(largest: scales[channel], widest: widest, steps: steps)
+                }
+            }
+        }
+    }
+
+    private func forEachRun(_ body: (_ channel: Int, _ start: Int) -> Void) {
+        var start = 0
+        for _ in 0..<layout.outer {
+            for channel in 0..<layout.channels {
+                body(channel, start)
+                start &+= layout.inner
+            }
+        }
+    }
+}
+
+/// Quantization of sums of products of quantized numbers, simulated in float: the sum of the real products is brought
+/// back to the whole number of accumulator steps that it stands for, then scaled and rounded as the integer kernels do.
+/// Float sums are exact to a fraction of an accumulator step, so what comes out are the integer kernels' bits but for
+/// sums of thousands of large products. Nothing is allocated.
+package enum FakeRequantization {
+    /// What the accumulator counts, and how it becomes a stored number: x and w are the scales of what is multiplied,
+    /// y that of the result.
+    package enum Form: Equatable, Sendable {
+        /// Linear operators: steps of x w, factor x w / y in double.
+        case linear
+        /// MUL: steps of x w, factor x w / y.
+        case product
+        /// MEAN of `count` numbers: steps of x / count, factor (x / y) / count.
+        case mean(count: Int)
+        /// AVERAGE_POOL_2D, whose result has the scale of its input: ties away from zero.
+        case average(count: Int)
+
+        /// The real size of an accumulator step, and the factor from steps to stored numbers.
+        func step(_ x: Float, _ w: Float, _ y: Float) -> (step: Double, factor: Float) {
+            switch self {
+            case .linear: (Double(x) * Double(w), Float(Double(x) * Double(w) / Double(y)))
+            case .product: (Double(x) * Double(w), x * w / y)
+            case .mean(let count): (Double(x) / Double(count), x / y / Float(count))
+            case .average(let count): (Double(x) / Double(count), 1 / Float(count))
+            }
+        }
+    }
+
+    /// Elements in `inverse` and `factor`: as many channels as fit into some hundred elements.
+    package static func rowLength(channels: Int) -> Int { channels * max(1, 512 / max(1, channels)) }
+
+    /// `x` has rows of `channels` elements; `scales` of the weights one or `channels` elements; `inverse` and `factor` are
+    /// working memory of `rowLength`. `y` may be `x`.
+    package static func apply(
+        _ form: Form, _ x: Span<Float>, _ y: inout MutableSpan<Float>, channels: Int, input: Float,
+        scales: Span<Float>, output: Float, zeroPoint: Float, bounds: FakeQuantization.Bounds,
+        inverse: inout MutableSpan<Float>, factor: inout MutableSpan<Float>
+    ) {
+        let length = rowLength(channels: channels)
+        let count = min(x.count, y.count)
+        guard count > 0, channels > 0, inverse.count >= length, factor.count >= length, scales.count > 0 else { return }
+        for index in 0..<length {
+            let channel = index % channels
+            let (step, scale) = form.step(input, scales[channel < scales.count ? channel : 0], output)
+            inverse[index] = Float(1 / step)
+            factor[index] = scale
+        }
+        var isAverage = false
+        if case .average = form { isAverage = true }
+        let kernel = kernelTable.pointee.f32_fake_requantize
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { y in
+                inverse.withUnsafeMutableBufferPointer { inverse in
+                    factor.withUnsafeMutableBufferPointer { factor in
+                        var parameters = eo_fake_requantize_params(
+                            inverse: inverse.baseAddress!, factor: factor.baseAddress!, scale: output,
+                            low: bounds.low, high: bounds.high, zero: zeroPoint, away: isAverage ? 1 : 0)
+                        var start = 0
+                        while start < count {
+                            kernel(
+                                min(length, count - start), x.baseAddress! + start, y.baseAddress! + start, &parameters)
+                            start += length
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The least and the largest of some numbers; unspecified if one is NaN, (inf, -inf) if there are none.
+package func extremes(_ x: Span<Float>) -> (least: Float, most: Float) {
+    let count = x.count
+    guard count > 0 else { return (.infinity, -.infinity) }
+    return x.withUnsafeBufferPointer { x in
+        (
+            kernelTable.pointee.f32_minimum(count, x.baseAddress!),
+            kernelTable.pointee.f32_maximum(count, x.baseAddress!)
+        )
+    }
+}

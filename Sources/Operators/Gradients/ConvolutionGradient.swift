@@ -1,0 +1,116 @@
+import Kernels
+import Model
+
+/// The gradients of CONV_2D. Inputs are dz, the gradient of its result, and the filter or the images; the options are
+/// CONV_2D's, and the shape of the result is stated.
+enum ConvolutionGradient {
+    /// edgeopt.conv_2d_input_gradient(dz, filter)
+    static let input = "edgeopt.conv_2d_input_gradient"
+    /// edgeopt.conv_2d_filter_gradient(dz, images)
+    static let filter = "edgeopt.conv_2d_filter_gradient"
+
+    static var ofFilter: OperatorDefinition {
+        .stated(filter) { op throws(Failure) in
+            let images = try op.input(1)
+            let shape = try Conv2D.geometry(op.options, input: images, filter: op.output(), name: op.name).shape
+            let gradient = try FilterGradient(op.gradientShape(shape), threads: op.threadCount)
+            op.kernelName = gradient.kernelName
+            let scratch = op.scratch(bytes: gradient.scratchByteCount)
+            return { io in
+                var dw = io.output(as: Float.self)
+                var work = io.scratch(scratch, as: UInt8.self)
+                gradient.run(io.input(1), io.input(0), &dw, scratch: &work, pool: io.pool)
+            }
+        }
+    }
+
+    static var ofInput: OperatorDefinition {
+        .stated(input) { op throws(Failure) in
+            let filter = try op.input(1)
+            var shape = try op.gradientShape(
+                Conv2D.geometry(op.options, input: op.output(), filter: filter, name: op.name).shape)
+            let (taps, channels) = (shape.taps, shape.inputChannels / shape.groups)
+            let strides = WeightStrides(
+                group: shape.outputChannels / shape.groups * taps * channels, tap: channels, input: taps * channels,
+                output: 1)
+            shape.turnAround()
+            let convolution = try LiveConvolution(shape, strides, transposed: true, threads: op.threadCount)
+            op.kernelName = convolution.kernelName
+            let scratch = op.scratch(bytes: convolution.scratchByteCount)
+            return { io in
+                var dx = io.output(as: Float.self)
+                var work = io.scratch(scratch, as: UInt8.self)
+                convolution.run(io.input(0), weights: io.input(1), bias: nil, &dx, scratch: &work, pool: io.pool)
+            }
+        }
+    }
+}
+
+/// The same for DEPTHWISE_CONV_2D.
+enum DepthwiseGradient {
+    static let input = "edgeopt.depthwise_conv_2d_input_gradient"
+    static let filter = "edgeopt.depthwise_conv_2d_filter_gradient"
+
+    static var ofFilter: OperatorDefinition {
+        .stated(filter) { op throws(Failure) in
+            let images = try op.input(1)
+            let shape = try DepthwiseConv2D.geometry(
+                op.options, input: images, filter: op.output(), name: op.name).shape
+            let gradients = try DepthwiseGradients(op.gradientShape(shape))
+            let scratch = op.scratch(bytes: gradients.scratchByteCount)
+            return { io in
+                var dw = io.output(as: Float.self)
+                var work = io.scratch(scratch, as: UInt8.self)
+                gradients.filter(io.input(1), io.input(0), &dw, scratch: &work, pool: io.pool)
+            }
+        }
+    }
+
+    static var ofInput: OperatorDefinition {
+        .stated(input) { op throws(Failure) in
+            let filter = try op.input(1)
+            let shape = try DepthwiseConv2D.geometry(
+                op.options, input: op.output(), filter: filter, name: op.name).shape
+            let gradients = try DepthwiseGradients(op.gradientShape(shape))
+            return { io in
+                var dx = io.output(as: Float.self)
+                gradients.input(io.input(1), io.input(0), &dx, pool: io.pool)
+            }
+        }
+    }
+}
+
+extension OperatorDefinition {
+    /// An internal float operator whose result has the shape that is stated.
+    static func stated(
+        _ name: String, _ prepare: @escaping @Sendable (Preparation) throws(Failure) -> Kernel
+    ) -> OperatorDefinition {
+        OperatorDefinition(.custom, custom: name, maxVersion: 1) { op throws(Failure) in
+            op.statedOutputShapes
+        } prepare: { op throws(Failure) in
+            for index in op.inputs.indices {
+                guard try op.input(index).type == .float32 else { throw op.unsupportedTypes() }
+            }
+            return try prepare(op)
+        }
+    }
+}
+
+extension Preparation {
+    /// The shape of the operator whose gradient this is, if input 0 is a gradient of its result.
+    func gradientShape(_ shape: ConvolutionShape) throws(Failure) -> ConvolutionShape {
+        guard try input(0).shape == shape.output else {
+            throw invalid("\(try input(0).described) is no gradient of a result of shape \(shape.output.listed)")
+        }
+        return shape
+    }
+}
+
+extension ConvolutionShape {
+    /// Exchanges input and output.
+    mutating func turnAround() {
+        swap(&inputHeight, &outputHeight)
+        swap(&inputWidth, &outputWidth)
+        swap(&inputChannels, &outputChannels)
+    }
+}

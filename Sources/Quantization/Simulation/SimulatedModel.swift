@@ -1,0 +1,286 @@
+import Model
+import Operators
+
+/// How ranges of activations come about in training.
+package enum RangeMethod: Equatable, Sendable {
+    /// Those of the last batch.
+    case lastValue
+    /// Each batch moves them by 1 - `momentum` of the way to its own.
+    case movingAverage(momentum: Float)
+    /// They only grow.
+    case allValues
+    /// As calibration found them.
+    case fixed
+    /// The scale is trained (Esser et al., 2020), the zero point stays.
+    case learned
+}
+
+/// A float model that computes what a plan's integer model will compute, by fake quantization of the same tensors with
+/// the same parameters. Tensors of the plan's model keep their indices; new ones follow behind them.
+package struct SimulatedModel {
+    package private(set) var model: Model
+    let plan: QuantizationPlan
+
+    /// Where a group of activations has its parameters.
+    package struct Activation: Equatable, Sendable {
+        let group: Int
+        /// A constant: the range (two numbers), or the scale where it is learned.
+        package let state: Int
+        /// Computed tensors of two numbers, the least and largest value of what is quantized.
+        package var observed: [Int]
+        package let method: RangeMethod
+        var isObserved: Bool { method != .fixed && method != .learned }
+        /// Kept by learned scales.
+        let zeroPoint: Int
+    }
+    /// Trained scales of the weights in a tensor.
+    package struct LearnedScales: Equatable, Sendable {
+        package let tensor: Int
+        /// A constant: one scale, or one for each channel.
+        package let state: Int
+    }
+    package private(set) var activations: [Activation] = []
+    package private(set) var weightScales: [LearnedScales] = []
+
+    /// Where the value of a tensor is, rounded as a group is.
+    private struct Form {
+        let source: Int
+        let group: Int
+        let tensor: Int
+    }
+    private struct RoundedWeights {
+        let tensor: Int
+        let settings: FakeQuantizationSettings
+        let rounded: Int
+        let scales: Int
+    }
+    private struct ParameterTensors {
+        let group: Int
+        let scale: Int
+        let zeroPoint: Int
+    }
+    private var forms: [Form] = []
+    private var weights: [RoundedWeights] = []
+    private var groups: [ParameterTensors] = []
+    /// Inputs of the model that float operators read after rounding, too.
+    private var replaced: [(input: Int, tensor: Int)] = []
+    private let method: RangeMethod
+    private var original: Model { plan.model }
+    private var graph: Int { plan.graph }
+
+    /// `method`: of all ranges but those of constants, which follow their values, and those that operators fix.
+    package init(_ plan: QuantizationPlan, ranges method: RangeMethod) throws(Failure) {
+        self.plan = plan
+        self.method = method
+        model = plan.model
+        model.subgraphs[graph].operators = []
+        try quantizeInputs()
+        for op in original.subgraphs[graph].operators.indices {
+            if plan.candidates.isInteger(op) { try simulate(op) } else { keep(op) }
+        }
+    }
+
+    /// Inputs that the exported model takes as integers are rounded for everybody.
+    private mutating func quantizeInputs() throws(Failure) {
+        guard plan.options.inputType != .float32 else { return }
+        let subgraph = original.subgraphs[graph]
+        let uses = Uses(subgraph)
+        for input in subgraph.inputs where input >= 0 && subgraph.tensors[input].type == .float32 {
+            guard uses.consumers(of: input).contains(where: { plan.candidates.isInteger($0) }) else { continue }
+            let tensor = try form(of: input, group: plan.scales.group(input))
+            replaced.append((input, tensor))
+        }
+    }
+
+    private mutating func keep(_ index: Int) {
+        var op = original.subgraphs[graph].operators[index]
+        for position in op.inputs.indices {
+            if let other = replaced.first(where: { $0.input == op.inputs[position] }) {
+                op.inputs[position] = other.tensor
+            }
+        }
+        model.subgraphs[graph].operators.append(op)
+    }
+
+    private mutating func simulate(_ index: Int) throws(Failure) {
+        var op = original.subgraphs[graph].operators[index]
+        let positions = plan.candidates.activations(index)
+        for position in positions {
+            let group = plan.scales.group(readBy: index, input: position)
+            op.inputs[position] = try form(of: op.inputs[position], group: group)
+        }
+        var scales: [Int] = []
+        for position in positions where plan.type == .int8 {
+            scales.append(try parameters(of: plan.scales.group(readBy: index, input: position))?.scale ?? -1)
+        }
+        if let form = plan.weights(of: index) {
+            let weights = try quantizedWeights(form, index)
+            op.inputs[form.input] = weights.rounded
+            if let bias = form.bias, let first = scales.first {
+                op.inputs[bias] = try roundedBias(op.inputs[bias], first, weights.scales)
+            }
+            scales.append(weights.scales)
+        }
+        let results = op.outputs
+        let isExact = plan.candidates.keepsScale(index) && !plan.candidates.computesValues(index)
+        for position in op.outputs.indices where op.outputs[position] >= 0 {
+            let output = op.outputs[position]
+            guard isFloat(output), plan.scales.parameters(output) != nil else { continue }
+            forms.append(Form(source: output, group: plan.scales.group(output), tensor: output))
+            guard !isExact else { continue }
+            op.outputs[position] = addTensor(like: output, "_exact")
+        }
+        var sum = plan.type == .int8 ? original.sum(graph, index, scales) : nil
+        let code = original.code(graph, index).builtin
+        if sum != nil, let activation = op.activation(code) {
+            // Integer kernels clamp what they have scaled; clamping real numbers first would round differently.
+            sum?.activation = activation
+            op.setActivation(.none, code)
+        }
+        model.subgraphs[graph].operators.append(op)
+        for (result, raw) in zip(results, op.outputs) where result != raw {
+            try quantize(raw, to: result, source: result, group: plan.scales.group(result), sum: sum)
+        }
+    }
+
+    private func isFloat(_ tensor: Int) -> Bool { original.subgraphs[graph].tensors[tensor].type == .float32 }
+
+    private mutating func addTensor(like pattern: Int, _ suffix: String) -> Int {
+        let tensor = original.subgraphs[graph].tensors[pattern]
+        return model.add(Tensor(name: tensor.shortName + suffix, type: .float32, shape: tensor.shape), to: graph)
+    }
+
+    // MARK: activations
+
+    /// The tensor `source` as a group has it, rounded once more if it comes from another.
+    private mutating func form(of source: Int, group: Int) throws(Failure) -> Int {
+        if let known = forms.first(where: { $0.source == source && $0.group == group }) { return known.tensor }
+        let first = forms.first { $0.source == source }?.tensor ?? source
+        let tensor = addTensor(like: source, "_rounded")
+        try quantize(first, to: tensor, source: source, group: group)
+        forms.append(Form(source: source, group: group, tensor: tensor))
+        return tensor
+    }
+
+    /// `sum`: what `x` was summed of, whose rounding is repeated then.
+    private mutating func quantize(
+        _ x: Int, to y: Int, source: Int, group: Int, sum: IntegerSum? = nil
+    ) throws(Failure) {
+        guard let parameters = plan.scales.parameters(group), let tensors = try self.parameters(of: group) else {
+            return
+        }
+        var settings = FakeQuantizationSettings(low: parameters.low, high: parameters.high)
+        var outputs = [y]
+        if let entry = activations.firstIndex(where: { $0.group == group }), activations[entry].isObserved,
+            plan.scales.isCovered(source) || isConstant(source)
+        {
+            let name = original.subgraphs[graph].tensors[source].shortName + "_range"
+            outputs.append(model.add(Tensor(name: name, type: .float32, shape: [2]), to: graph))
+            activations[entry].observed.append(outputs[1])
+        }
+        let inputs = [x, tensors.scale, tensors.zeroPoint]
+        guard let sum else { return try append(FakeQuantize.name, inputs, outputs, settings) }
+        settings.form = sum.form
+        settings.activation = sum.activation
+        try append(FakeRequantize.name, inputs + sum.scales, outputs, settings)
+    }
+
+    /// The tensors with the scale and the zero point of a group, made when they are first needed.
+    private mutating func parameters(of group: Int) throws(Failure) -> (scale: Int, zeroPoint: Int)? {
+        if let known = groups.first(where: { $0.group == group }) { return (known.scale, known.zeroPoint) }
+        guard let parameters = plan.scales.parameters(group) else { return nil }
+        let entry: ParameterTensors
+        if let range = plan.scales.range(ofGroup: group) {
+            entry = try addActivation(group, parameters, range)
+        } else {
+            let scale = try addConstant([parameters.scale], like: group, "_scale")
+            let zeroPoint = try addConstant([Float(parameters.zeroPoint)], like: group, "_zero_point")
+            entry = ParameterTensors(group: group, scale: scale, zeroPoint: zeroPoint)
+        }
+        groups.append(entry)
+        return (entry.scale, entry.zeroPoint)
+    }
+
+    /// The state of a group and what its parameters are computed with.
+    private mutating func addActivation(
+        _ group: Int, _ parameters: Parameters, _ range: ValueRange
+    ) throws(Failure) -> ParameterTensors {
+        let method = isConstant(group) ? .lastValue : method
+        guard method != .learned else {
+            let scale = try addConstant([parameters.scale], like: group, "_scale")
+            let zeroPoint = try addConstant([Float(parameters.zeroPoint)], like: group, "_zero_point")
+            activations.append(
+                Activation(group: group, state: scale, observed: [], method: method, zeroPoint: parameters.zeroPoint))
+            return ParameterTensors(group: group, scale: scale, zeroPoint: zeroPoint)
+        }
+        let state = try addConstant([range.min, range.max], like: group, "_range_state")
+        activations.append(
+            Activation(group: group, state: state, observed: [], method: method, zeroPoint: parameters.zeroPoint))
+        let name = original.subgraphs[graph].tensors[group].shortName
+        let scale = model.add(Tensor(name: name + "_scale", type: .float32, shape: [1]), to: graph)
+        let zeroPoint = model.add(Tensor(name: name + "_zero_point", type: .float32, shape: [1]), to: graph)
+        var settings = FakeQuantizationSettings(low: parameters.low, high: parameters.high)
+        settings.isSymmetric = parameters.type == .int16
+        try append(RangeParameters.name, [state], [scale, zeroPoint], settings)
+        return ParameterTensors(group: group, scale: scale, zeroPoint: zeroPoint)
+    }
+
+    private func isConstant(_ tensor: Int) -> Bool { original.constant(graph, tensor) != nil }
+
+    // MARK: weights
+
+    /// The weights of an operator after rounding, and their scales.
+    private mutating func quantizedWeights(_ form: WeightForm, _ op: Int) throws(Failure) -> RoundedWeights {
+        var settings = FakeQuantizationSettings(
+            low: -form.steps, high: form.steps, dimension: form.isPerTensor ? nil : form.channelDimension)
+        settings.isUnclamped = !form.learnsScales
+        if let known = weights.first(where: { $0.tensor == form.tensor && $0.settings == settings }) { return known }
+        let values = original.floats(graph, form.tensor) ?? []
+        guard let initial = plan.scales(of: form, values) else {
+            throw notFinite(original.subgraphs[graph].tensors[form.tensor].name, original)
+        }
+        let scales: Int
+        if form.learnsScales {
+            scales = try addConstant(initial, like: form.tensor, "_scales")
+            weightScales.append(LearnedScales(tensor: form.tensor, state: scales))
+        } else {
+            let name = original.subgraphs[graph].tensors[form.tensor].shortName + "_scales"
+            scales = model.add(Tensor(name: name, type: .float32, shape: [initial.count]), to: graph)
+            try append(WeightScales.name, [form.tensor], [scales], settings)
+        }
+        let rounded = addTensor(like: form.tensor, "_rounded")
+        try append(FakeQuantize.name, [form.tensor, scales], [rounded], settings)
+        let entry = RoundedWeights(tensor: form.tensor, settings: settings, rounded: rounded, scales: scales)
+        weights.append(entry)
+        return entry
+    }
+
+    private mutating func roundedBias(_ bias: Int, _ first: Int, _ second: Int) throws(Failure) -> Int {
+        let rounded = addTensor(like: bias, "_rounded")
+        let settings = FakeQuantizationSettings(low: -1, high: 1)
+        try append(FakeQuantizeBias.name, [bias, first, second], [rounded], settings)
+        return rounded
+    }
+
+    private mutating func addConstant(_ values: [Float], like pattern: Int, _ suffix: String) throws(Failure) -> Int {
+        let name = original.subgraphs[graph].tensors[pattern].shortName
+        return try model.addConstant(
+            values, type: .float32, like: Tensor(name: name, type: .float32, shape: [values.count]), suffix: suffix,
+            to: graph)
+    }
+
+    private mutating func append(
+        _ name: String, _ inputs: [Int], _ outputs: [Int], _ settings: FakeQuantizationSettings
+    ) throws(Failure) {
+        let code = OperatorCode(.custom, custom: name)
+        var opcode = model.operatorCodes.count
+        if let known = model.operatorCodes.firstIndex(of: code) {
+            opcode = known
+        } else {
+            model.operatorCodes.append(code)
+        }
+        var op = Operator(opcode: opcode, inputs: inputs, outputs: outputs)
+        op.customOptions = try settings.encoded()
+        model.subgraphs[graph].operators.append(op)
+    }
+}

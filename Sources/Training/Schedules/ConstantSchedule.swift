@@ -1,0 +1,3 @@
+enum ConstantSchedule {
+    @Sendable static func rate(_ schedule: Schedule, _ step: Int) -> Double { Double(schedule.rate) }
+}

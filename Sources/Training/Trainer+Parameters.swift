@@ -1,0 +1,97 @@
+import Compression
+import Model
+import Quantization
+
+extension Trainer {
+    // MARK: Parameters
+
+    package var parameterCount: Int { parameters.count }
+
+    /// Name, shape and present values of a parameter as the model uses it; averaged ones are not among them.
+    package func parameter(_ index: Int) throws(Failure) -> (name: String, shape: [Int], memory: FloatMemory) {
+        let parameter = try checked(index)
+        parameter.use(step: step)
+        return (parameter.name, parameter.shape, parameter.used)
+    }
+
+    /// -1: no parameter has this name.
+    package func parameterIndex(_ name: String) -> Int { parameters.firstIndex { $0.name == name } ?? -1 }
+
+    /// Gives a parameter other values; what the optimizer knows of it starts anew.
+    package func setParameter(_ index: Int, _ values: Bytes) throws(Failure) {
+        let parameter = try checked(index)
+        guard values.count == parameter.used.byteCount else {
+            throw .wrongSize(
+                "parameter '\(parameter.name)' has \(parameter.used.byteCount) bytes, not \(values.count)")
+        }
+        let weights = values.array(of: Float.self)
+        guard weights.allSatisfy({ $0.isFinite }) else {
+            throw .invalidArgument("parameter '\(parameter.name)' cannot have a value that is not finite")
+        }
+        parameter.reset(weights)
+    }
+
+    private func checked(_ index: Int) throws(Failure) -> TrainedParameter {
+        guard parameters.indices.contains(index) else {
+            throw .outOfRange("there is no parameter \(index), only \(parameters.count)")
+        }
+        return parameters[index]
+    }
+
+    /// Present values of a state, by `TrainingSource.states` and its own list.
+    package func stateValues(_ state: Int, _ index: Int) -> [Float] { stateValues[state].states[index].values }
+
+    // MARK: The rate
+
+    /// The rate of the next step.
+    package var learningRate: Float { schedule.rate(at: step) }
+
+    /// Sets the rate that the schedule starts from.
+    package func setLearningRate(_ rate: Float) throws(Failure) {
+        var changed = schedule
+        changed.rate = rate
+        try changed.validate()
+        schedule = changed
+    }
+
+    // MARK: Export
+
+    /// The prepared model with the trained parameters (averaged ones, if there are averages): the operators it had, and
+    /// nothing of the training.
+    package func parameterModel() throws(Failure) -> Model {
+        var model = source.prepared
+        for parameter in parameters where parameter.tensor < model.subgraphs[0].tensors.count {
+            parameter.evaluate(step: step)
+            model.buffers.append(Buffer(try Bytes(copying: parameter.evaluated.values)))
+            model.subgraphs[0].tensors[parameter.tensor].buffer = model.buffers.count - 1
+        }
+        return model
+    }
+
+    /// The model that training has made: `parameterModel` and what the states do to it.
+    package func export() throws(Failure) -> Model {
+        var model = try parameterModel()
+        for (state, values) in zip(source.states, stateValues) { model = try state.export(model, values) }
+        return model.compacted()
+    }
+}
+
+extension Trainer {
+    /// What a batch consists of, for `batchSize` samples: the model's inputs, and labels for each loss that takes them.
+    package var inputs: [Tensor] { tensors(of: steps.graph.model.subgraphs[0].inputs[..<steps.graph.dataCount]) }
+    package var labels: [Tensor] {
+        let graph = steps.graph
+        let own = graph.labels.indices.filter { graph.labels[$0].isCallers }
+        return tensors(of: own.map { graph.model.subgraphs[0].inputs[graph.dataCount + $0] }[...])
+    }
+
+    /// What `predict` gives.
+    package var outputs: [Tensor] { tensors(of: source.prepared.subgraphs[0].outputs[...]) }
+
+    private func tensors(of indices: ArraySlice<Int>) -> [Tensor] {
+        indices.map { steps.graph.model.subgraphs[0].tensors[$0] }
+    }
+
+    /// Bytes of all memory that holds intermediate results of a step.
+    package var arenaSize: Int { steps.arenaSize }
+}

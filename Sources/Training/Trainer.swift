@@ -1,0 +1,305 @@
+import CEdgeOpt
+import Compression
+import Kernels
+import Model
+import Quantization
+import Runtime
+
+/// A model in training: its parameters, the optimizer's values, and the graphs that compute losses and gradients. The
+/// same start, data and number of threads give the same bits. One thread at a time.
+@safe package final class Trainer {
+    let source: TrainingSource
+    package let options: TrainerOptions
+    let parameters: [TrainedParameter]
+    /// By `source.states`.
+    let stateValues: [StateValues]
+    let steps: GraphSession
+    /// Made when they are first needed.
+    private var evaluation: GraphSession?
+    /// What steps compute up to the predictions, for the host's loss.
+    private var forward: GraphSession?
+    private var teacher: Teacher?
+    private let tensors: TrainingGraph.Tensors
+    let losses: [LossTerm]
+    private let pool: ThreadPool
+    /// Steps taken so far.
+    package internal(set) var step = 0
+    package internal(set) var schedule: Schedule
+    /// Bytes of the caller's own that go into checkpoints: where it is in its data.
+    package var position: [UInt8] = []
+
+    private init(
+        _ source: TrainingSource, _ options: TrainerOptions, _ parameters: [TrainedParameter],
+        _ stateValues: [StateValues], _ steps: GraphSession, _ tensors: TrainingGraph.Tensors, _ pool: ThreadPool
+    ) {
+        self.source = source
+        self.options = options
+        self.parameters = parameters
+        self.stateValues = stateValues
+        self.steps = steps
+        self.tensors = tensors
+        self.pool = pool
+        losses = steps.graph.terms
+        schedule = options.schedule
+    }
+
+    /// Prepares a float model and begins to train it.
+    package static func make(_ model: Model, _ options: TrainerOptions) throws(Failure) -> Trainer {
+        let prepared = try model.preparedForTraining(signature: options.signature)
+        guard options.normalizesBatches else { return try make(TrainingSource(prepared), options) }
+        return try make(BatchNormalization.insert(into: prepared, momentum: options.batchMomentum), options)
+    }
+
+    /// Throws `EO_UNSUPPORTED` naming an operator without a gradient, `EO_INVALID_ARGUMENT` for options no training can
+    /// have and for a model without parameters.
+    package static func make(_ source: TrainingSource, _ options: TrainerOptions) throws(Failure) -> Trainer {
+        try options.validate()
+        var tensors = TrainingGraph.Tensors()
+        let chosen = try source.chosen(options)
+        let learned = source.states.flatMap { $0.learned }
+        tensors.trained = chosen + learned
+        let losses = options.losses.isEmpty ? [LossTerm()] : options.losses
+        tensors.states = source.states.flatMap { $0.states }
+        tensors.observed = source.states.flatMap { $0.observed }
+        var graph = try TrainingGraph(
+            source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, for: .step)
+        if graph.reached != tensors.trained {
+            tensors.trained = graph.reached
+            graph = try TrainingGraph(
+                source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, for: .step)
+        }
+        guard !tensors.trained.isEmpty else {
+            throw .invalidArgument("\(source.prepared.origin): the loss depends on no parameter that is trained")
+        }
+        var parameters: [TrainedParameter] = []
+        for tensor in tensors.trained {
+            let description = source.training.subgraphs[0].tensors[tensor]
+            guard let weights = source.training.floats(0, tensor) else {
+                throw .invalidModel("\(source.prepared.origin): tensor '\(description.name)' is no constant")
+            }
+            let isLearned = learned.contains(tensor)
+            let decays =
+                !isLearned
+                && !options.optimizer.withoutDecay.contains { NamePattern($0).matches(description.name) }
+            let constraint = isLearned ? nil : source.constraints.first { $0.parameter == description.name }?.constraint
+            parameters.append(
+                try TrainedParameter.make(tensor, description, weights, options.optimizer, decays: decays, constraint))
+        }
+        try source.checkConstraints(parameters)
+        let session = try GraphSession.make(graph, threadCount: options.threadCount)
+        let values = try source.values(parameters, graph)
+        let trainer = Trainer(
+            source, options, parameters, values, session, tensors, try ThreadPool(threads: options.threadCount))
+        try trainer.bind(session, parameters.map { $0.used })
+        try trainer.bindResults()
+        return trainer
+    }
+
+    /// Connects parameters and states with a graph.
+    private func bind(_ session: GraphSession, _ values: [FloatMemory]) throws(Failure) {
+        var input = session.graph.firstParameter
+        for memory in values + stateValues.flatMap({ $0.states }) {
+            try session.bind(input: input, memory)
+            input += 1
+        }
+    }
+
+    /// Connects what is observed, and gradients, with the graph of steps.
+    private func bindResults() throws(Failure) {
+        try bindObserved(steps)
+        var output = 1 + steps.graph.predictions.count + tensors.observed.count
+        for parameter in parameters {
+            try steps.bind(output: output, parameter.gradient, count: parameter.used.count)
+            output += 1
+        }
+    }
+
+    private func bindObserved(_ session: GraphSession) throws(Failure) {
+        var output = 1 + session.graph.predictions.count
+        for memory in stateValues.flatMap({ $0.observed }) {
+            try session.bind(output: output, memory)
+            output += 1
+        }
+    }
+
+    // MARK: Steps
+
+    /// Runs a batch forward and backward and moves the parameters. On failure they are what they were; a loss or
+    /// gradient that is not finite is `EO_EXECUTION_ERROR`, whose sentence names the first operator with such a value.
+    package func step(_ batch: Batch) throws(Failure) -> BatchResult {
+        try begin(batch)
+        for parameter in parameters { parameter.use(step: step) }
+        try load(batch, into: steps)
+        var result = try run(steps, batch)
+        for parameter in parameters { parameter.pullBack() }
+        var squares = 0.0
+        for parameter in parameters { squares += parameter.gradientSquares }
+        result.gradientNorm = Float(squares.squareRoot())
+        guard result.loss.isFinite, squares.isFinite else { throw diagnosis(result.loss) }
+        updateStates()
+        for parameter in parameters { parameter.clip(options.optimizer, norm: squares.squareRoot()) }
+        result.learningRate = schedule.rate(at: step)
+        step += 1
+        for parameter in parameters {
+            parameter.update(options.optimizer, rate: result.learningRate, step: step, pool: pool)
+        }
+        return result
+    }
+
+    /// Shows a batch to the states (ranges, statistics) without moving a parameter.
+    package func calibrate(_ batch: Batch) throws(Failure) {
+        try begin(batch)
+        for parameter in parameters { parameter.use(step: step) }
+        try load(batch, into: steps)
+        let result = try run(steps, batch)
+        guard result.loss.isFinite else { throw diagnosis(result.loss) }
+        updateStates()
+    }
+
+    /// Shows the first batch to states that begin with its statistics.
+    private func begin(_ batch: Batch) throws(Failure) {
+        guard source.states.contains(where: { $0.needsBeginning }) else { return }
+        for parameter in parameters { parameter.use(step: step) }
+        let session = try forwardSession(source.evaluation, parameters.map { $0.used }, for: .beginning)
+        try bindObserved(session)
+        try load(batch, into: session)
+        let result = try run(session, batch)
+        guard result.loss.isFinite else { throw diagnosis(result.loss, session) }
+        for (state, values) in zip(source.states, stateValues) where state.needsBeginning { state.begin(values) }
+    }
+
+    private func updateStates() {
+        for (state, values) in zip(source.states, stateValues) { state.update(values, step: step) }
+    }
+
+    // MARK: Evaluation
+
+    /// Loss and right answers of a batch, with the averaged parameters if there are any.
+    package func evaluate(_ batch: Batch) throws(Failure) -> BatchResult {
+        let session = try evaluating()
+        try load(batch, into: session)
+        return try run(session, batch)
+    }
+
+    /// The model's outputs for a batch, in `session`'s memory until the next call. Labels are not needed.
+    package func predict(_ batch: Batch) throws(Failure) -> [LiveTensor] {
+        let session = try evaluating()
+        try session.load(inputs: batch)
+        try session.invoke()
+        var outputs: [LiveTensor] = []
+        for index in 0..<source.prepared.subgraphs[0].outputs.count {
+            outputs.append(try session.output(1 + session.graph.predictions.count + index))
+        }
+        return outputs
+    }
+
+    private func evaluating() throws(Failure) -> GraphSession {
+        for parameter in parameters { parameter.evaluate(step: step) }
+        if let evaluation { return evaluation }
+        let session = try forwardSession(source.evaluation, parameters.map { $0.evaluated })
+        evaluation = session
+        return session
+    }
+
+    private func forwardSession(
+        _ model: Model, _ values: [FloatMemory], for purpose: TrainingGraph.Purpose = .evaluation
+    ) throws(Failure) -> GraphSession {
+        let graph = try TrainingGraph(
+            model, batchSize: options.batchSize, losses: losses, tensors: tensors, for: purpose)
+        let session = try GraphSession.make(graph, threadCount: options.threadCount)
+        try bind(session, values)
+        return session
+    }
+
+    // MARK: Batches
+
+    /// Checks a batch and connects it with a graph.
+    private func load(_ batch: Batch, into session: GraphSession) throws(Failure) {
+        try session.load(inputs: batch)
+        try session.load(weights: batch)
+        try session.load(labels: batch)
+        if session.needsTeacher {
+            if teacher == nil { teacher = try Teacher.make(source.prepared, losses, options) }
+            try teacher?.teach(batch, session)
+        }
+        guard losses.contains(where: { $0.kind == .host }) else { return }
+        // The host needs the predictions before the gradients can be computed.
+        if session === steps, forward == nil {
+            forward = try forwardSession(source.training, parameters.map { $0.used })
+        }
+        let predicting = session === steps ? forward ?? session : session
+        try predicting.load(inputs: batch)
+        try predicting.invoke()
+        try session.callHost(options.hostLoss, predictionsOf: predicting, batch.sampleCount)
+    }
+
+    private func run(_ session: GraphSession, _ batch: Batch) throws(Failure) -> BatchResult {
+        try session.invoke()
+        return try session.result(batch)
+    }
+
+    /// Runs a step once more and looks at every result.
+    private func diagnosis(_ loss: Float, _ session: GraphSession? = nil) -> Failure {
+        let what: Sentence = loss.isFinite ? "a gradient is not finite" : "the loss is \(loss)"
+        let cause = (session ?? steps).firstNonFinite()
+        return .execution(
+            "\(source.prepared.origin): step \(step): \(what): \(cause). Training has stopped; the parameters are"
+                + " those before the step")
+    }
+}
+
+extension TrainingSource {
+    /// The parameters that the options leave to be trained.
+    fileprivate func chosen(_ options: TrainerOptions) throws(Failure) -> [Int] {
+        let graph = prepared.subgraphs[0]
+        let candidates = ParameterRoles.parameters(of: prepared)
+        guard !candidates.isEmpty else {
+            throw .invalidArgument("\(prepared.origin): the model has no tensor that could be trained")
+        }
+        for pattern in options.trainable + options.frozen
+        where !candidates.contains(where: { NamePattern(pattern).matches(graph.tensors[$0].name) }) {
+            throw .outOfRange("\(prepared.origin): no parameter has a name like '\(pattern)'")
+        }
+        let replaced = states.flatMap { $0.replaced }
+        let chosen = candidates.filter { tensor in
+            if replaced.contains(tensor) { return false }
+            let name = graph.tensors[tensor].name
+            return (options.trainable.isEmpty || options.trainable.contains { NamePattern($0).matches(name) })
+                && !options.frozen.contains { NamePattern($0).matches(name) }
+        }
+        guard !chosen.isEmpty || states.contains(where: { !$0.learned.isEmpty }) else {
+            throw .invalidArgument("\(prepared.origin): all parameters are frozen, there is nothing to train")
+        }
+        return chosen
+    }
+
+    fileprivate func checkConstraints(_ parameters: [TrainedParameter]) throws(Failure) {
+        for (name, _) in constraints where !parameters.contains(where: { $0.name == name && $0.constraint != nil }) {
+            throw .outOfRange("\(prepared.origin): no trained parameter is called '\(name)', but it has a constraint")
+        }
+    }
+
+    /// Memory of the states: what their constants are, and a place for what they observe.
+    fileprivate func values(
+        _ parameters: [TrainedParameter], _ graph: TrainingGraph
+    ) throws(Failure) -> [StateValues] {
+        var all: [StateValues] = []
+        for state in states {
+            var values: [FloatMemory] = []
+            for tensor in state.states {
+                guard let first = training.floats(0, tensor) else {
+                    throw .invalidModel("\(prepared.origin): state tensor \(tensor) is no constant")
+                }
+                values.append(try FloatMemory.make(first))
+            }
+            var observed: [FloatMemory] = []
+            for tensor in state.observed {
+                observed.append(
+                    try FloatMemory.make(elementCount(graph.model.subgraphs[0].tensors[tensor].shape) ?? 0))
+            }
+            let learned = state.learned.compactMap { tensor in parameters.first { $0.tensor == tensor }?.trained }
+            all.append(StateValues(states: values, learned: learned, observed: observed))
+        }
+        return all
+    }
+}

@@ -1,0 +1,4 @@
+import Model
+import Testing
+
+@testable import Training
