@@ -105,7 +105,9 @@ if !embedded {
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
         .testTarget(name: "TrainingTests", dependencies: ["Training", "CKernels"], swiftSettings: tests),
-        .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: tests),
+        .testTarget(
+            name: "CompressionTests", dependencies: ["Compression", "Operators", "Kernels", "Model"],
+            swiftSettings: tests),
     ]
 }
 
