@@ -104,8 +104,11 @@ if !embedded {
         .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Runtime", "Training"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
-        .testTarget(name: "TrainingTests", dependencies: ["Operators", "Runtime", "Training", "CKernels"], swiftSettings: tests),
-        .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: tests),
+        .testTarget(
+            name: "TrainingTests", dependencies: ["Operators", "Runtime", "Training", "CKernels"], swiftSettings: tests),
+        .testTarget(
+            name: "CompressionTests", dependencies: ["Compression", "Operators", "Kernels", "Model"],
+            swiftSettings: tests),
     ]
 }
 
