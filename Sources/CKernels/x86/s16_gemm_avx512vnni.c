@@ -3,7 +3,7 @@
 #undef TARGET
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")))
 
-#define ROW_COUNTS UP_TO_12
+#include "s16_gemm_words.h"
 
 SIMD ivec pair_load(const int8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)p)); }
 SIMD ivec pair_dot(ivec sum, ivec a, ivec b) { return _mm512_dpwssd_epi32(sum, a, b); }
