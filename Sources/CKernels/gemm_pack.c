@@ -113,7 +113,7 @@ static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t 
 
 // Depth as a kernel's blocks of weights have it.
 static size_t packed_depth(enum kernels_isa isa, size_t depth) {
-    return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : 4);
+    return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : eo_gemm_depth_step(isa));
 }
 
 // For tiles: rows are read in steps of 64 bytes, the last ending with the row, which is filled up to a multiple of 4.
@@ -121,7 +121,7 @@ static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t column
                        uint8_t flip, uint8_t *to) {
     const size_t filled = round_up(depth, 4), whole = filled / 64 * 64;
     if (isa != ISA_AMX || filled <= 64 || filled == whole) {
-        pack_groups(4, nr, depth, columns, first, 0, depth, weights, flip, to);
+        pack_groups(eo_gemm_depth_step(isa), nr, depth, columns, first, 0, depth, weights, flip, to);
         return;
     }
     pack_groups(4, nr, depth, columns, first, 0, whole, weights, flip, to);

@@ -41,7 +41,7 @@ package struct ByteMatmul: @unchecked Sendable {
         let (isa, nr) = (kernel.pointee.isa, kernel.pointee.nr)
         zero = try ByteZeroPoints(
             requantization, weightsAreSigned: true, activationsAreSigned: true,
-            flipsActivations: !eo_gemm_takes_signed_rows(isa))
+            isa: isa)
         scales = try requantization.channelScales(
             columns, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
         (self.rows, self.columns, self.depth, self.transposesB) = (rows, columns, depth, transposesB)
@@ -50,8 +50,8 @@ package struct ByteMatmul: @unchecked Sendable {
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
             blockSize: eo_u8_gemm_packed_size(kernel, depth, 1),
             rows: .init(
-                inputSize: 1, outputSize: 1, multiple: 4, wide: eo_gemm_takes_wide_rows(isa), padding: zero.padding,
-                flip: zero.activationFlip),
+                inputSize: 1, outputSize: 1, multiple: eo_gemm_depth_step(isa), wide: eo_gemm_takes_wide_rows(isa),
+                padding: zero.padding, flip: zero.activationFlip),
             slots: 1)
         var parameters = requantization.byteParameters(weightZeroPoint: zero.weight)
         parameters.rows_are_signed = true

@@ -96,9 +96,9 @@ import Testing
         ]
         for kernel in kernels {
             var first: [[Float]]?
-            for row in 0..<Int(number) where kernels_isa_available(rows[row]!.pointee.isa) {
+            for row in 0..<Int(number) where kernels_isa_available(rows[row].pointee.isa) {
                 var (w, g, m, v) = (random(count, 1), random(count, 2), random(count, 3), random(count, 4).map { abs($0) })
-                kernel(rows[row]!)(count, &w, &g, &m, &v, &params)
+                kernel(rows[row])(count, &w, &g, &m, &v, &params)
                 if let first { #expect(first == [w, m, v]) }
                 first = [w, m, v]
             }

@@ -8,6 +8,7 @@
     interpreter = edgeopt.Interpreter("int8.tflite")  # answers to the calls of the TFLite / LiteRT Interpreter
 """
 
+from . import callbacks, optimizers, schedules
 from ._compress import (
     CentroidInitialization,
     WeightStatistics,
@@ -35,8 +36,10 @@ from ._errors import (
 from ._interpreter import Interpreter, OperatorReport, OpResolverType, SignatureRunner
 from ._library import isa, library_path, version
 from ._model import Model, Operator, Signature, Subgraph
+from ._optimize import LEVELS, Leaf, Level, Tree, optimize, optimize_until
 from ._quantize import Scheme, quantize
 from ._tensor import Quantization, Tensor
+from ._trainer import Loss, StepResult, Trainer
 
 __version__ = version()
 
@@ -50,6 +53,10 @@ __all__ = [
     "ExecutionError",
     "FileError",
     "Interpreter",
+    "LEVELS",
+    "Leaf",
+    "Level",
+    "Loss",
     "Model",
     "ModelError",
     "OpResolverType",
@@ -62,16 +69,24 @@ __all__ = [
     "SignatureRunner",
     "StateError",
     "Status",
+    "StepResult",
     "Subgraph",
     "Tensor",
+    "Trainer",
+    "Tree",
     "UnsupportedError",
     "WeightStatistics",
+    "callbacks",
     "cluster",
     "isa",
     "library_path",
+    "optimize",
+    "optimize_until",
+    "optimizers",
     "prune",
     "prune_channels",
     "quantize",
+    "schedules",
     "store_sparse",
     "version",
     "weight_histogram",
