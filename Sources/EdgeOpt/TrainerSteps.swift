@@ -1,6 +1,8 @@
 import CEdgeOpt
 import CPlatform
 import Model
+import Operators
+import Runtime
 import Training
 
 // MARK: What a batch consists of

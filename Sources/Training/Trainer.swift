@@ -297,7 +297,15 @@ extension TrainingSource {
                 observed.append(
                     try FloatMemory.make(elementCount(graph.model.subgraphs[0].tensors[tensor].shape) ?? 0))
             }
-            let learned = state.learned.compactMap { tensor in parameters.first { $0.tensor == tensor }?.trained }
+            var learned: [FloatMemory] = []
+            for tensor in state.learned {
+                // Those that the loss does not depend on stay as they are.
+                if let parameter = parameters.first(where: { $0.tensor == tensor }) {
+                    learned.append(parameter.trained)
+                } else {
+                    learned.append(try FloatMemory.make(training.floats(0, tensor) ?? []))
+                }
+            }
             all.append(StateValues(states: values, learned: learned, observed: observed))
         }
         return all

@@ -81,3 +81,8 @@ package struct StateValues {
         unsafe memory.address[place] = value
     }
 }
+
+extension StateValues {
+    func stateValues(_ index: Int) -> [Float] { states[index].values }
+    func learnedValues(_ index: Int) -> [Float] { index < learned.count ? learned[index].values : [] }
+}

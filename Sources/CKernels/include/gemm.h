@@ -31,6 +31,9 @@ struct eo_gemm_tile {
 };
 typedef void eo_gemm_function(const struct eo_gemm_tile *_Nonnull tile);
 
+// A call of a tile kernel, which configures and releases the tiles, is worth it for many rows; it cuts them itself.
+enum { EO_AMX_ROWS = 256 };
+
 // ---------------------------------------------------------------------------------------------------------- float32
 
 // Block: float bias[NR]; float weights[depth][NR].
@@ -55,6 +58,30 @@ void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const flo
 // to [columns][rows] = from [rows][columns]
 void eo_f32_transpose(size_t rows, size_t columns, const float *_Nonnull from, float *_Nonnull to);
 
+// ------------------------------------------------------------------------------------------------- bfloat16 to float32
+
+// Rows of bfloat16 activations times bfloat16 weights, summed in float32: products are exact, sums rounded in an order
+// of the kernel's own, subnormal numbers may count as zero. `depth` is even, filled up with zeros. Parameters:
+// eo_f32_gemm_parameters. Block: float bias[NR]; bfloat16 weights[depth / 2][NR][2], for tile kernels in steps as
+// below.
+typedef eo_gemm_function eo_bf16_gemm_function;
+#define EO_BF16_GEMM_ROWS(ROW)                                                                                         \
+    X86_ROW(ROW, eo_bf16_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                    \
+    ROW(eo_bf16_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
+KERNEL_FAMILY(eo_bf16_gemm)
+
+size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// As eo_f32_gemm_pack; weights are rounded to nearest, ties to even.
+void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+                       const void *_Nonnull weights, const void *_Nullable bias, void *_Nonnull packed);
+
+// y = x rounded to bfloat16, to nearest, ties to even. A NaN becomes a quiet one.
+typedef void eo_f32_to_bf16_function(size_t count, const float *_Nonnull x, uint16_t *_Nonnull y);
+#define EO_F32_TO_BF16_ROWS(ROW)                                                                                       \
+    X86_ROW(ROW, eo_f32_to_bf16__avx512, ISA_AVX512, 0, 0)                                                             \
+    ROW(eo_f32_to_bf16__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_f32_to_bf16)
+
 // ------------------------------------------------------------------------------------------- 8 bits to 8 bits or float
 
 // Rows of uint8 activations times int8 weights, summed in int32 (modulo 2^32). `depth` is a multiple of 4, filled up
@@ -69,8 +96,6 @@ static inline bool eo_gemm_takes_wide_rows(enum kernels_isa isa) {
     return isa == ISA_SCALAR || isa == ISA_AVX2 || isa == ISA_AVX512 || isa == ISA_NEON;
 }
 static inline size_t eo_gemm_depth_step(enum kernels_isa isa) { return isa == ISA_I8MM ? 8 : 4; }
-// A call of a tile kernel, which configures and releases the tiles, is worth it for many rows; it cuts them itself.
-enum { EO_AMX_ROWS = 256 };
 
 // Result: f = (float)sum * scale[column]; f = min(max(f, minimum), maximum); byte of rint_ties_even(f) + output zero
 // point, where sum includes bias[column] and minus weight_zero_point times the sum of the row.
@@ -108,6 +133,8 @@ struct eo_u8_gemm_weights {
     const float *_Nonnull scale;     // [columns]
 };
 size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// to [columns][rows] = from [rows][columns]
+void eo_u8_transpose(size_t rows, size_t columns, const void *_Nonnull from, void *_Nonnull to);
 void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
                      void *_Nonnull packed);
 
@@ -167,9 +194,13 @@ void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *_Nonn
 
 #define KERNEL_ROW(function, ...) eo_gemm_function function;
 EO_F32_GEMM_ROWS(KERNEL_ROW)
+EO_BF16_GEMM_ROWS(KERNEL_ROW)
 EO_U8_GEMM_ROWS(KERNEL_ROW)
 EO_HYBRID_GEMM_ROWS(KERNEL_ROW)
 EO_S16_GEMM_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;
+EO_F32_TO_BF16_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

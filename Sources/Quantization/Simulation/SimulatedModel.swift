@@ -80,6 +80,15 @@ package struct SimulatedModel {
         }
     }
 
+    /// True if `other`'s tensors are at the same places here.
+    package func keepsTensors(of other: Model) -> Bool {
+        guard let before = other.subgraphs.first?.tensors, before.count <= model.subgraphs[graph].tensors.count else {
+            return false
+        }
+        return before.indices.allSatisfy { before[$0].name == model.subgraphs[graph].tensors[$0].name }
+            && before.count == original.subgraphs[graph].tensors.count
+    }
+
     /// Inputs that the exported model takes as integers are rounded for everybody.
     private mutating func quantizeInputs() throws(Failure) {
         guard plan.options.inputType != .float32 else { return }
