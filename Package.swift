@@ -66,7 +66,8 @@ var targets: [Target] = [
     .target(
         name: "Training",
         dependencies: [
-            "CEdgeOpt", "CPlatform", "Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels", "Model",
+            "CEdgeOpt", "CPlatform", "Compression", "Quantization", "Runtime", "Operators", "Kernels", "CKernels",
+            "Model",
         ],
         swiftSettings: fenced + deferred),
     .target(

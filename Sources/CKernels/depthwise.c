@@ -3,6 +3,8 @@
 // A unit of fewer products than this (a few microseconds) is not worth waking a thread for.
 static const size_t unit_products = 32 * 1024;
 static const size_t units_per_worker = 4;
+// Bytes of an image and its result that the second-level cache holds.
+static const size_t line_images = 1280 * 1024;
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -14,12 +16,25 @@ size_t eo_depthwise_slot_size(const struct eo_window *w) {
     return (taps(w) * (sizeof(void *) + sizeof(size_t)) + 63) / 64 * 64;
 }
 
+bool eo_f32_depthwise_by_lines(const struct eo_window *w) {
+    // An image that the second-level cache does not hold is better read pixel after pixel.
+    const size_t pixels = w->input_height * w->input_width + w->output_height * w->output_width;
+    if (pixels * w->input_channels * sizeof(float) > line_images) return false;
+    // A line of a kernel's height must fit the scratch memory, with room for a few columns of vectors of 64 bytes.
+    const size_t span = (w->kernel_height - 1) * w->dilation_height,
+                 breadth = (w->kernel_width - 1) * w->dilation_width;
+    const size_t room = EO_DEPTHWISE_SCRATCH / 64;
+    return w->kernel_height == w->kernel_width && (w->kernel_width == 3 || w->kernel_width == 5) &&
+           (span + 1 + 3 * w->stride_height) * (breadth + 1 + 3 * w->stride_width) <= room;
+}
+
 size_t eo_depthwise_start(struct eo_depthwise *d, size_t workers) {
     const struct eo_window *w = &d->window;
     const size_t products = lines(w) * w->output_width * w->output_channels * taps(w);
     workers = larger(1, smaller(workers, products / unit_products));
-    const size_t units =
-        workers == 1 ? 1 : smaller(lines(w), smaller(workers * units_per_worker, products / unit_products));
+    // Lines under two units are copied twice.
+    const size_t shares = workers * (d->lines ? 1 : units_per_worker);
+    const size_t units = workers == 1 ? 1 : smaller(lines(w), smaller(shares, products / unit_products));
     d->unit_rows = (lines(w) + units - 1) / units;
     d->next = 0;
     return smaller(workers, units);
@@ -46,14 +61,13 @@ static void point_taps(const struct line *l, ptrdiff_t left) {
         for (size_t i = 0; i < w->kernel_width; i++, t++) {
             const ptrdiff_t x = left + (ptrdiff_t)(i * w->dilation_width);
             const int inside = y >= 0 && y < (ptrdiff_t)w->input_height && x >= 0 && x < (ptrdiff_t)w->input_width;
-            const char *padding = (const char *)d->padding + i * pixel;
-            l->tap[t] = inside ? l->image + ((size_t)y * w->input_width + (size_t)x) * pixel : padding;
+            l->tap[t] = inside ? l->image + ((size_t)y * w->input_width + (size_t)x) * pixel : d->padding;
             l->step[t] = inside ? w->stride_width * pixel : 0;
         }
     }
 }
 
-static void run_pixels(const struct line *l, size_t first, size_t count, bool inside) {
+static void run_pixels(const struct line *l, size_t first, size_t count) {
     const struct eo_depthwise *d = l->depthwise;
     const struct eo_window *w = &d->window;
     const size_t out_pixel = w->output_channels * d->output_element_size;
@@ -68,9 +82,6 @@ static void run_pixels(const struct line *l, size_t first, size_t count, bool in
         .output = l->output + first * out_pixel,
         .output_stride = out_pixel,
         .parameters = d->parameters,
-        // Of taps in the padding all that counts is their value, so the distance does for them where none is dilated.
-        .row_taps = inside && w->dilation_width == 1 ? w->kernel_width : 0,
-        .tap_stride = w->input_channels * d->input_element_size,
     };
     d->run(&run);
 }
@@ -83,9 +94,9 @@ static void run_line(const struct line *l) {
     const size_t room = w->input_width + w->padding_left;
     const size_t inside = room > span ? (room - span - 1) / w->stride_width + 1 : 0;
     const size_t end = larger(begin, smaller(w->output_width, inside));
-    for (size_t x = 0; x < begin; x++) run_pixels(l, x, 1, false);
-    if (end > begin) run_pixels(l, begin, end - begin, true);
-    for (size_t x = end; x < w->output_width; x++) run_pixels(l, x, 1, false);
+    for (size_t x = 0; x < begin; x++) run_pixels(l, x, 1);
+    if (end > begin) run_pixels(l, begin, end - begin);
+    for (size_t x = end; x < w->output_width; x++) run_pixels(l, x, 1);
 }
 
 void eo_depthwise_work(struct eo_depthwise *d, size_t worker) {
@@ -98,6 +109,20 @@ void eo_depthwise_work(struct eo_depthwise *d, size_t worker) {
     for (;;) {
         const size_t first = __atomic_fetch_add(&d->next, 1, __ATOMIC_RELAXED) * d->unit_rows;
         if (first >= lines(w)) return;
+        if (d->lines) {
+            const struct eo_f32_depthwise_lines part = {
+                .window = w,
+                .input = d->input,
+                .output = d->output,
+                .weights = d->weights,
+                .parameters = *(const struct eo_f32_gemm_parameters *)d->parameters,
+                .first = first,
+                .count = smaller(d->unit_rows, lines(w) - first),
+                .scratch = (float *)slot,
+            };
+            d->lines(&part);
+            continue;
+        }
         for (size_t i = first; i < smaller(lines(w), first + d->unit_rows); i++) {
             line.image = (const char *)d->input + i / w->output_height * image;
             line.top = (ptrdiff_t)(i % w->output_height * w->stride_height) - (ptrdiff_t)w->padding_top;

@@ -82,7 +82,8 @@ public func eo_trainer_save(
 
 @c @implementation
 public func eo_trainer_restore(
-    _ trainer: OpaquePointer!, _ path: UnsafePointer<CChar>!, _ position: UnsafeMutablePointer<UnsafeMutableRawPointer?>!,
+    _ trainer: OpaquePointer!, _ path: UnsafePointer<CChar>!,
+    _ position: UnsafeMutablePointer<UnsafeMutableRawPointer?>!,
     _ size: UnsafeMutablePointer<Int>!
 ) -> eo_status {
     call { () throws(Failure) in

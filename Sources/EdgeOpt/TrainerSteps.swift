@@ -1,6 +1,8 @@
 import CEdgeOpt
 import CPlatform
 import Model
+import Operators
+import Runtime
 import Training
 
 // MARK: What a batch consists of
@@ -12,10 +14,14 @@ private func count(_ trainer: OpaquePointer?, _ list: (TrainerHandle) -> Int) ->
 }
 
 @c @implementation
-public func eo_trainer_input_count(_ trainer: OpaquePointer!) -> Int32 { unsafe count(trainer) { unsafe $0.inputs.count } }
+public func eo_trainer_input_count(_ trainer: OpaquePointer!) -> Int32 {
+    unsafe count(trainer) { unsafe $0.inputs.count }
+}
 
 @c @implementation
-public func eo_trainer_label_count(_ trainer: OpaquePointer!) -> Int32 { unsafe count(trainer) { unsafe $0.labels.count } }
+public func eo_trainer_label_count(_ trainer: OpaquePointer!) -> Int32 {
+    unsafe count(trainer) { unsafe $0.labels.count }
+}
 
 @c @implementation
 public func eo_trainer_output_count(_ trainer: OpaquePointer!) -> Int32 {
@@ -138,7 +144,9 @@ public func eo_trainer_predict(
         let function = "eo_trainer_predict"
         let handle: TrainerHandle = try unsafe object(trainer, "trainer")
         let samples = try unsafe Batch(batch, handle, takesLabels: false, in: function)
-        let (places, sizes) = (try unsafe argument(outputs, "outputs"), try unsafe argument(output_sizes, "output_sizes"))
+        let (places, sizes) = (
+            try unsafe argument(outputs, "outputs"), try unsafe argument(output_sizes, "output_sizes")
+        )
         let size = handle.trainer.options.batchSize
         for index in unsafe handle.outputs.indices {
             let tensor = unsafe handle.outputs[index]

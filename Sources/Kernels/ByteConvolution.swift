@@ -56,6 +56,7 @@ package final class ByteConvolution: @unchecked Sendable {
         }
         var parameters = requantization.byteParameters(weightZeroPoint: zero.weight)
         parameters.rows_are_signed = activationsAreSigned
+        parameters.scales_below_one = scales.allSatisfy { $0 < 1 }
         self.parameters = parameters
         kernelName = String(cString: kernel.pointee.name)
     }
@@ -130,6 +131,6 @@ extension Requantization {
     func byteParameters(weightZeroPoint: Int32) -> eo_u8_gemm_parameters {
         eo_u8_gemm_parameters(
             minimum: Float(outputMinimum - outputZeroPoint), maximum: Float(outputMaximum - outputZeroPoint),
-            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint, rows_are_signed: false)
+            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint, rows_are_signed: false, scales_below_one: false)
     }
 }

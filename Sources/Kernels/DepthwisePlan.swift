@@ -8,11 +8,12 @@ struct DepthwisePlan {
     let inputCount: Int
     let outputCount: Int
     let slots: Int
-    /// Padding values for a kernel row.
+    /// A pixel of padding values.
     private let padding: Storage
 
     init(
         _ shape: ConvolutionShape, run: @escaping @convention(c) (UnsafePointer<eo_depthwise_run>) -> Void,
+        lines: (@convention(c) (UnsafePointer<eo_f32_depthwise_lines>) -> Void)? = nil,
         elementSizes: (input: Int, output: Int), padding value: UInt8 = 0, slots: Int
     ) throws(Failure) {
         context = eo_depthwise()
@@ -20,8 +21,10 @@ struct DepthwisePlan {
         context.input_element_size = elementSizes.input
         context.output_element_size = elementSizes.output
         context.run = run
-        context.slot_size = eo_depthwise_slot_size(&context.window)
-        padding = try Storage.allocate(shape.kernelWidth * shape.inputChannels * elementSizes.input)
+        context.lines = lines
+        context.slot_size =
+            lines == nil ? eo_depthwise_slot_size(&context.window) : EO_DEPTHWISE_SCRATCH
+        padding = try Storage.allocate(shape.inputChannels * elementSizes.input)
         let base = UnsafeMutableRawPointer(mutating: Bytes(padding).baseAddress)
         memset(base, Int32(value), padding.count)
         context.padding = UnsafeRawPointer(base)

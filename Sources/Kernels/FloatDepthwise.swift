@@ -41,9 +41,12 @@ package final class FloatDepthwise: @unchecked Sendable {
         let packed = try cache.packed(
             weights, form: form, count: eo_f32_depthwise_packed_size(taps, channels)
         ) { eo_f32_depthwise_pack(taps, channels, weights.baseAddress, bias?.baseAddress, $0) }
-        let plan = try DepthwisePlan(shape, run: kernel.run, elementSizes: (4, 4), slots: threads)
+        var window = shape.window
+        let lines = eo_f32_depthwise_by_lines(&window) ? eo_f32_depthwise_lines_best() : nil
+        let plan = try DepthwisePlan(
+            shape, run: kernel.run, lines: lines?.pointee.run, elementSizes: (4, 4), slots: threads)
         self.form = .direct(plan, packed)
-        kernelName = String(cString: kernel.name)
+        kernelName = String(cString: lines?.pointee.name ?? kernel.name)
         scratchByteCount = plan.scratchByteCount
     }
 

@@ -171,13 +171,13 @@ package struct Bytes: @unchecked Sendable {
 
     /// The elements as numbers, copied; a tail too short for a whole element is left out. Any alignment.
     package func array<T: BitwiseCopyable>(of type: T.Type) -> [T] {
-        let stride = MemoryLayout<T>.stride
-        var elements: [T] = []
-        elements.reserveCapacity(count / stride)
-        for index in 0..<(count / stride) {
-            elements.append(unsafe baseAddress.loadUnaligned(fromByteOffset: index * stride, as: T.self))
+        let length = count / MemoryLayout<T>.stride
+        return unsafe [T](unsafeUninitializedCapacity: length) { elements, initialized in
+            initialized = length
+            guard length > 0, let to = unsafe elements.baseAddress else { return }
+            unsafe UnsafeMutableRawPointer(to).copyMemory(
+                from: baseAddress, byteCount: length * MemoryLayout<T>.stride)
         }
-        return elements
     }
 
     /// For the rooms that may hold pointers: valid while `storage` lives. Never nil, so that an empty run has one too.

@@ -168,20 +168,21 @@ struct Table {
     ) throws(Failure) -> [Element]? {
         let width = MemoryLayout<T>.size
         guard let vector = try vector(field, width: width) else { return nil }
-        try buffer.charge(vector.count * width)
-        var elements: [Element] = []
-        elements.reserveCapacity(vector.count)
-        for index in 0..<vector.count {
-            elements.append(Element(truncatingIfNeeded: try buffer.load(vector.start + index * width, as: type)))
-        }
-        return elements
+        return try elements(vector, of: type).map { Element(truncatingIfNeeded: T(littleEndian: $0)) }
+    }
+
+    /// The vector lies inside the file.
+    private func elements<T: BitwiseCopyable>(_ vector: Vector, of type: T.Type) throws(Failure) -> [T] {
+        let size = vector.count * MemoryLayout<T>.size
+        try buffer.charge(size)
+        return buffer.bytes.slice(offset: vector.start, count: size)?.array(of: type) ?? []
     }
 
     func ints(_ field: Int) throws(Failure) -> [Int] { try integers(field, of: Int32.self, as: Int.self) ?? [] }
 
     func floats(_ field: Int) throws(Failure) -> [Float]? {
-        guard let words = try integers(field, of: UInt32.self, as: UInt32.self) else { return nil }
-        return words.map { Float(bitPattern: $0) }
+        guard let vector = try vector(field, width: 4) else { return nil }
+        return try elements(vector, of: Float.self)
     }
 
     /// A vector of tables, each turned into a value.

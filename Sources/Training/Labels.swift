@@ -1,4 +1,5 @@
 import Model
+import Operators
 import Runtime
 
 extension LabelFormat {

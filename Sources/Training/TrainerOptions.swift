@@ -29,7 +29,8 @@ package struct TrainerOptions {
         try schedule.validate()
         for (index, term) in losses.enumerated() { try term.validate(index) }
         guard batchMomentum >= 0, batchMomentum < 1 else {
-            throw .invalidArgument("the momentum of batch statistics is \(batchMomentum), it must be 0 or more and below 1")
+            throw .invalidArgument(
+                "the momentum of batch statistics is \(batchMomentum), it must be 0 or more and below 1")
         }
         guard hostLoss != nil || !losses.contains(where: { $0.kind == .host }) else {
             throw .invalidArgument("a loss is the host's, but there is no function for it")

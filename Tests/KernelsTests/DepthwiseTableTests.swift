@@ -38,7 +38,7 @@ private struct Run {
                 var run = eo_depthwise_run(
                     pixels: pixels, channels: channels, taps: taps, tap: pointers.baseAddress!,
                     step: steps.baseAddress!, weights: packed.base, output: output.base, output_stride: stride,
-                    parameters: parameters.base, row_taps: 0, tap_stride: 0)
+                    parameters: parameters.base)
                 kernel(&run)
             }
         }
@@ -68,6 +68,40 @@ private func eachRun(_ body: (_ pixels: Int, _ channels: Int, _ taps: Int) -> Vo
                 worst <= Float((taps + 1) * (taps + 1)) * .ulpOfOne,
                 "\(String(cString: kernel.name)) \(pixels)x\(channels)x\(taps): off by \(worst)")
         }
+    }
+}
+
+@Test(arguments: depthwiseShapes)
+func floatDepthwiseLinesAreThoseOfTheScalarTwin(_ shape: ConvolutionShape) {
+    var window = shape.window
+    guard shape.outputChannels == shape.inputChannels, eo_f32_depthwise_by_lines(&window) else { return }
+    let (taps, channels) = (shape.taps, shape.outputChannels)
+    var numbers = Numbers(seed: taps * channels)
+    let packed = Block(eo_f32_depthwise_packed_size(taps, channels))
+    eo_f32_depthwise_pack(taps, channels, numbers.floats(taps * channels), numbers.floats(channels), packed.base)
+    let input = Block(numbers.floats(shape.inputCount))
+    let all = shape.batch * shape.outputHeight
+    // All lines at once, and two by two: where they are cut must not change a bit.
+    func outputs(_ kernel: eo_f32_depthwise_lines_kernel, step: Int) -> [Float] {
+        let output = Block([Float](repeating: .nan, count: shape.outputCount))
+        for first in stride(from: 0, to: all, by: step) {
+            let scratch = Block(Int(EO_DEPTHWISE_SCRATCH))
+            var lines = eo_f32_depthwise_lines(
+                window: &window, input: input.base.assumingMemoryBound(to: Float.self),
+                output: output.base.assumingMemoryBound(to: Float.self), weights: packed.base,
+                parameters: eo_f32_gemm_parameters(minimum: -1.5, maximum: 1.25), first: first,
+                count: min(step, all - first), scratch: scratch.base.assumingMemoryBound(to: Float.self))
+            kernel.run(&lines)
+        }
+        return output.array(of: Float.self)
+    }
+    let table = rows(eo_f32_depthwise_lines_rows)
+    let expected = outputs(table.last!, step: all)
+    for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
+        let found = outputs(kernel, step: all)
+        let worst = zip(found, expected).map { $0 == $1 ? 0 : abs($0 - $1) }.max() ?? 0
+        #expect(worst <= Float((taps + 1) * (taps + 1)) * .ulpOfOne, "\(String(cString: kernel.name)): off by \(worst)")
+        #expect(found == outputs(kernel, step: 2))
     }
 }
 

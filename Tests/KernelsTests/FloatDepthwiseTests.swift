@@ -14,6 +14,11 @@ let depthwiseShapes: [ConvolutionShape] = [
     .init(5, 5, 3, outputs: 6, kernel: (3, 3), padding: 1),
     .init(5, 5, 1, outputs: 8, kernel: (3, 3), stride: 2),
     .init(6, 6, 80, outputs: 80, kernel: (2, 2), stride: 2),
+    .init(23, 40, 20, outputs: 20, kernel: (3, 3), padding: 1),
+    .init(40, 21, 18, outputs: 18, kernel: (5, 5), stride: 2, padding: 2),
+    .init(12, 11, 33, outputs: 33, kernel: (3, 3), dilation: 3, padding: 3, batch: 2),
+    .init(30, 31, 16, outputs: 16, kernel: (5, 5), stride: 3, padding: 4),
+    .init(75, 66, 65, outputs: 65, kernel: (3, 3), stride: 2, padding: 1),
 ]
 
 extension ConvolutionShape {

@@ -157,7 +157,7 @@ func byteProductsAreThoseOfTheScalarTwin(_ weightZeroPoint: Int32, signed: Bool)
                 let parameters = Block([
                     eo_u8_gemm_parameters(
                         minimum: -100, maximum: 155, output_zero_point: signed ? -28 : 100,
-                        weight_zero_point: weightZeroPoint, rows_are_signed: isSigned)
+                        weight_zero_point: weightZeroPoint, rows_are_signed: isSigned, scales_below_one: rows % 2 == 0)
                 ])
                 let product = Product(
                     rows: rows, columns: columns, depth: (depth + 3) / 4 * 4, outputSize: 1, parameters: parameters)

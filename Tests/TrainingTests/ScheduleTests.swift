@@ -55,10 +55,11 @@ import Testing
         #expect(near(cosine.rate(at: 9), 0.05))
     }
 
-    @Test(arguments: [
-        { (s: inout Schedule) in s.rate = -1 }, { s in s.rate = .nan }, { s in s.length = 0 }, { s in s.power = 0 },
-        { s in s.factor = .infinity }, { s in s.warmUp = -1 }, { s in s.endRate = -.infinity },
-    ] as [@Sendable (inout Schedule) -> Void])
+    @Test(
+        arguments: [
+            { (s: inout Schedule) in s.rate = -1 }, { s in s.rate = .nan }, { s in s.length = 0 }, { s in s.power = 0 },
+            { s in s.factor = .infinity }, { s in s.warmUp = -1 }, { s in s.endRate = -.infinity },
+        ] as [@Sendable (inout Schedule) -> Void])
     func refusesNumbersThatAreNone(_ spoil: @Sendable (inout Schedule) -> Void) {
         let wrong = schedule(.step, spoil)
         #expect(throws: Failure.self) { try wrong.validate() }

@@ -199,17 +199,19 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     free(input), free(output), free(scratch);
 }
 
-static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_function *run, const struct layer *l,
-                      struct form form, const void *packed, const void *parameters) {
+static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_function *run,
+                      eo_f32_depthwise_lines_function *lines, const struct layer *l, struct form form,
+                      const void *packed, const void *parameters) {
     const struct eo_window w = window_of(l);
     const size_t pixels = w.output_height * w.output_width, pixel = l->inputs * form.element;
     void *input = allocate(l->height * l->width * pixel), *output = allocate(pixels * pixel);
-    void *padding = allocate(l->kernel * pixel), *scratch = allocate(eo_depthwise_slot_size(&w));
+    void *padding = allocate(pixel), *scratch = allocate(eo_depthwise_slot_size(&w) + EO_DEPTHWISE_SCRATCH);
     struct eo_depthwise d = {
         .window = w,
         .input_element_size = form.element,
         .output_element_size = form.element,
         .run = run,
+        .lines = lines,
         .slot_size = eo_depthwise_slot_size(&w),
         .input = input,
         .output = output,
@@ -245,7 +247,7 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     memset(scale, 0, channels * sizeof(float));
     const struct form f32 = {1, 4, 1}, u8 = {0, 1, 4}, s16 = {0, 2, 2};
     const struct eo_f32_gemm_parameters clamp = {-1e30f, 1e30f};
-    const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true};
+    const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true, true};
     const struct eo_u8_depthwise_parameters depthwise_bytes = {127, -128, 0, 0, 0x80};
     const struct eo_s16_parameters shorts = {-32768, 32767, 0};
     const struct eo_u8_gemm_weights source = {depth, channels, weights, 0, 0, 128, NULL, scale};
@@ -264,13 +266,16 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     } else {
         EACH_ROW(eo_f32_depthwise, packed = allocate(eo_f32_depthwise_packed_size(taps, channels));
                  eo_f32_depthwise_pack(taps, channels, weights, NULL, packed);
-                 depthwise(k->name, k->isa, k->run, l, f32, packed, &clamp));
+                 depthwise(k->name, k->isa, k->run, NULL, l, f32, packed, &clamp));
+        EACH_ROW(eo_f32_depthwise_lines, packed = allocate(eo_f32_depthwise_packed_size(taps, channels));
+                 eo_f32_depthwise_pack(taps, channels, weights, NULL, packed);
+                 depthwise(k->name, k->isa, NULL, k->run, l, f32, packed, &clamp));
         EACH_ROW(eo_u8_depthwise, packed = allocate(eo_u8_depthwise_packed_size(k, taps, channels));
                  eo_u8_depthwise_pack(k, &source, packed);
-                 depthwise(k->name, k->isa, k->run, l, u8, packed, &depthwise_bytes));
+                 depthwise(k->name, k->isa, k->run, NULL, l, u8, packed, &depthwise_bytes));
         EACH_ROW(eo_s16_depthwise, packed = allocate(eo_s16_depthwise_packed_size(taps, channels));
                  eo_s16_depthwise_pack(taps, channels, weights, scale, bias, packed);
-                 depthwise(k->name, k->isa, k->run, l, s16, packed, &shorts));
+                 depthwise(k->name, k->isa, k->run, NULL, l, s16, packed, &shorts));
     }
     free(weights), free(scale), free(bias);
 }

@@ -16,9 +16,6 @@ struct eo_depthwise_run {
     void *_Nonnull output;
     size_t output_stride; // bytes between pixels
     const void *_Nonnull parameters;
-    // Taps of a kernel row, if tap j * row_taps + i lies `tap_stride` bytes behind tap j * row_taps + i - 1, with the
-    // same step; otherwise 0.
-    size_t row_taps, tap_stride;
 };
 typedef void eo_depthwise_function(const struct eo_depthwise_run *_Nonnull run);
 
@@ -37,6 +34,26 @@ typedef eo_depthwise_function eo_f32_depthwise_function;
     X86_ROW(ROW, eo_f32_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
     ROW(eo_f32_depthwise__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_depthwise)
+
+// Whole output lines, counted over all images, of a square kernel of 3 or 5 taps a side: `count` from number `first`
+// on. Sums in the same order as the other, taps in the padding being zeros.
+struct eo_f32_depthwise_lines {
+    const struct eo_window *_Nonnull window; // groups 1, both channel counts the same
+    const float *_Nonnull input;
+    float *_Nonnull output;
+    const void *_Nonnull weights;
+    struct eo_f32_gemm_parameters parameters;
+    size_t first, count;
+    float *_Nonnull scratch; // EO_DEPTHWISE_SCRATCH bytes
+};
+// Half of a first-level cache.
+enum { EO_DEPTHWISE_SCRATCH = 24 * 1024 };
+typedef void eo_f32_depthwise_lines_function(const struct eo_f32_depthwise_lines *_Nonnull lines);
+#define EO_F32_DEPTHWISE_LINES_ROWS(ROW)                                                                               \
+    X86_ROW(ROW, eo_f32_depthwise_lines__avx512, ISA_AVX512, 0, 0)                                                     \
+    X86_ROW(ROW, eo_f32_depthwise_lines__avx2, ISA_AVX2, 0, 0)                                                         \
+    ROW(eo_f32_depthwise_lines__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_f32_depthwise_lines)
 
 size_t eo_f32_depthwise_packed_size(size_t taps, size_t channels);
 // `weights` [taps][channels]; bias [channels] or null. Any alignment.
@@ -100,12 +117,13 @@ struct eo_depthwise {
     struct eo_window window;
     size_t input_element_size, output_element_size;
     eo_depthwise_function *_Nullable run;
-    size_t slot_size; // bytes of scratch for a worker
+    eo_f32_depthwise_lines_function *_Nullable lines; // runs instead, if there is one
+    size_t slot_size;                                 // bytes of scratch for a worker
 
     const void *_Nullable input;
     void *_Nullable output;
     const void *_Nullable weights;
-    const void *_Nullable padding; // padding values for as many pixels as a kernel row has taps
+    const void *_Nullable padding; // a pixel of padding values
     void *_Nullable scratch;
     const void *_Nullable parameters;
 
@@ -113,7 +131,9 @@ struct eo_depthwise {
     char line[64];
     size_t next;
 };
-// Bytes of scratch a worker needs.
+// Whether eo_f32_depthwise_lines can run it and is the faster one.
+bool eo_f32_depthwise_by_lines(const struct eo_window *_Nonnull window);
+// Bytes of scratch a worker needs where there is no `lines`; otherwise it is EO_DEPTHWISE_SCRATCH.
 size_t eo_depthwise_slot_size(const struct eo_window *_Nonnull window);
 // As eo_convolution_start and eo_convolution_work.
 size_t eo_depthwise_start(struct eo_depthwise *_Nonnull depthwise, size_t workers);
@@ -123,6 +143,9 @@ void eo_depthwise_work(struct eo_depthwise *_Nonnull depthwise, size_t worker);
 EO_F32_DEPTHWISE_ROWS(KERNEL_ROW)
 EO_U8_DEPTHWISE_ROWS(KERNEL_ROW)
 EO_S16_DEPTHWISE_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_f32_depthwise_lines_function function;
+EO_F32_DEPTHWISE_LINES_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

@@ -42,6 +42,17 @@ struct eo_quantize_params {
     float scale, low, high;
 };
 
+// A multiplication and an addition with constants, one of each for each element of the run: m = clamp(x * factors),
+// y = clamp(m * scale + shifts), where x counts from zero_x. Quantized: both are rounded, ties to even, the first
+// before the second begins, and zero_y is added; floats take neither scales nor zeros.
+struct eo_scale_shift_params {
+    int32_t zero_x, zero_y;
+    float scale, middle_low, middle_high, middle_scale, low, high;
+};
+typedef void eo_scale_shift_kernel(size_t n, const void *_Nonnull x, const float *_Nonnull factors,
+                                   const float *_Nonnull shifts, void *_Nonnull y,
+                                   const struct eo_scale_shift_params *_Nonnull params);
+
 // Fake quantization: v = x * inverse, y = round(clamp(v, low, high)) * scale; NaN stays NaN. low and high are whole
 // numbers, less than 2^22 in size, and inverse is 1 / scale.
 struct eo_fake_quantize_params {
@@ -107,6 +118,11 @@ struct eo_elementwise {
     EO_F32_UNARY(ROW)
     EO_CONVERSIONS(ROW)
 #undef ROW
+    eo_scale_shift_kernel *_Nonnull f32_scale_shift, *_Nonnull s8_scale_shift, *_Nonnull u8_scale_shift;
+    // y = (x - mean) / sqrt(variance + epsilon) * factors + shifts over one row of n elements, n > 0: the variance is
+    // the mean of (x - mean)^2 (two passes), sums as f32_sum. factors or shifts may be NULL: 1 and 0.
+    void (*_Nonnull f32_layer_norm)(size_t n, const float *_Nonnull x, const float *_Nullable factors,
+                                    const float *_Nullable shifts, float *_Nonnull y, float epsilon);
 #define ROW(name) eo_pool_kernel *_Nonnull name;
     EO_POOLS(ROW)
 #undef ROW

@@ -76,7 +76,8 @@ struct eo_u8_gemm_parameters {
     float minimum, maximum; // relative to the output's zero point
     int32_t output_zero_point;
     int32_t weight_zero_point;
-    bool rows_are_signed; // of tile kernels
+    bool rows_are_signed;  // of tile kernels
+    bool scales_below_one; // so that f fits 32 bits whatever the sum; false is always right
 };
 #define EO_U8_GEMM_ROWS(ROW)                                                                                           \
     X86_ROW(ROW, eo_u8_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                      \

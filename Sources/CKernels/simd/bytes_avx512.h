@@ -11,11 +11,18 @@
 
 SIMD __mmask64 bytes_mask(size_t count) { return _bzhi_u64(~0ull, (unsigned)count); }
 
-// to = from ^ flip
+// to = from ^ flip. A long run ends with a vector that overlaps the one before.
 SIMD void bytes_copy(uint8_t *to, const uint8_t *from, size_t count, uint8_t flip) {
     const __m512i flips = _mm512_set1_epi8((char)flip);
-    for (; count > 64; count -= 64, to += 64, from += 64)
-        _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_loadu_si512(from), flips));
+    if (count >= 64) {
+        size_t at = 0;
+        for (; at + 64 <= count; at += 64)
+            _mm512_storeu_si512(to + at, _mm512_xor_si512(_mm512_loadu_si512(from + at), flips));
+        if (at == count) return;
+        at = count - 64;
+        _mm512_storeu_si512(to + at, _mm512_xor_si512(_mm512_loadu_si512(from + at), flips));
+        return;
+    }
     const __mmask64 mask = bytes_mask(count);
     _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), flips));
 }

@@ -257,6 +257,40 @@ QUANTIZED_BINARY(s8, int8_t, s8s)
 QUANTIZED_BINARY(u8, uint8_t, u8s)
 QUANTIZED_BINARY(s16, int16_t, s16s)
 
+// --- A multiplication and an addition with constants.
+
+INLINE void f32_scale_shift_step(size_t n, const float *x, const float *factors, const float *shifts, float *y,
+                                 struct eo_scale_shift_params p) {
+    const f32s middle = clamp(load_f32(x, n) * load_f32(factors, n), p.middle_low, p.middle_high);
+    store_f32(y, clamp(middle + load_f32(shifts, n), p.low, p.high), n);
+}
+
+#define QUANTIZED_SCALE_SHIFT(t, type, vector)                                                                         \
+    INLINE void t##_scale_shift_step(size_t n, const type *x, const float *factors, const float *shifts, type *y,      \
+                                     struct eo_scale_shift_params p) {                                                 \
+        const f32s v = TO_F32(TO_S32(load_##t(x, n)) - p.zero_x) * load_f32(factors, n); /* exact */                   \
+        const f32s middle = round_even(clamp(v * p.scale, p.middle_low, p.middle_high));                               \
+        const f32s sum = middle * p.middle_scale + load_f32(shifts, n);                                                \
+        const f32s r = round_even(clamp(sum, p.low, p.high));                                                          \
+        store_##t(y, __builtin_convertvector(TO_S32(r) + p.zero_y, vector), n);                                        \
+    }
+QUANTIZED_SCALE_SHIFT(s8, int8_t, s8s)
+QUANTIZED_SCALE_SHIFT(u8, uint8_t, u8s)
+
+#define SCALE_SHIFT(t, type)                                                                                           \
+    static void K(t##_scale_shift)(size_t n, const void *x_, const float *factors, const float *shifts, void *y_,      \
+                                   const struct eo_scale_shift_params *params) {                                       \
+        const type *x = x_;                                                                                            \
+        type *y = y_;                                                                                                  \
+        const struct eo_scale_shift_params p = *params;                                                                \
+        for (; n >= LANES; n -= LANES, x += LANES, y += LANES, factors += LANES, shifts += LANES)                      \
+            t##_scale_shift_step(LANES, x, factors, shifts, y, p);                                                     \
+        if (n > 0) t##_scale_shift_step(n, x, factors, shifts, y, p);                                                  \
+    }
+SCALE_SHIFT(f32, float)
+SCALE_SHIFT(s8, int8_t)
+SCALE_SHIFT(u8, uint8_t)
+
 // Minimum and maximum of integers: the compiler vectorizes these loops.
 #define PLAIN_BINARY(name, type, expression)                                                                           \
     INLINE void name##_loop(int unused, size_t step_a, size_t step_b, size_t n, const type *pa, const type *pb,        \
@@ -424,6 +458,31 @@ static float K(f32_sum_of_squares)(size_t n, const float *x) {
     return sum_of_lanes(sum);
 }
 
+INLINE void layer_norm_step(size_t n, const float *x, const float *factors, const float *shifts, float *y, float mean,
+                            float scale) {
+    f32s v = (load_f32(x, n) - mean) * scale;
+    if (factors) v *= load_f32(factors, n);
+    if (shifts) v += load_f32(shifts, n);
+    store_f32(y, v, n);
+}
+
+static void K(f32_layer_norm)(size_t n, const float *x, const float *factors, const float *shifts, float *y,
+                              float epsilon) {
+    const float mean = K(f32_sum)(n, x) / (float)n;
+    f32x16 squares = 0;
+    size_t i = 0;
+    for (; i + SUM_LANES <= n; i += SUM_LANES) {
+        const f32x16 v = load_f32x16(x + i, SUM_LANES) - mean;
+        squares += v * v;
+    }
+    float variance = sum_of_lanes(squares);
+    for (; i < n; i++) variance += (x[i] - mean) * (x[i] - mean);
+    const float scale = 1.0f / __builtin_sqrtf(variance / (float)n + epsilon);
+    for (i = 0; i < n; i += LANES)
+        layer_norm_step(n - i < LANES ? n - i : LANES, x + i, factors ? factors + i : 0, shifts ? shifts + i : 0, y + i,
+                        mean, scale);
+}
+
 INLINE f32x16 scale_gradient(f32x16 x, f32x16 dy, struct eo_fake_quantize_params p) {
     const f32x16 v = x * p.inverse, magic = 12582912.0f;
     const f32x16 inside = ((v + magic) - magic) - v;
@@ -492,9 +551,10 @@ const struct eo_elementwise TABLE = {
     EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
 #undef ROW
 #define ROW(name) .name = K(name),
-        EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum)
-            ROW(f32_minimum) ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize)
-                ROW(f32_fake_quantize_gradient) ROW(f32_fake_quantize_scale_gradient) ROW(s8_sum) ROW(u8_sum)
-                    ROW(s16_sum) ROW(s8_accumulate) ROW(u8_accumulate) ROW(s16_accumulate) EO_POOLS(ROW)
+        EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
+            ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum)
+                ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize) ROW(f32_fake_quantize_gradient)
+                    ROW(f32_fake_quantize_scale_gradient) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
+                        ROW(u8_accumulate) ROW(s16_accumulate) EO_POOLS(ROW)
 #undef ROW
 };

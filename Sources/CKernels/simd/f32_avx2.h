@@ -8,7 +8,6 @@
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 #define SIMD static inline __attribute__((always_inline)) TARGET
 #define LANES 8
-#define REGISTERS 16
 
 typedef __m256 vec;
 

@@ -8,7 +8,6 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")))
 #define SIMD static inline __attribute__((always_inline)) TARGET
 #define LANES 16
-#define REGISTERS 32
 
 typedef __m512 vec;
 

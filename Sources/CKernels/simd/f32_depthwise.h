@@ -1,10 +1,9 @@
-// Body of the float depthwise convolution over a float vocabulary. Include after the vocabulary.
+// Bodies of the float depthwise convolutions over a float vocabulary. Include after the vocabulary.
 #include "depthwise.h"
 
 SIMD vec depthwise_load(const void *p, size_t part) { return part ? vec_load_part(p, part) : vec_load(p); }
 
-SIMD void depthwise_store(const struct eo_depthwise_run *r, vec x, float *output, size_t part) {
-    const struct eo_f32_gemm_parameters *parameters = r->parameters;
+SIMD void depthwise_store(const struct eo_f32_gemm_parameters *parameters, vec x, float *output, size_t part) {
     const vec y = vec_clamp(x, vec_set(parameters->minimum), vec_set(parameters->maximum));
     if (part)
         vec_store_part(output, y, part);
@@ -12,79 +11,204 @@ SIMD void depthwise_store(const struct eo_depthwise_run *r, vec x, float *output
         vec_store(output, y);
 }
 
-// Any taps: `vectors` vectors of channels of one pixel; with `part`, only the first `part` lanes of the one vector
-// there is.
-SIMD void depthwise_tile(const int vectors, const struct eo_depthwise_run *r, size_t pixel, size_t channel,
-                         size_t part) {
+// ------------------------------------------------------------------------------------------------------- single pixels
+
+// `vectors` vectors of channels of `pixels` neighbours, enough chains of additions to keep the multipliers busy; with
+// `part`, only the first `part` lanes of the one vector there is.
+SIMD void depthwise_tile(const int pixels, const int vectors, const struct eo_depthwise_run *r, size_t pixel,
+                         size_t channel, size_t part) {
     const size_t stride = eo_depthwise_stride(r->channels);
-    float *output = (float *)((char *)r->output + pixel * r->output_stride) + channel;
     const float *w = (const float *)r->weights + channel;
-    vec sum[4];
+    vec sum[4][2];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < vectors; j++) sum[j] = vec_load(w + j * LANES);
+    for (int j = 0; j < vectors; j++)
+#pragma clang loop unroll(full)
+        for (int i = 0; i < pixels; i++) sum[i][j] = vec_load(w + j * LANES);
     for (size_t t = 0; t < r->taps; t++) {
         w += stride;
-        const float *x = (const float *)((const char *)r->tap[t] + pixel * r->step[t]) + channel;
+        const char *x = (const char *)r->tap[t] + pixel * r->step[t] + channel * sizeof(float);
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++)
-            sum[j] = vec_fma(depthwise_load(x + j * LANES, part), vec_load(w + j * LANES), sum[j]);
+        for (int i = 0; i < pixels; i++, x += r->step[t]) {
+#pragma clang loop unroll(full)
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] =
+                    vec_fma(depthwise_load((const float *)x + j * LANES, part), vec_load(w + j * LANES), sum[i][j]);
+        }
     }
+    char *output = (char *)r->output + pixel * r->output_stride + channel * sizeof(float);
 #pragma clang loop unroll(full)
-    for (int j = 0; j < vectors; j++) depthwise_store(r, sum[j], output + j * LANES, part);
+    for (int i = 0; i < pixels; i++, output += r->output_stride) {
+#pragma clang loop unroll(full)
+        for (int j = 0; j < vectors; j++) depthwise_store(r->parameters, sum[i][j], (float *)output + j * LANES, part);
+    }
 }
 
-SIMD void depthwise_pixels(const struct eo_depthwise_run *r) {
-    for (size_t pixel = 0; pixel < r->pixels; pixel++) {
-        size_t channel = 0;
-        for (; channel + 4 * LANES <= r->channels; channel += 4 * LANES) depthwise_tile(4, r, pixel, channel, 0);
-        for (; channel + LANES <= r->channels; channel += LANES) depthwise_tile(1, r, pixel, channel, 0);
-        if (channel < r->channels) depthwise_tile(1, r, pixel, channel, r->channels - channel);
+SIMD void depthwise_pixels(const int pixels, const struct eo_depthwise_run *r, size_t pixel) {
+    size_t channel = 0;
+    for (; channel + 2 * LANES <= r->channels; channel += 2 * LANES) depthwise_tile(pixels, 2, r, pixel, channel, 0);
+    for (; channel + LANES <= r->channels; channel += LANES) depthwise_tile(pixels, 1, r, pixel, channel, 0);
+    if (channel < r->channels) depthwise_tile(pixels, 1, r, pixel, channel, r->channels - channel);
+}
+
+SIMD void depthwise_run(const struct eo_depthwise_run *r) {
+    size_t pixel = 0;
+    for (; pixel + 4 <= r->pixels; pixel += 4) depthwise_pixels(4, r, pixel);
+    for (; pixel < r->pixels; pixel++) depthwise_pixels(1, r, pixel);
+}
+
+// --------------------------------------------------------------------------------------------------------------- lines
+
+// A rectangle of output pixels of one image, and the input pixels under it.
+struct rectangle {
+    const struct eo_f32_depthwise_lines *lines;
+    const float *image; // input
+    float *output;      // of the first pixel
+    size_t height, width;
+    ptrdiff_t top, left; // input position under the first tap of the first pixel
+    size_t rows, columns;
+};
+
+// Input pixels of a rectangle, a vector of channels of each, side by side: no bounds, and no lines of the cache that
+// share a set. What lies outside the image is zero already.
+SIMD void copy_channels(const struct rectangle *r, size_t channel, size_t part) {
+    const struct eo_window *w = r->lines->window;
+    const size_t channels = w->input_channels;
+    const ptrdiff_t height = (ptrdiff_t)w->input_height, width = (ptrdiff_t)w->input_width;
+    const size_t first = r->left < 0 ? (size_t)-r->left : 0;
+    const ptrdiff_t end = width - r->left < (ptrdiff_t)r->columns ? width - r->left : (ptrdiff_t)r->columns;
+    for (size_t row = 0; row < r->rows; row++) {
+        const ptrdiff_t y = r->top + (ptrdiff_t)row;
+        if (y < 0 || y >= height) continue;
+        float *to = r->lines->scratch + (row * r->columns + first) * LANES;
+        const float *from = r->image + (size_t)(y * width + r->left + (ptrdiff_t)first) * channels + channel;
+        for (ptrdiff_t x = (ptrdiff_t)first; x < end; x++, to += LANES, from += channels)
+            vec_store(to, depthwise_load(from, part));
     }
 }
 
-// A vector of channels along a line: the weights of a `size` x `size` kernel stay in registers, and the pixels under it
-// are operands of the multiplication. `size` is a constant where this is called.
-SIMD void depthwise_line(const int size, const struct eo_depthwise_run *r, size_t channel, size_t part) {
-    enum { MAX = 5 };
-    const size_t stride = eo_depthwise_stride(r->channels), tap_stride = r->tap_stride;
-    const float *w = (const float *)r->weights + channel;
-    const vec bias = vec_load(w);
-    vec weight[MAX * MAX];
-    const char *row[MAX];
-    size_t step[MAX];
+// How many neighbouring pixels are summed together: as many chains of additions keep the multipliers busy, and share
+// what they load; the weights leave room for no more. Fewer than that are summed one by one.
+#define NEIGHBOURS(size) ((size) == 3 ? 7 : 4)
+enum { MAX_SIZE = 5, MAX_NEIGHBOURS = 7 };
+
+// A vector of channels of `count` neighbouring pixels; `row` are the input pixels under the first one's kernel rows.
+// `size`, `count` and `step` are constants where this is called, or `count` is 1 and `tap`, the distance of taps, is
+// not.
+SIMD void convolve_pixels(const int size, const int count, const int step, size_t tap, const float *const *row,
+                          vec bias, const vec *weight, const struct rectangle *r, float *output, size_t part) {
+    vec sum[MAX_NEIGHBOURS];
 #pragma clang loop unroll(full)
-    for (int t = 0; t < size * size; t++) weight[t] = vec_load(w + (size_t)(t + 1) * stride);
+    for (int p = 0; p < count; p++) sum[p] = bias;
 #pragma clang loop unroll(full)
     for (int j = 0; j < size; j++) {
-        row[j] = (const char *)r->tap[j * size] + channel * sizeof(float);
-        step[j] = r->step[j * size];
-    }
-    char *output = (char *)r->output + channel * sizeof(float);
-    for (size_t pixel = 0; pixel < r->pixels; pixel++, output += r->output_stride) {
-        vec sum = bias;
 #pragma clang loop unroll(full)
-        for (int j = 0; j < size; j++) {
+        for (int u = 0; u < (count - 1) * step + size; u++) {
+            const vec x = vec_load(row[j] + (size_t)u * tap);
 #pragma clang loop unroll(full)
-            for (int i = 0; i < size; i++)
-                sum = vec_fma(depthwise_load(row[j] + (size_t)i * tap_stride, part), weight[j * size + i], sum);
-            row[j] += step[j];
+            for (int p = 0; p < count; p++) {
+                const int i = u - p * step;
+                if (i >= 0 && i < size) sum[p] = vec_fma(x, weight[j * size + i], sum[p]);
+            }
         }
-        depthwise_store(r, sum, (float *)output, part);
+    }
+    const size_t channels = r->lines->window->output_channels;
+#pragma clang loop unroll(full)
+    for (int p = 0; p < count; p++) depthwise_store(&r->lines->parameters, sum[p], output + (size_t)p * channels, part);
+}
+
+// A vector of channels of a rectangle: the weights of a `size` x `size` kernel stay in registers. `size` and `step` are
+// constants where this is called; `step` is the stride, or 0 if pixels are to be summed one by one.
+SIMD void convolve_channels(const int size, const int step, const struct rectangle *r, size_t channel, size_t part) {
+    const struct eo_window *w = r->lines->window;
+    const size_t stride = eo_depthwise_stride(w->input_channels);
+    const float *weights = (const float *)r->lines->weights + channel;
+    const vec bias = vec_load(weights);
+    vec weight[MAX_SIZE * MAX_SIZE];
+#pragma clang loop unroll(full)
+    for (int t = 0; t < size * size; t++) weight[t] = vec_load(weights + (size_t)(t + 1) * stride);
+    for (size_t y = 0; y < r->height; y++) {
+        const float *line = r->lines->scratch + y * w->stride_height * r->columns * LANES;
+        float *output = r->output + y * w->output_width * w->output_channels + channel;
+        for (size_t x = 0; x < r->width;) {
+            const float *row[MAX_SIZE];
+#pragma clang loop unroll(full)
+            for (int j = 0; j < size; j++)
+                row[j] = line + ((size_t)j * w->dilation_height * r->columns + x * w->stride_width) * LANES;
+            float *to = output + x * w->output_channels;
+            if (step == 0) {
+                convolve_pixels(size, 1, 1, w->dilation_width * LANES, row, bias, weight, r, to, part);
+                x++;
+                continue;
+            }
+            convolve_pixels(size, NEIGHBOURS(size), step, LANES, row, bias, weight, r, to, part);
+            x += NEIGHBOURS(size);
+            // The last ones go with some that are done already.
+            if (x < r->width && x + NEIGHBOURS(size) > r->width) x = r->width - NEIGHBOURS(size);
+        }
     }
 }
 
-SIMD void depthwise_lines(const int size, const struct eo_depthwise_run *r) {
-    size_t channel = 0;
-    for (; channel + LANES <= r->channels; channel += LANES) depthwise_line(size, r, channel, 0);
-    if (channel < r->channels) depthwise_line(size, r, channel, r->channels - channel);
+// By the stride, for kernels whose pixels share inputs.
+SIMD void convolve(const int size, const struct rectangle *r, size_t channel, size_t part) {
+    const struct eo_window *w = r->lines->window;
+    const size_t stride = w->dilation_width == 1 && r->width >= NEIGHBOURS(size) ? w->stride_width : 0;
+    if (stride == 1)
+        convolve_channels(size, 1, r, channel, part);
+    else if (stride == 2)
+        convolve_channels(size, 2, r, channel, part);
+    else
+        convolve_channels(size, 0, r, channel, part);
 }
 
-// Kernels whose weights fit the registers.
-SIMD void depthwise_run(const struct eo_depthwise_run *r) {
-    if (r->row_taps == 3 && r->taps == 9)
-        depthwise_lines(3, r);
-    else if (r->row_taps == 5 && r->taps == 25 && REGISTERS >= 32)
-        depthwise_lines(5, r);
-    else
-        depthwise_pixels(r);
+SIMD void rectangle_run(const int size, const struct rectangle *r) {
+    const size_t channels = r->lines->window->input_channels;
+    float *scratch = r->lines->scratch;
+    for (size_t i = 0; i < r->rows * r->columns; i++) vec_store(scratch + i * LANES, vec_set(0));
+    size_t channel = 0;
+    for (; channel + LANES <= channels; channel += LANES) {
+        copy_channels(r, channel, 0);
+        convolve(size, r, channel, 0);
+    }
+    if (channel == channels) return;
+    copy_channels(r, channel, channels - channel);
+    convolve(size, r, channel, channels - channel);
+}
+
+// Output lines `first` to `end` of one image.
+SIMD void lines_of_image(const int size, const struct eo_f32_depthwise_lines *l, size_t image, size_t first,
+                         size_t end) {
+    const struct eo_window *w = l->window;
+    const size_t room = EO_DEPTHWISE_SCRATCH / (LANES * sizeof(float));
+    const size_t span = (w->kernel_height - 1) * w->dilation_height + 1;
+    const size_t breadth = (w->kernel_width - 1) * w->dilation_width + 1;
+    // As many columns as leave room for a few lines, as even as can be.
+    const size_t most = room / (span + 3 * w->stride_height);
+    const size_t widest = most > breadth ? (most - breadth) / w->stride_width + 1 : 1;
+    const size_t parts = (w->output_width + widest - 1) / widest, width = (w->output_width + parts - 1) / parts;
+    struct rectangle r = {.lines = l, .columns = (width - 1) * w->stride_width + breadth};
+    r.image = l->input + image * w->input_height * w->input_width * w->input_channels;
+    const size_t deepest = (room / r.columns - span) / w->stride_height + 1;
+    for (size_t y = first; y < end; y += r.height) {
+        r.height = end - y < deepest ? end - y : deepest;
+        r.rows = (r.height - 1) * w->stride_height + span;
+        r.top = (ptrdiff_t)(y * w->stride_height) - (ptrdiff_t)w->padding_top;
+        for (size_t x = 0; x < w->output_width; x += r.width) {
+            r.width = w->output_width - x < width ? w->output_width - x : width;
+            r.left = (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left;
+            r.output = l->output + ((image * w->output_height + y) * w->output_width + x) * w->output_channels;
+            rectangle_run(size, &r);
+        }
+    }
+}
+
+SIMD void depthwise_lines(const struct eo_f32_depthwise_lines *l) {
+    const size_t height = l->window->output_height, end = l->first + l->count;
+    for (size_t line = l->first, next; line < end; line = next) {
+        const size_t image = line / height;
+        next = (image + 1) * height < end ? (image + 1) * height : end;
+        if (l->window->kernel_width == 3)
+            lines_of_image(3, l, image, line - image * height, next - image * height);
+        else
+            lines_of_image(5, l, image, line - image * height, next - image * height);
+    }
 }

@@ -40,6 +40,42 @@ SIMD void gather_taps(const int wide, const struct eo_gather *g, const uint8_t *
     }
 }
 
+// Output columns from `begin` up to `end` (excluded) have all their taps of a kernel row inside the image row.
+struct gather_interior {
+    size_t begin, end;
+};
+
+static inline struct gather_interior gather_interior(const struct eo_window *w) {
+    const size_t room = w->input_width + w->padding_left;
+    const size_t begin = (w->padding_left + w->stride_width - 1) / w->stride_width;
+    const int contiguous = w->dilation_width == 1 && w->groups == 1 && room >= w->kernel_width;
+    return (struct gather_interior){begin, contiguous ? (room - w->kernel_width) / w->stride_width + 1 : 0};
+}
+
+// One kernel row of `count` neighbouring pixels of an output row, the first in column `x`.
+SIMD void gather_line(const int wide, const struct eo_gather *g, const uint8_t *from, size_t x, size_t count,
+                      uint8_t *to) {
+    const struct eo_window *w = g->window;
+    const size_t taps = w->kernel_width * w->input_channels * g->element_size;
+    if (!from) {
+        for (size_t i = 0; i < count; i++) gather_fill(wide, to + i * g->row_stride, g->padding, taps);
+        return;
+    }
+    const struct gather_interior inside = gather_interior(w);
+    const size_t end = x + count, step = w->stride_width * w->groups * w->input_channels * g->element_size;
+    const size_t padding = w->padding_left * w->groups * w->input_channels * g->element_size, stride = g->row_stride;
+    while (x < end) {
+        if (x >= inside.begin && x < inside.end) {
+            const size_t last = end < inside.end ? end : inside.end;
+            const uint8_t *pixel = from + (x * step - padding);
+            for (; x < last; x++, to += stride, pixel += step) gather_copy(wide, to, pixel, taps, g->flip);
+        } else {
+            gather_taps(wide, g, from, (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left, to);
+            x++, to += stride;
+        }
+    }
+}
+
 SIMD void gather_rows(const int wide, const struct eo_gather *g) {
     const struct eo_window *w = g->window;
     const size_t size = w->input_channels * g->element_size;
@@ -48,15 +84,16 @@ SIMD void gather_rows(const int wide, const struct eo_gather *g) {
     const uint8_t *image =
         (const uint8_t *)g->input + g->first / w->output_width / w->output_height * (w->input_height * row);
     uint8_t *to = g->rows;
-    for (size_t i = 0; i < g->pixels; i++, to += g->row_stride) {
-        const ptrdiff_t left = (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left;
+    for (size_t done = 0, count; done < g->pixels; done += count, to += count * g->row_stride) {
+        count = w->output_width - x < g->pixels - done ? w->output_width - x : g->pixels - done;
         ptrdiff_t line = (ptrdiff_t)(y * w->stride_height) - (ptrdiff_t)w->padding_top;
         for (size_t j = 0; j < w->kernel_height; j++, line += w->dilation_height) {
             const int inside = line >= 0 && line < (ptrdiff_t)w->input_height;
-            gather_taps(wide, g, inside ? image + line * (ptrdiff_t)row : NULL, left, to + (j * taps << wide));
+            gather_line(wide, g, inside ? image + line * (ptrdiff_t)row : NULL, x, count, to + (j * taps << wide));
         }
-        gather_fill(wide, to + (w->kernel_height * taps << wide), 0, g->fill);
-        if (++x < w->output_width) continue;
+        if (g->fill > 0)
+            for (size_t i = 0; i < count; i++)
+                gather_fill(wide, to + i * g->row_stride + (w->kernel_height * taps << wide), 0, g->fill);
         x = 0;
         if (++y < w->output_height) continue;
         y = 0;

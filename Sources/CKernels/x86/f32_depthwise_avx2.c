@@ -3,4 +3,6 @@
 #include "../simd/f32_depthwise.h"
 
 TARGET void eo_f32_depthwise__avx2(const struct eo_depthwise_run *run) { depthwise_run(run); }
+
+TARGET void eo_f32_depthwise_lines__avx2(const struct eo_f32_depthwise_lines *lines) { depthwise_lines(lines); }
 #endif

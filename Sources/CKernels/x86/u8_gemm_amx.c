@@ -5,10 +5,6 @@
 #define TARGET                                                                                                         \
     __attribute__((target("amx-tile,amx-int8,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,bmi2,fma,f16c")))
 
-enum epilogue { REQUANTIZE, DEQUANTIZE };
-// Numbers of 4 bytes each at the head of a block of weights, for each column.
-#define HEAD(epilogue) (epilogue == REQUANTIZE ? 2 : 3)
-
 // Sums of a block of rows and columns on their way to the output.
 struct sums {
     _Alignas(64) int32_t values[BLOCK_ROWS][NR];
@@ -18,51 +14,89 @@ struct sums {
     char *output;
 };
 
+struct product;
+// Sums up to row `end` become results.
+typedef void leave_function(const struct product *product, struct sums *sums, size_t end);
+
 struct product {
     const struct eo_gemm_tile *tile;
+    leave_function *leave;
+    size_t leaving; // rows of sums that leave during a step
+    size_t heads;   // numbers at the head of a block of weights, for each column
+    bool has_bias;  // they begin with what sums begin with
+    bool rows_are_signed;
     const int32_t *corrections; // - weight zero point * sum of the row, or null
-    // Of bytes:
-    __m512i zero_point, minimum, flip;
-    __m512 maximum;
+    __m512i zero_point;         // of words
+    __m512i minimum, maximum;   // of bytes
+    __m512i flip;               // of bytes: results above 127 are computed less 128
+    __m512 limit;
 };
 
-// A row of sums becomes words. Limiting from above comes before rounding: it keeps the numbers convertible; saturation,
-// and the maximum of bytes that follows, limit from below, so the result is that of the contract.
-SIMD __m512i requantized_words(const struct product *p, const struct sums *s, size_t row, const __m512 scale[2]) {
+// A row of sums becomes words. Where a scale of 1 or more may make numbers too large to convert (`general`), they are
+// limited before.
+SIMD __m512i requantized_words(const int general, const struct product *p, const int32_t *sums, const __m512 scale[2],
+                               int32_t correction) {
     __m512i sum[2];
 #pragma clang loop unroll(full)
     for (int j = 0; j < 2; j++) {
-        sum[j] = _mm512_load_si512(s->values[row] + LANES * j);
-        if (p->corrections) sum[j] = ivec_add(sum[j], ivec_set(p->corrections[s->first_row + row]));
-        sum[j] = vec_round(vec_min(vec_multiply(ivec_to_float(sum[j]), scale[j]), p->maximum));
+        sum[j] = _mm512_load_si512(sums + LANES * j);
+        if (general) sum[j] = ivec_add(sum[j], ivec_set(correction));
+        vec x = vec_multiply(ivec_to_float(sum[j]), scale[j]);
+        if (general) x = vec_min(x, p->limit);
+        sum[j] = vec_round(x);
     }
     return _mm512_adds_epi16(_mm512_packs_epi32(sum[0], sum[1]), p->zero_point);
 }
 
-// Two rows at a time.
-SIMD void requantize_rows(const struct product *p, struct sums *s, size_t end) {
+// Two rows at a time. Everything is read before the first store, which might change anything as far as the compiler
+// knows.
+SIMD void requantize_rows(const int general, const struct product *product, struct sums *s, size_t end) {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const struct product p = *product;
     const float *scales = (const float *)s->head + NR;
     const __m512 scale[2] = {vec_load(scales), vec_load(scales + LANES)};
     const __mmask32 mask = _bzhi_u32(~0u, (unsigned)s->columns);
+    const size_t stride = p.tile->output_stride, last = s->rows - 1;
+    const int32_t *corrections = p.corrections ? p.corrections + s->first_row : NULL;
+    char *to = s->output + s->done * stride;
     size_t row = s->done;
-    for (; row < end; row += 2) {
-        const size_t second = row + 1 < s->rows ? row + 1 : row;
-        const __m512i words = requantized_words(p, s, row, scale);
-        __m512i bytes = _mm512_packs_epi16(words, requantized_words(p, s, second, scale));
-        bytes = _mm512_xor_si512(_mm512_max_epi8(bytes, p->minimum), p->flip);
+    for (; row < end; row += 2, to += 2 * stride) {
+        const size_t below = row < last;
+        const int32_t first = general && corrections ? corrections[row] : 0;
+        const int32_t second = general && corrections ? corrections[row + below] : 0;
+        __m512i bytes = _mm512_packs_epi16(requantized_words(general, &p, s->values[row], scale, first),
+                                           requantized_words(general, &p, s->values[row + below], scale, second));
+        bytes = _mm512_min_epi8(_mm512_max_epi8(bytes, p.minimum), p.maximum);
         // Columns 0-3 and 16-19 of both rows, 4-7 and 20-23 of both, ... come to be in order.
-        bytes = _mm512_permutexvar_epi32(order, bytes);
-        _mm256_mask_storeu_epi8(s->output + row * p->tile->output_stride, mask, _mm512_castsi512_si256(bytes));
-        _mm256_mask_storeu_epi8(s->output + second * p->tile->output_stride, mask, _mm512_extracti64x4_epi64(bytes, 1));
+        bytes = _mm512_permutexvar_epi32(order, _mm512_xor_si512(bytes, p.flip));
+        const __m256i lower = _mm512_castsi512_si256(bytes), upper = _mm512_extracti64x4_epi64(bytes, 1);
+        if (general) {
+            _mm256_mask_storeu_epi8(to, mask, lower);
+            _mm256_mask_storeu_epi8(to + below * stride, mask, upper);
+        } else {
+            _mm256_storeu_si256((__m256i *)to, lower);
+            _mm256_storeu_si256((__m256i *)(to + below * stride), upper);
+        }
     }
     s->done = row;
 }
 
-SIMD void dequantize_rows(const struct product *p, struct sums *s, size_t end) {
+static __attribute__((noinline)) TARGET void requantize_any(const struct product *p, struct sums *s, size_t end) {
+    requantize_rows(1, p, s, end);
+}
+
+static TARGET void requantize(const struct product *p, struct sums *s, size_t end) {
+    if (s->columns < NR)
+        requantize_any(p, s, end);
+    else
+        requantize_rows(0, p, s, end);
+}
+
+static TARGET void dequantize(const struct product *p, struct sums *s, size_t end) {
     const struct eo_hybrid_gemm_parameters *limits = p->tile->parameters;
     const struct eo_hybrid_row *grids = p->tile->row_parameters;
     const float *scales = (const float *)s->head + NR;
+    const vec low = vec_set(limits->minimum), high = vec_set(limits->maximum);
     size_t row = s->done;
     for (; row < end; row++) {
         const struct eo_hybrid_row grid = grids[s->first_row + row];
@@ -74,19 +108,11 @@ SIMD void dequantize_rows(const struct product *p, struct sums *s, size_t end) {
             const ivec sum = ivec_add(ivec_load(s->values[row] + LANES * j), zero);
             const vec scale = vec_multiply(vec_set(grid.scale), vec_load(scales + LANES * j));
             vec x = vec_add(vec_multiply(ivec_to_float(sum), scale), vec_load(scales + NR + LANES * j));
-            x = vec_clamp(x, vec_set(limits->minimum), vec_set(limits->maximum));
             const uint32_t mask = _bzhi_u32(~0u, (unsigned)s->columns) >> LANES * j;
-            _mm512_mask_storeu_ps(output + LANES * j, (__mmask16)mask, x);
+            _mm512_mask_storeu_ps(output + LANES * j, (__mmask16)mask, vec_clamp(x, low, high));
         }
     }
     s->done = row;
-}
-
-SIMD void leave_rows(const enum epilogue epilogue, const struct product *p, struct sums *s, size_t end) {
-    if (epilogue == REQUANTIZE)
-        requantize_rows(p, s, end);
-    else
-        dequantize_rows(p, s, end);
 }
 
 // The tiles are named by constants.
@@ -100,15 +126,14 @@ SIMD void leave_rows(const enum epilogue epilogue, const struct product *p, stru
 
 // Sums of a block; while the tiles are busy the sums of the block before leave. `lower`, `right`: there are more than
 // 16 rows, columns.
-SIMD void block(const enum epilogue epilogue, const int rows_are_signed, const int lower, const int right,
-                const struct product *p, struct sums *now, struct sums *before) {
+SIMD void block(const int rows_are_signed, const int lower, const int right, const struct product *p, struct sums *now,
+                struct sums *before) {
     const struct eo_gemm_tile *t = p->tile;
     const size_t stride = t->input_stride, depth = t->depth;
     const char *upper_rows = (const char *)t->input + now->first_row * stride;
     const char *lower_rows = upper_rows + TILE_ROWS * stride;
     const size_t steps = (depth + TILE_BYTES - 1) / TILE_BYTES;
-    const size_t leaving = ((before->rows + steps - 1) / steps + 1) & ~(size_t)1;
-    if (epilogue == REQUANTIZE) {
+    if (p->has_bias) {
         // The same row 16 times.
         _tile_loadd(0, now->head, 0);
         if (lower) _tile_loadd(2, now->head, 0);
@@ -120,7 +145,7 @@ SIMD void block(const enum epilogue epilogue, const int rows_are_signed, const i
         if (right) _tile_zero(1);
         if (lower && right) _tile_zero(3);
     }
-    const char *w = now->head + HEAD(epilogue) * 4 * NR;
+    const char *w = now->head + p->heads * 4 * NR;
     for (size_t step = 0; step < steps; step++, w += TILE_BYTES * NR) {
         // The last step overlaps the one before: what it has in common with it has weights of 0.
         const size_t k = step + 1 < steps || steps == 1 ? step * TILE_BYTES : depth - TILE_BYTES;
@@ -136,8 +161,8 @@ SIMD void block(const enum epilogue epilogue, const int rows_are_signed, const i
             MULTIPLY(2, 5, 6);
             if (right) MULTIPLY(3, 5, 7);
         }
-        const size_t end = before->done + leaving;
-        leave_rows(epilogue, p, before, end < before->rows ? end : before->rows);
+        const size_t end = before->done + p->leaving;
+        if (before->done < before->rows) p->leave(p, before, end < before->rows ? end : before->rows);
     }
     _tile_stored(0, now->values, sizeof now->values[0]);
     if (lower) _tile_stored(2, now->values + TILE_ROWS, sizeof now->values[0]);
@@ -145,22 +170,19 @@ SIMD void block(const enum epilogue epilogue, const int rows_are_signed, const i
     if (lower && right) _tile_stored(3, now->values[TILE_ROWS] + LANES, sizeof now->values[0]);
 }
 
-#define BLOCKS(epilogue, kind, rows_are_signed)                                                                        \
+#define BLOCKS(kind, rows_are_signed)                                                                                  \
     static TARGET void block_##kind(const struct product *p, struct sums *now, struct sums *before) {                  \
         if (now->rows > TILE_ROWS && now->columns > LANES)                                                             \
-            block(epilogue, rows_are_signed, 1, 1, p, now, before);                                                    \
+            block(rows_are_signed, 1, 1, p, now, before);                                                              \
         else if (now->rows > TILE_ROWS)                                                                                \
-            block(epilogue, rows_are_signed, 1, 0, p, now, before);                                                    \
+            block(rows_are_signed, 1, 0, p, now, before);                                                              \
         else if (now->columns > LANES)                                                                                 \
-            block(epilogue, rows_are_signed, 0, 1, p, now, before);                                                    \
+            block(rows_are_signed, 0, 1, p, now, before);                                                              \
         else                                                                                                           \
-            block(epilogue, rows_are_signed, 0, 0, p, now, before);                                                    \
+            block(rows_are_signed, 0, 0, p, now, before);                                                              \
     }
-BLOCKS(REQUANTIZE, signed, 1)
-BLOCKS(REQUANTIZE, unsigned, 0)
-BLOCKS(DEQUANTIZE, hybrid, 0)
-
-typedef void block_function(const struct product *, struct sums *, struct sums *);
+BLOCKS(signed, 1)
+BLOCKS(unsigned, 0)
 
 // - weight zero point * sum of the row
 SIMD void row_corrections(const struct eo_gemm_tile *t, const struct eo_u8_gemm_parameters *p, int32_t *corrections) {
@@ -185,11 +207,17 @@ SIMD size_t panel_rows(const struct eo_gemm_tile *t) {
     return rows < BLOCK_ROWS ? BLOCK_ROWS : rows;
 }
 
+// Even, and all of a block's rows in the steps of the next.
+SIMD size_t leaving_rows(const struct eo_gemm_tile *t) {
+    const size_t steps = (t->depth + TILE_BYTES - 1) / TILE_BYTES;
+    return 2 * ((BLOCK_ROWS / 2 + steps - 1) / steps);
+}
+
 // All blocks: panels of rows, in them columns, in them rows.
-SIMD void blocks(const enum epilogue epilogue, const struct product *p, block_function *run) {
+static TARGET void blocks(const struct product *p, size_t element) {
     const struct eo_gemm_tile *t = p->tile;
     const size_t depth = t->depth < TILE_BYTES ? t->depth : (t->depth + TILE_BYTES - 1) / TILE_BYTES * TILE_BYTES;
-    const size_t size = NR * (HEAD(epilogue) * 4 + depth), element = epilogue == REQUANTIZE ? 1 : sizeof(float);
+    const size_t size = NR * (p->heads * 4 + depth);
     const size_t k = t->depth < TILE_BYTES ? t->depth : TILE_BYTES, panel = panel_rows(t);
     struct sums sums[2];
     sums[1].rows = sums[1].done = 0;
@@ -214,33 +242,42 @@ SIMD void blocks(const enum epilogue epilogue, const struct product *p, block_fu
                     now->done = 0;
                     now->head = head;
                     now->output = (char *)t->output + row * t->output_stride + column * element;
-                    run(p, now, before);
+                    if (p->rows_are_signed)
+                        block_signed(p, now, before);
+                    else
+                        block_unsigned(p, now, before);
                 }
         }
     }
     _tile_release();
-    leave_rows(epilogue, p, sums + !turn, sums[!turn].rows);
+    p->leave(p, sums + !turn, sums[!turn].rows);
 }
 
 TARGET void eo_u8_gemm_32x32__amx(const struct eo_gemm_tile *t) {
     const struct eo_u8_gemm_parameters *q = t->parameters;
-    // Results above 127 are computed less 128 and flipped at the end.
-    const int32_t offset = q->maximum + (float)q->output_zero_point > 127 ? 128 : 0;
+    const int32_t minimum = (int32_t)q->minimum + q->output_zero_point;
+    const int32_t maximum = (int32_t)q->maximum + q->output_zero_point, offset = maximum > 127 ? 128 : 0;
     int32_t corrections[EO_AMX_ROWS];
     if (q->weight_zero_point != 0) row_corrections(t, q, corrections);
     const struct product p = {
         .tile = t,
+        .leave = q->weight_zero_point == 0 && q->scales_below_one ? requantize : requantize_any,
+        .leaving = leaving_rows(t),
+        .heads = 2,
+        .has_bias = true,
+        .rows_are_signed = q->rows_are_signed,
         .corrections = q->weight_zero_point != 0 ? corrections : NULL,
         .zero_point = _mm512_set1_epi16((int16_t)(q->output_zero_point - offset)),
-        .minimum = _mm512_set1_epi8((int8_t)((int32_t)q->minimum + q->output_zero_point - offset)),
+        .minimum = _mm512_set1_epi8((int8_t)(minimum - offset)),
+        .maximum = _mm512_set1_epi8((int8_t)(maximum - offset)),
         .flip = _mm512_set1_epi8((char)offset),
-        .maximum = vec_set(q->maximum),
+        .limit = vec_set(q->maximum),
     };
-    blocks(REQUANTIZE, &p, q->rows_are_signed ? block_signed : block_unsigned);
+    blocks(&p, 1);
 }
 
 TARGET void eo_hybrid_gemm_32x32__amx(const struct eo_gemm_tile *t) {
-    const struct product p = {.tile = t};
-    blocks(DEQUANTIZE, &p, block_hybrid);
+    const struct product p = {.tile = t, .leave = dequantize, .leaving = leaving_rows(t), .heads = 3};
+    blocks(&p, sizeof(float));
 }
 #endif

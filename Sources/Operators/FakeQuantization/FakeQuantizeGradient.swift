@@ -12,9 +12,10 @@ enum FakeQuantizeGradient {
         if FakeQuantizationSettings(g.customOptions)?.isUnclamped == true { return [try g.dy] }
         let zeroPoint = g.inputs.count > 2 ? g.inputs[2] : nil
         let types: [TensorType] = g.needs(1) ? [.float32, .float32] : [.float32]
-        return try g.y.graph.emit(
+        let gradients = try g.y.graph.emit(
             OperatorCode(.custom, custom: name), [g.x, g.input(1), zeroPoint, g.dy], types: types,
             customOptions: g.customOptions)
+        return gradients.map { Value?($0) }
     }
 
     static var definition: OperatorDefinition {

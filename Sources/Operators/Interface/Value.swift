@@ -20,7 +20,7 @@ package struct Value {
 
     /// The same for an operator of our own, whose result has the shape given.
     package func custom(
-        _ name: String, _ others: Value..., shape: [Int], options: Options = .none
+        _ name: String, _ others: Value?..., shape: [Int], options: Options = .none
     ) throws(Failure) -> Value {
         try graph.emit(
             OperatorCode(.custom, custom: name), ([self] + others).map { $0 }, options, types: [type], shapes: [shape])[

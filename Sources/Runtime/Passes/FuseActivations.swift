@@ -56,7 +56,8 @@ extension Compiler {
 /// Which field of a node's options takes an activation without a change of bits; nil if none does.
 private func activationField(_ node: Node) -> Int? {
     switch node.definition.code {
-    case .conv2D, .depthwiseConv2D, .fullyConnected, .add: FusedActivation.place(in: node.definition.code)?.field
+    case .conv2D, .depthwiseConv2D, .fullyConnected, .add, .sub, .mul, .averagePool2D, .maxPool2D:
+        FusedActivation.place(in: node.definition.code)?.field
     default: nil
     }
 }

@@ -99,7 +99,9 @@ private struct BatchSizeChange {
         }
         let isKnown = !inputs.isEmpty && inputs.allSatisfy { $0.map { $0.isConstant } ?? true }
         guard isKnown || definition.readsOnlyShapes, !definition.isRandom,
-            op.outputs.allSatisfy({ isIndex(model.subgraphs[0].tensors[$0]) && !model.subgraphs[0].outputs.contains($0) })
+            op.outputs.allSatisfy({
+                isIndex(model.subgraphs[0].tensors[$0]) && !model.subgraphs[0].outputs.contains($0)
+            })
         else { return false }
         let evaluation = Evaluation(
             definition, version: code.version, options: op.options, customOptions: op.customOptions, pool: pool,
@@ -186,7 +188,8 @@ private struct BatchSizeChange {
         target[place] = grown / before[input][axis]
         guard elementCount(target) == elementCount(model.subgraphs[0].tensors[input].shape) else { return }
         let shape = target.map { Int32(clamping: $0) }
-        let pattern = Tensor(name: model.subgraphs[0].tensors[output].name + "/shape", type: .int32, shape: [shape.count])
+        let pattern = Tensor(
+            name: model.subgraphs[0].tensors[output].name + "/shape", type: .int32, shape: [shape.count])
         let constant = try model.addConstant(shape, type: .int32, like: pattern, suffix: "", to: 0)
         model.subgraphs[0].operators[index].inputs = [input, constant]
         model.subgraphs[0].operators[index].options = .none

@@ -1,5 +1,6 @@
 import Kernels
 import Model
+import Operators
 import Runtime
 
 /// A training graph compiled, with the memory of its labels and of incomplete batches. One thread at a time.

@@ -10,7 +10,9 @@ enum ConnectionistTemporalClassification {
                 throw .unsupported(
                     "CTC needs outputs of shape [samples, time, classes]; their shape is \(shape.listed)")
             }
-            guard term.maximumLabels > 0 else { throw .invalidArgument("CTC: the most labels of a sample are not given") }
+            guard term.maximumLabels > 0 else {
+                throw .invalidArgument("CTC: the most labels of a sample are not given")
+            }
             return LabelFormat(
                 meaning: .sequences(classes: shape[2] - 1), type: .int32, shape: [shape[0], term.maximumLabels])
         } emit: { logits, labels, _ throws(Failure) in

@@ -41,7 +41,9 @@ package struct LossTerm: Sendable {
         guard labelSmoothing >= 0, labelSmoothing < 1 else {
             throw .invalidArgument("\(place): label smoothing is \(labelSmoothing), it must be 0 or more and below 1")
         }
-        guard delta > 0, delta.isFinite else { throw .invalidArgument("\(place): delta is \(delta), it must be above 0") }
+        guard delta > 0, delta.isFinite else {
+            throw .invalidArgument("\(place): delta is \(delta), it must be above 0")
+        }
         guard temperature > 0, temperature.isFinite else {
             throw .invalidArgument("\(place): the temperature is \(temperature), it must be above 0")
         }

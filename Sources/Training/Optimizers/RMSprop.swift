@@ -1,3 +1,5 @@
+import Kernels
+
 /// RMSprop (Tieleman and Hinton, 2012), with momentum if that is not 0.
 enum RMSprop {
     static var definition: OptimizerDefinition {

@@ -1,3 +1,5 @@
+import Kernels
+
 /// Stochastic gradient descent, with momentum (Polyak, 1964; Sutskever et al., 2013) if that is not 0.
 enum SGD {
     static var definition: OptimizerDefinition {

@@ -8,6 +8,7 @@
     interpreter = edgeopt.Interpreter("int8.tflite")  # answers to the calls of the TFLite / LiteRT Interpreter
 """
 
+from . import callbacks, optimizers, schedules
 from ._compress import (
     CentroidInitialization,
     WeightStatistics,
@@ -37,6 +38,7 @@ from ._library import isa, library_path, version
 from ._model import Model, Operator, Signature, Subgraph
 from ._quantize import Scheme, quantize
 from ._tensor import Quantization, Tensor
+from ._trainer import Loss, StepResult, Trainer
 
 __version__ = version()
 
@@ -50,6 +52,7 @@ __all__ = [
     "ExecutionError",
     "FileError",
     "Interpreter",
+    "Loss",
     "Model",
     "ModelError",
     "OpResolverType",
@@ -62,16 +65,21 @@ __all__ = [
     "SignatureRunner",
     "StateError",
     "Status",
+    "StepResult",
     "Subgraph",
     "Tensor",
+    "Trainer",
     "UnsupportedError",
     "WeightStatistics",
+    "callbacks",
     "cluster",
     "isa",
     "library_path",
+    "optimizers",
     "prune",
     "prune_channels",
     "quantize",
+    "schedules",
     "store_sparse",
     "version",
     "weight_histogram",

@@ -142,6 +142,85 @@ class QuantizerOptions(ctypes.Structure):
     ]
 
 
+class LossTerm(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("loss", c_int),
+        ("output", c_int32),
+        ("weight", c_float),
+        ("label_smoothing", c_float),
+        ("delta", c_float),
+        ("temperature", c_float),
+        ("max_labels", c_int32),
+    ]
+
+
+HostLoss = ctypes.CFUNCTYPE(
+    c_int, c_void_p, POINTER(POINTER(c_float)), POINTER(POINTER(c_float)), c_int32, POINTER(c_float)
+)
+
+
+class TrainerOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("batch_size", c_int32),
+        ("num_threads", c_int32),
+        ("signature", c_char_p),
+        ("losses", POINTER(LossTerm)),
+        ("loss_count", c_int32),
+        ("frozen", POINTER(c_char_p)),
+        ("frozen_count", c_int32),
+        ("trainable", POINTER(c_char_p)),
+        ("trainable_count", c_int32),
+        ("optimizer", c_int),
+        ("learning_rate", c_float),
+        ("momentum", c_float),
+        ("nesterov", c_bool),
+        ("beta1", c_float),
+        ("beta2", c_float),
+        ("epsilon", c_float),
+        ("weight_decay", c_float),
+        ("no_decay", POINTER(c_char_p)),
+        ("no_decay_count", c_int32),
+        ("clip_value", c_float),
+        ("clip_norm", c_float),
+        ("clip_global_norm", c_float),
+        ("averaging", c_float),
+        ("schedule", c_int),
+        ("schedule_steps", c_int32),
+        ("warmup_steps", c_int32),
+        ("end_learning_rate", c_float),
+        ("decay_rate", c_float),
+        ("power", c_float),
+        ("host_loss", HostLoss),
+        ("host_user", c_void_p),
+        ("batch_normalization", c_bool),
+        ("batch_norm_momentum", c_float),
+    ]
+
+
+class Batch(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("sample_count", c_int32),
+        ("inputs", POINTER(c_void_p)),
+        ("input_sizes", POINTER(c_size_t)),
+        ("labels", POINTER(c_void_p)),
+        ("label_sizes", POINTER(c_size_t)),
+        ("weights", POINTER(c_float)),
+    ]
+
+
+class BatchResult(ctypes.Structure):
+    _fields_ = [
+        ("loss", c_float),
+        ("correct", c_int32),
+        ("counted", c_int32),
+        ("gradient_norm", c_float),
+        ("learning_rate", c_float),
+    ]
+
+
 class LayerRule(ctypes.Structure):
     _fields_ = [("pattern", c_char_p), ("value", c_double)]
 
@@ -284,6 +363,28 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "eo_quantizer_input": (_Status, [_handle, c_int32, POINTER(Tensor)]),
     "eo_quantizer_calibrate": (_Status, [_handle, POINTER(c_void_p), POINTER(c_size_t), c_int32]),
     "eo_quantizer_finish": (_Status, [_handle, _out]),
+    "eo_trainer_create": (_Status, [_handle, POINTER(TrainerOptions), _out]),
+    "eo_trainer_destroy": (None, [_handle]),
+    "eo_trainer_input_count": (c_int32, [_handle]),
+    "eo_trainer_label_count": (c_int32, [_handle]),
+    "eo_trainer_output_count": (c_int32, [_handle]),
+    "eo_trainer_input": (_Status, [_handle, c_int32, POINTER(Tensor)]),
+    "eo_trainer_label": (_Status, [_handle, c_int32, POINTER(Tensor)]),
+    "eo_trainer_output": (_Status, [_handle, c_int32, POINTER(Tensor)]),
+    "eo_trainer_step": (_Status, [_handle, POINTER(Batch), POINTER(BatchResult)]),
+    "eo_trainer_observe": (_Status, [_handle, POINTER(Batch)]),
+    "eo_trainer_evaluate": (_Status, [_handle, POINTER(Batch), POINTER(BatchResult)]),
+    "eo_trainer_predict": (_Status, [_handle, POINTER(Batch), POINTER(c_void_p), POINTER(c_size_t)]),
+    "eo_trainer_parameter_count": (c_int32, [_handle]),
+    "eo_trainer_parameter_index": (c_int32, [_handle, c_char_p]),
+    "eo_trainer_parameter": (_Status, [_handle, c_int32, POINTER(Tensor)]),
+    "eo_trainer_set_parameter": (_Status, [_handle, c_int32, c_void_p, c_size_t]),
+    "eo_trainer_steps": (c_int64, [_handle]),
+    "eo_trainer_learning_rate": (c_float, [_handle]),
+    "eo_trainer_set_learning_rate": (_Status, [_handle, c_float]),
+    "eo_trainer_save": (_Status, [_handle, c_char_p, c_char_p, c_size_t]),
+    "eo_trainer_restore": (_Status, [_handle, c_char_p, POINTER(c_void_p), POINTER(c_size_t)]),
+    "eo_trainer_export": (_Status, [_handle, _out]),
     "eo_prune": (_Status, [_handle, POINTER(PruningOptions), _out]),
     "eo_prune_channels": (_Status, [_handle, POINTER(ChannelPruningOptions), _out]),
     "eo_cluster": (_Status, [_handle, POINTER(ClusteringOptions), _out]),

@@ -1,0 +1,106 @@
+import CKernels
+
+/// A function of the rows of a tensor with constants for each element of a row, in one pass over the memory.
+/// Immutable: any thread.
+package struct RowConstants: @unchecked Sendable {
+    private enum Function {
+        case scaleShift(eo_scale_shift, eo_scale_shift_params)
+        case layerNormalization(epsilon: Float)
+    }
+    typealias eo_scale_shift =
+        @convention(c) (
+            Int, UnsafeRawPointer, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutableRawPointer,
+            UnsafePointer<eo_scale_shift_params>
+        ) -> Void
+
+    private let function: Function
+    private let factors: [Float]
+    private let shifts: [Float]
+    private let elementSize: Int
+
+    /// Floats: y = clamp(clamp(x factors) + shifts); the bits of the two operators one after the other.
+    package init(
+        factors: [Float], shifts: [Float], middle: (minimum: Float, maximum: Float),
+        clamp: (minimum: Float, maximum: Float)
+    ) {
+        (self.factors, self.shifts, elementSize) = (factors, shifts, 4)
+        function = .scaleShift(
+            kernelTable.pointee.f32_scale_shift,
+            eo_scale_shift_params(
+                zero_x: 0, zero_y: 0, scale: 1, middle_low: middle.minimum, middle_high: middle.maximum,
+                middle_scale: 1, low: clamp.minimum, high: clamp.maximum))
+    }
+
+    /// int8, or with `isSigned` false uint8: what `Elementwise.multiply` does with b = `factors`, then `Elementwise.add`
+    /// with b = `shifts`. The result of the first and the second's a have the same zero point.
+    package init(
+        isSigned: Bool, factors: [Int], _ product: QuantizedArithmetic, shifts: [Int], _ sum: QuantizedArithmetic
+    ) {
+        self.factors = factors.map { Float($0 - product.zeroB) }
+        self.shifts = shifts.map { Float($0 - sum.zeroB) * sum.scaleB }
+        elementSize = 1
+        function = .scaleShift(
+            isSigned ? kernelTable.pointee.s8_scale_shift : kernelTable.pointee.u8_scale_shift,
+            eo_scale_shift_params(
+                zero_x: Int32(product.zeroA), zero_y: Int32(sum.zeroY), scale: product.scaleA,
+                middle_low: Float(product.minimum - product.zeroY), middle_high: Float(product.maximum - product.zeroY),
+                middle_scale: sum.scaleA, low: Float(sum.minimum - sum.zeroY), high: Float(sum.maximum - sum.zeroY)))
+    }
+
+    /// Floats: y = (x - mean) / sqrt(variance + epsilon) factors + shifts, mean and variance those of the row (Ba,
+    /// Kiros, Hinton, Layer Normalization, 2016).
+    package init(normalizing factors: [Float], shifts: [Float], epsilon: Float) {
+        (self.factors, self.shifts, elementSize) = (factors, shifts, 4)
+        function = .layerNormalization(epsilon: epsilon)
+    }
+
+    /// `x` and `y`: whole rows of the type made for; `y` may be the memory of `x`. Nothing is allocated.
+    package func run<T: BitwiseCopyable>(_ x: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool) {
+        let length = factors.count
+        precondition(MemoryLayout<T>.stride == elementSize && y.count <= x.count && shifts.count == length)
+        guard length > 0, y.count >= length else { return }
+        x.withUnsafeBytes { x in
+            y.withUnsafeMutableBytes { y in
+                factors.withUnsafeBufferPointer { factors in
+                    shifts.withUnsafeBufferPointer { shifts in
+                        var job = Job(
+                            function: function, x: x.baseAddress!, y: y.baseAddress!, factors: factors.baseAddress!,
+                            shifts: shifts.baseAddress!, length: length, rows: y.count / elementSize / length,
+                            rowSize: length * elementSize)
+                        pool.run(job.pieces, &job) { context, piece in
+                            context.assumingMemoryBound(to: Job.self).pointee.run(piece)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private struct Job {
+        let function: Function
+        let x: UnsafeRawPointer
+        let y: UnsafeMutableRawPointer
+        let factors: UnsafePointer<Float>
+        let shifts: UnsafePointer<Float>
+        let length: Int
+        let rows: Int
+        let rowSize: Int
+
+        private var rowsPerPiece: Int { max(1, elementsPerPiece / length) }
+        var pieces: Int { (rows + rowsPerPiece - 1) / rowsPerPiece }
+
+        func run(_ piece: Int) {
+            let first = piece * rowsPerPiece
+            for row in first..<min(rows, first + rowsPerPiece) {
+                let (from, to) = (x + row * rowSize, y + row * rowSize)
+                switch function {
+                case .scaleShift(let kernel, var parameters): kernel(length, from, factors, shifts, to, &parameters)
+                case .layerNormalization(let epsilon):
+                    kernelTable.pointee.f32_layer_norm(
+                        length, from.assumingMemoryBound(to: Float.self), factors, shifts,
+                        to.assumingMemoryBound(to: Float.self), epsilon)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import Kernels
+import Model
+
+/// MUL and ADD (or SUB) with constants for each channel, such as a batch normalization that no convolution has taken up,
+/// in one pass. Inputs: 0 x, 1 factors, 2 shifts, the constants with one element or one for each channel. The bits are
+/// those of the two operators.
+package struct ScaleShift: Sendable {
+    /// The tensor between the two operators.
+    let middle: TensorInfo
+    let multiplication: FusedActivation
+    let addition: FusedActivation
+    /// -1: the shifts are subtracted.
+    let sign: Float
+
+    /// nil if the operators cannot be joined: `factors` and `shifts` must be constants along the channels of `x`, and
+    /// the types float32, int8 or uint8.
+    package init?(
+        x: TensorInfo, factors: TensorInfo, middle: TensorInfo, shifts: TensorInfo, output: TensorInfo,
+        multiplication: Int, addition: Int, subtracts: Bool
+    ) {
+        guard let first = FusedActivation(rawValue: multiplication), let second = FusedActivation(rawValue: addition),
+            first.isClamp, second.isClamp, x.shape == middle.shape, x.shape == output.shape, x.count > 0,
+            [.float32, .int8, .uint8].contains(x.type),
+            [factors.type, middle.type, shifts.type, output.type].allSatisfy({ $0 == x.type })
+        else { return nil }
+        for constant in [factors, shifts] {
+            guard constant.isConstant, constant.rank <= x.rank,
+                constant.count == 1 || constant.count == x.shape.last && constant.shape.last == x.shape.last
+            else { return nil }
+        }
+        self.middle = middle
+        (self.multiplication, self.addition, sign) = (first, second, subtracts ? -1 : 1)
+    }
+
+    package var definition: OperatorDefinition {
+        OperatorDefinition(.custom, custom: "MUL+ADD", maxVersion: 1, inPlace: true) { op throws(Failure) in
+            [try op.input(0).shape]
+        } prepare: { op throws(Failure) in
+            let rows = try constants(op)
+            op.kernelName = "scale and shift"
+            switch try op.input(0).type {
+            case .float32:
+                return { io in
+                    var y = io.output(as: Float.self)
+                    rows.run(io.input(0, as: Float.self), &y, pool: io.pool)
+                }
+            default:
+                return { io in
+                    var y = io.output(as: UInt8.self)
+                    rows.run(io.input(0, as: UInt8.self), &y, pool: io.pool)
+                }
+            }
+        }
+    }
+
+    private func constants(_ op: Preparation) throws(Failure) -> RowConstants {
+        let (x, factors, shifts, y) = (try op.input(0), try op.input(1), try op.input(2), try op.output())
+        let channels = x.shape.last ?? 1
+        guard x.type != .float32 else {
+            return RowConstants(
+                factors: spread(factors.constant?.array(of: Float.self) ?? [], channels),
+                shifts: spread((shifts.constant?.array(of: Float.self) ?? []).map { sign * $0 }, channels),
+                middle: multiplication.floatRange, clamp: addition.floatRange)
+        }
+        let (a, b, m, c, d) = (
+            try op.affine(x), try op.affine(factors), try op.affine(middle), try op.affine(shifts), try op.affine(y)
+        )
+        guard let first = multiplication.integerRange(of: middle), let second = addition.integerRange(of: y) else {
+            throw op.unsupportedTypes()
+        }
+        return RowConstants(
+            isSigned: x.type == .int8, factors: spread(stored(factors), channels),
+            QuantizedArithmetic(
+                scaleA: try op.finite(a.scale * b.scale / m.scale), zeros: (a.zeroPoint, b.zeroPoint, m.zeroPoint),
+                minimum: first.minimum, maximum: first.maximum),
+            shifts: spread(stored(shifts), channels),
+            QuantizedArithmetic(
+                scaleA: try op.finite(m.scale / d.scale), scaleB: sign * (try op.finite(c.scale / d.scale)),
+                zeros: (m.zeroPoint, c.zeroPoint, d.zeroPoint), minimum: second.minimum, maximum: second.maximum))
+    }
+
+    private func stored(_ tensor: TensorInfo) -> [Int] {
+        guard let bytes = tensor.constant else { return [] }
+        return tensor.type == .int8
+            ? bytes.array(of: Int8.self).map { Int($0) } : bytes.array(of: UInt8.self).map { Int($0) }
+    }
+
+    private func spread<T>(_ values: [T], _ channels: Int) -> [T] {
+        values.count == 1 ? [T](repeating: values[0], count: channels) : values
+    }
+}

@@ -1,0 +1,125 @@
+import Model
+import Operators
+
+/// Finds patterns of operators among the items that the CPU runs, and puts one operator in the place of each.
+struct Matcher {
+    private(set) var graph: Graph
+    private(set) var items: [Item]
+    /// Item that computes each tensor; -1: none, or a delegate.
+    private let producer: [Int]
+    private let counts: [Int]
+    private var isGone: [Bool]
+    /// Items of the pattern that is being matched.
+    private var taken: [Int] = []
+
+    init(_ graph: Graph, _ items: [Item]) {
+        self.graph = graph
+        self.items = items
+        counts = graph.readCounts()
+        isGone = [Bool](repeating: false, count: items.count)
+        var producer = [Int](repeating: -1, count: graph.tensors.count)
+        for (index, item) in items.enumerated() where item.delegate == nil {
+            for output in item.outputs { producer[output] = index }
+        }
+        self.producer = producer
+    }
+
+    var indices: Range<Int> { items.indices }
+    var left: [Item] { items.indices.filter { !isGone[$0] }.map { items[$0] } }
+
+    /// The node of an item the CPU runs.
+    func node(_ index: Int) -> Node? { items[index].delegate == nil && !isGone[index] ? items[index].nodes[0] : nil }
+
+    /// Begins a pattern that ends with item `index`.
+    mutating func begin(_ index: Int) { taken = [index] }
+
+    /// The node that computes `tensor`, which becomes part of the pattern, if it is one of `codes`.
+    mutating func take(_ tensor: Int, _ codes: BuiltinOperator...) -> Node? {
+        guard tensor >= 0, producer[tensor] >= 0, let node = node(producer[tensor]),
+            codes.contains(node.definition.code)
+        else { return nil }
+        if !taken.contains(producer[tensor]) { taken.append(producer[tensor]) }
+        return node
+    }
+
+    /// The two operands of a node in both orders.
+    func orders(_ node: Node) -> [(Int, Int)] {
+        guard node.inputs.count == 2 else { return [] }
+        return [(node.inputs[0], node.inputs[1]), (node.inputs[1], node.inputs[0])]
+    }
+
+    func isConstant(_ tensor: Int) -> Bool { tensor >= 0 && graph.tensors[tensor].isConstant }
+
+    /// The elements of a float32 constant.
+    func floats(_ tensor: Int) -> [Float]? {
+        guard tensor >= 0, graph.tensors[tensor].type == .float32 else { return nil }
+        return graph.tensors[tensor].constant?.array(of: Float.self)
+    }
+
+    func scalar(_ tensor: Int) -> Float? {
+        guard let values = floats(tensor), values.count == 1 else { return nil }
+        return values[0]
+    }
+
+    /// No fused activation.
+    func isPlain(_ node: Node) -> Bool {
+        guard let field = FusedActivation.place(in: node.definition.code)?.field else { return true }
+        return node.options.int(field) == 0
+    }
+
+    /// Nobody outside the pattern reads what it computes on the way, and something was taken.
+    private var isClosed: Bool {
+        var reads: [Int: Int] = [:]
+        for index in taken { for input in items[index].inputs where input >= 0 { reads[input, default: 0] += 1 } }
+        return taken.count > 1
+            && taken.dropFirst().allSatisfy { index in
+                items[index].outputs.allSatisfy { counts[$0] == reads[$0, default: 0] }
+            }
+    }
+
+    /// Puts an operator with `definition` in the place of the pattern's last item. Returns the nodes it replaces, the
+    /// last first; nil: something in between is needed by others.
+    mutating func replace(
+        _ definition: OperatorDefinition, name: String, inputs: [Int], options: Options = .none, version: Int = 1
+    ) -> [Node]? {
+        guard isClosed else { return nil }
+        let last = items[taken[0]].nodes[0]
+        let nodes = taken.map { items[$0].nodes[0] }
+        for index in taken.dropFirst() { isGone[index] = true }
+        items[taken[0]] = Item(
+            Node(
+                place: last.place, isInlined: last.isInlined, name: name, version: version, definition: definition,
+                options: options, customOptions: nil, inputs: inputs, outputs: last.outputs))
+        return nodes
+    }
+}
+
+extension Compiler {
+    /// Runs `match` for every item of the CPU; it gives the nodes that one has replaced, the last first.
+    mutating func rewrite(
+        _ graph: Graph, _ items: inout [Item], _ match: (inout Matcher, Int, Node) -> [Node]?
+    ) {
+        var matcher = Matcher(graph, items)
+        var hasMatched = false
+        for index in matcher.indices {
+            guard let node = matcher.node(index) else { continue }
+            matcher.begin(index)
+            guard let replaced = match(&matcher, index, node) else { continue }
+            hasMatched = true
+            for node in replaced.dropFirst() {
+                decide(node, runner: "fused", reason: "fused into operator \(replaced[0].place)")
+            }
+        }
+        if hasMatched { items = matcher.left }
+    }
+
+    /// Drops operators that only move numbers, and joins those that one kernel can do in one pass over the memory.
+    mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item]) {
+        joinConversions(graph, &items)
+        fuseTransposes(&graph, &items)
+        fusePadding(graph, &items)
+        fuseLayerNormalization(graph, &items)
+        fuseHardSwish(graph, &items)
+        fuseScaleShift(graph, &items)
+    }
+}

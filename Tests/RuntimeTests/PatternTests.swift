@@ -1,0 +1,252 @@
+import Model
+import Operators
+import Testing
+
+@testable import Runtime
+
+/// What the passes join computes what the operators compute: keeping all tensors keeps all operators apart.
+struct PatternTests {
+    private func quantized(
+        _ maker: inout ModelMaker, _ tensor: Int, _ scale: Float, _ zeroPoint: Int, _ type: TensorType
+    ) {
+        maker.model.subgraphs[0].tensors[tensor].type = type
+        var quantization = Quantization()
+        quantization.scales = [scale]
+        quantization.zeroPoints = [zeroPoint]
+        maker.model.subgraphs[0].tensors[tensor].quantization = quantization
+    }
+
+    /// The bytes of output 0 for random input bytes.
+    private func bytes(_ maker: ModelMaker, keepAll: Bool, isFloat: Bool = false) throws -> [UInt8] {
+        var options = Interpreter.Options()
+        options.keepAll = keepAll
+        let interpreter = try maker.interpreter(options)
+        let input = try interpreter.inputTensor(0)
+        var random = SplitMix(seed: 7)
+        if isFloat {
+            input.fill((0..<input.byteCount / 4).map { _ in 4 * random.float() })
+        } else {
+            for index in 0..<input.byteCount {
+                input.data?.storeBytes(of: UInt8(random.below(256)), toByteOffset: index, as: UInt8.self)
+            }
+        }
+        try interpreter.invoke()
+        let output = try interpreter.outputTensor(0)
+        return (0..<output.byteCount).map { output.data?.load(fromByteOffset: $0, as: UInt8.self) ?? 0 }
+    }
+
+    private func runners(_ maker: ModelMaker) throws -> [String] {
+        let interpreter = try maker.interpreter()
+        return try (0..<interpreter.operatorCount).map { try interpreter.report($0).decision.runner }
+    }
+
+    private func floats(_ bytes: [UInt8]) -> [Float] {
+        bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    }
+
+    @Test(arguments: [TensorType.int8, .uint8], [false, true])
+    func scaleAndShiftKeepTheBits(_ type: TensorType, _ subtracts: Bool) throws {
+        var maker = ModelMaker()
+        var random = SplitMix(seed: 3)
+        let channels = 37
+        let input = maker.tensor("x", [1, 5, 7, channels])
+        let factors = try maker.constant("c", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
+        let product = maker.result(.mul, [input, factors], shape: [1, 5, 7, channels])
+        let shifts = try maker.constant("d", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
+        let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 5, 7, channels])
+        let output = maker.result(.relu, [sum], shape: [1, 5, 7, channels])
+        let zero = type == .int8 ? 0 : 128
+        for (tensor, scale, zeroPoint) in [
+            (input, Float(0.05), zero + 3), (factors, 0.011, zero - 5), (product, 0.043, zero + 7),
+            (shifts, 0.02, zero), (sum, 0.031, zero - 20), (output, 0.031, zero - 20),
+        ] { quantized(&maker, tensor, scale, zeroPoint, type) }
+        maker.ends([input], [output])
+        #expect(try runners(maker) == ["fused", "CPU", "fused"])
+        #expect(try bytes(maker, keepAll: false) == bytes(maker, keepAll: true))
+    }
+
+    @Test func floatScaleAndShiftKeepTheBits() throws {
+        var maker = ModelMaker()
+        let input = maker.tensor("x", [3, 19])
+        let factors = try maker.constant("c", [19], (0..<19).map { Float($0) / 7 - 1 }, .float32)
+        let shift = try maker.constant("d", [], [Float(0.3)], .float32)
+        let product = maker.result(.mul, [factors, input], shape: [3, 19])
+        let output = maker.result(.add, [shift, product], shape: [3, 19])
+        maker.ends([input], [output])
+        #expect(try runners(maker) == ["fused", "CPU"])
+        #expect(try bytes(maker, keepAll: false, isFloat: true) == bytes(maker, keepAll: true, isFloat: true))
+    }
+
+    @Test func sharedProductsStay() throws {
+        var maker = ModelMaker()
+        let input = maker.tensor("x", [3, 19])
+        let factor = try maker.constant("c", [], [Float(2)], .float32)
+        let product = maker.result(.mul, [input, factor], shape: [3, 19])
+        let output = maker.result(.add, [product, factor], shape: [3, 19])
+        maker.ends([input], [output, product])
+        #expect(try runners(maker) == ["CPU", "CPU"])
+    }
+
+    @Test(arguments: [false, true])
+    func layerNormalizationAgrees(hasGamma: Bool) throws {
+        var maker = ModelMaker()
+        let (rows, length) = (6, 50)
+        let x = maker.tensor("x", [1, rows, length])
+        let axis = try maker.constant("axis", [1], [Int32(2)], .int32)
+        let epsilon = try maker.constant("epsilon", [], [Float(1e-3)], .float32)
+        let gamma = try maker.constant("gamma", [length], (0..<length).map { 1 + Float($0) / 99 }, .float32)
+        let beta = try maker.constant("beta", [length], (0..<length).map { Float($0) / 33 }, .float32)
+        let mean = maker.result(.mean, [x, axis], shape: [1, rows, 1], .reducer(keepDims: true))
+        let squares = maker.result(.squaredDifference, [x, mean], shape: [1, rows, length])
+        let variance = maker.result(.mean, [squares, axis], shape: [1, rows, 1], .reducer(keepDims: true))
+        let sum = maker.result(.add, [variance, epsilon], shape: [1, rows, 1])
+        var scale = maker.result(.rsqrt, [sum], shape: [1, rows, 1])
+        if hasGamma { scale = maker.result(.mul, [scale, gamma], shape: [1, rows, length]) }
+        let scaled = maker.result(.mul, [x, scale], shape: [1, rows, length])
+        let shift = maker.result(.mul, [mean, scale], shape: [1, rows, hasGamma ? length : 1])
+        let rest = maker.result(.sub, [beta, shift], shape: [1, rows, length])
+        let output = maker.result(.add, [scaled, rest], shape: [1, rows, length])
+        maker.ends([x], [output])
+        let decisions = try runners(maker)
+        #expect(decisions.dropLast().allSatisfy { $0 == "fused" } && decisions.last == "CPU")
+        let (fused, apart) = (
+            floats(try bytes(maker, keepAll: false, isFloat: true)),
+            floats(try bytes(maker, keepAll: true, isFloat: true))
+        )
+        #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 2e-5 })
+    }
+
+    /// Every way of writing it: who is divided, on which side, with which operators.
+    @Test(arguments: 0..<8)
+    func hardSwishAgrees(_ way: Int) throws {
+        var maker = ModelMaker()
+        let shape = [2, 33]
+        let x = maker.tensor("x", shape)
+        let three = try maker.constant("three", [], [Float(3)], .float32)
+        let sixth = try maker.constant("sixth", [], [way & 1 == 0 ? Float(1) / 6 : 6], .float32)
+        let division: BuiltinOperator = way & 1 == 0 ? .mul : .div
+        let sum = maker.result(.add, way & 2 == 0 ? [x, three] : [three, x], shape: shape)
+        let gate = maker.result(.relu6, [sum], shape: shape)
+        let output: Int
+        if way & 4 == 0 {
+            let product = maker.result(.mul, [x, gate], shape: shape)
+            output = maker.result(division, [product, sixth], shape: shape)
+        } else {
+            let scaled = maker.result(division, [gate, sixth], shape: shape)
+            output = maker.result(.mul, [scaled, x], shape: shape)
+        }
+        maker.ends([x], [output])
+        #expect(try runners(maker) == ["fused", "fused", "fused", "CPU"])
+        let (fused, apart) = (
+            floats(try bytes(maker, keepAll: false, isFloat: true)),
+            floats(try bytes(maker, keepAll: true, isFloat: true))
+        )
+        #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 1e-6 * max(1, abs($1)) })
+    }
+
+    /// Convolutions with every padding after a PAD that fits, and one that does not.
+    @Test(arguments: [TensorType.float32, .int8], [0, 1])
+    func paddingKeepsTheBits(_ type: TensorType, _ padding: Int64) throws {
+        for (margins, isJoined) in [([1, 2, 2, 0], true), ([0, 1, 1, 1], true), ([3, 0, 0, 0], false)] {
+            for code in [BuiltinOperator.conv2D, .depthwiseConv2D] {
+                var maker = ModelMaker()
+                var random = SplitMix(seed: 5)
+                let isFloat = type == .float32
+                let (height, width) = (9 + margins[0] + margins[1], 8 + margins[2] + margins[3])
+                let output = padding == 0 ? [(height + 1) / 2, (width + 1) / 2] : [(height - 1) / 2, (width - 1) / 2]
+                let x = maker.tensor("x", [1, 9, 8, 4])
+                let numbers = [0, 0] + margins.map { Int32($0) } + [0, 0]
+                let paddings = try maker.constant("p", [4, 2], numbers, .int32)
+                let padded = maker.result(.pad, [x, paddings], shape: [1, height, width, 4])
+                let shape = code == .conv2D ? [4, 3, 3, 4] : [1, 3, 3, 4]
+                let count = shape.reduce(1, *)
+                let filter =
+                    isFloat
+                    ? try maker.constant("w", shape, (0..<count).map { _ in random.float() }, .float32)
+                    : try maker.constant("w", shape, (0..<count).map { _ in Int8(random.below(255) - 127) }, .int8)
+                let bias =
+                    isFloat
+                    ? try maker.constant("b", [4], [Float](repeating: 0.5, count: 4), .float32)
+                    : try maker.constant("b", [4], [Int32](repeating: 77, count: 4), .int32)
+                var options = Options(code == .conv2D ? .conv2D : .depthwiseConv2D)
+                for (field, value) in [(0, padding), (1, 2), (2, 2)] { options[field] = .int(value) }
+                if code == .depthwiseConv2D { options[3] = .int(1) }
+                let y = maker.result(code, [padded, filter, bias], shape: [1] + output + [4], options)
+                if !isFloat {
+                    quantized(&maker, x, 0.05, -7, .int8)
+                    quantized(&maker, padded, 0.05, -7, .int8)
+                    quantized(&maker, filter, 0.01, 0, .int8)
+                    quantized(&maker, y, 0.2, 3, .int8)
+                }
+                maker.ends([x], [y])
+                #expect(try runners(maker) == [isJoined ? "fused" : "CPU", "CPU"])
+                #expect(
+                    try bytes(maker, keepAll: false, isFloat: isFloat) == bytes(maker, keepAll: true, isFloat: isFloat))
+            }
+        }
+    }
+
+    /// The scores of attention as converters write them: K Q^T, transposed.
+    @Test(arguments: [TensorType.float32, .int8])
+    func transposedProductsKeepTheBits(_ type: TensorType) throws {
+        var maker = ModelMaker()
+        let x = maker.tensor("x", [1, 12, 3, 8])
+        let rows = try maker.constant("rows", [4], [Int32(0), 2, 1, 3], .int32)
+        let columns = try maker.constant("columns", [4], [Int32(0), 2, 3, 1], .int32)
+        let swap = try maker.constant("swap", [4], [Int32(0), 1, 3, 2], .int32)
+        let reversed = maker.result(.abs, [x], shape: [1, 12, 3, 8])
+        let keys = maker.result(.transpose, [x, rows], shape: [1, 3, 12, 8])
+        let queries = maker.result(.transpose, [reversed, columns], shape: [1, 3, 8, 12])
+        let product = maker.result(.batchMatmul, [keys, queries], shape: [1, 3, 12, 12], Options(.batchMatMul))
+        let output = maker.result(.transpose, [product, swap], shape: [1, 3, 12, 12])
+        if type == .int8 {
+            for tensor in [x, reversed, keys, queries] { quantized(&maker, tensor, 0.05, -7, .int8) }
+            for tensor in [product, output] { quantized(&maker, tensor, 0.9, 3, .int8) }
+        }
+        maker.ends([x], [output])
+        #expect(try runners(maker) == ["CPU", "CPU", "CPU", "fused", "CPU"])
+        let isFloat = type == .float32
+        #expect(try bytes(maker, keepAll: false, isFloat: isFloat) == bytes(maker, keepAll: true, isFloat: isFloat))
+    }
+
+    @Test func transpositionsBecomeOneOrNone() throws {
+        var maker = ModelMaker()
+        let x = maker.tensor("x", [2, 3, 4])
+        let turn = try maker.constant("turn", [3], [Int32(1), 2, 0], .int32)
+        let first = maker.result(.transpose, [x, turn], shape: [3, 4, 2])
+        let second = maker.result(.transpose, [first, turn], shape: [4, 2, 3])
+        let output = maker.result(.abs, [second], shape: [4, 2, 3])
+        maker.ends([x], [output])
+        #expect(try runners(maker) == ["fused", "CPU", "CPU"])
+        #expect(try bytes(maker, keepAll: false, isFloat: true) == bytes(maker, keepAll: true, isFloat: true))
+
+        var still = ModelMaker()
+        let y = still.tensor("y", [1, 3, 1, 4])
+        let order = try still.constant("order", [4], [Int32(1), 0, 3, 2], .int32)
+        let moved = still.result(.transpose, [y, order], shape: [3, 1, 4, 1])
+        let result = still.result(.neg, [moved], shape: [3, 1, 4, 1])
+        still.ends([y], [result])
+        #expect(try runners(still) == ["view", "CPU"])
+        #expect(try bytes(still, keepAll: false, isFloat: true) == bytes(still, keepAll: true, isFloat: true))
+    }
+
+    @Test func conversionsThereAndBackVanish() throws {
+        var maker = ModelMaker()
+        let x = maker.tensor("x", [256])
+        let real = maker.result(.dequantize, [x], shape: [256])
+        let back = maker.result(.quantize, [real], shape: [256])
+        let output = maker.result(.relu, [back], shape: [256])
+        for tensor in [x, back, output] { quantized(&maker, tensor, 0.037, 11, .int8) }
+        maker.ends([x], [output])
+        #expect(try runners(maker) == ["fused", "view", "CPU"])
+        #expect(try bytes(maker, keepAll: false) == bytes(maker, keepAll: true))
+    }
+}
+
+extension Options {
+    fileprivate static func reducer(keepDims: Bool) -> Options {
+        var options = Options(.reducer)
+        options[0] = .int(keepDims ? 1 : 0)
+        return options
+    }
+}
