@@ -577,22 +577,32 @@ typedef enum eo_centroid_start {
     EO_CENTROIDS_KMEANS_PLUS_PLUS = 3
 } eo_centroid_start;
 
+typedef enum eo_cluster_granularity {
+    EO_CLUSTERS_PER_TENSOR = 0,     // all weights of a tensor share the values
+    EO_CLUSTERS_PER_CHANNEL = 1,    // each output channel has values of its own
+    EO_CLUSTERS_SCALED_CHANNELS = 2 // all share them, each channel times its own largest magnitude: quantized with a
+                                    // scale for each channel the tensor has just these few numbers
+} eo_cluster_granularity;
+
 typedef struct eo_clustering_options {
     size_t struct_size;
-    int32_t clusters;           // values of a tensor or channel, zero included, 2 to 1024; default 16
-    eo_centroid_start start;    // where k-means begins; default EO_CENTROIDS_KMEANS_PLUS_PLUS
-    uint64_t seed;              // the same seed gives the same model
-    int32_t iterations;         // of k-means at most; default 100
-    bool per_channel;           // each output channel has values of its own, not the whole tensor
-    bool preserve_zeros;        // zero stays zero, and no other weight becomes it; default true
-    bool int8_grid;             // only values that symmetric int8 weights hold exactly; default true
-    bool depthwise;             // depthwise filters too: they are few and lose accuracy first
-    bool first;                 // also the layers that read the model's inputs
-    const eo_layer_rule *rules; // numbers of clusters of layers; 0 leaves a layer alone
+    int32_t clusters;                   // values of a tensor or channel, zero included, 2 to 1024; default 16
+    eo_centroid_start start;            // where k-means begins; default EO_CENTROIDS_KMEANS_PLUS_PLUS
+    uint64_t seed;                      // the same seed gives the same model
+    int32_t iterations;                 // of k-means at most; default 100
+    eo_cluster_granularity granularity; // default EO_CLUSTERS_SCALED_CHANNELS
+    bool preserve_zeros;                // zero stays zero, and no other weight becomes it; default true
+    bool int8_grid;                     // only values that symmetric int8 weights hold exactly; default true
+    bool depthwise;                     // depthwise filters too: they are few and lose accuracy first
+    bool first;                         // also the layers that read the model's inputs
+    const eo_layer_rule *rules;         // numbers of clusters of layers; 0 leaves a layer alone
     int32_t rule_count;
 } eo_clustering_options;
 #define EO_CLUSTERING_OPTIONS_INIT                                                                                     \
-    { sizeof(eo_clustering_options), 16, EO_CENTROIDS_KMEANS_PLUS_PLUS, 0, 100, false, true, true, false, false, 0, 0 }
+    {                                                                                                                  \
+        sizeof(eo_clustering_options), 16, EO_CENTROIDS_KMEANS_PLUS_PLUS, 0, 100, EO_CLUSTERS_SCALED_CHANNELS, true,   \
+            true, false, false, 0, 0                                                                                   \
+    }
 
 // Replaces the weights of each tensor or channel by a few values, the centroids that k-means finds: the file deflates
 // to a fraction. Caller owns *clustered: eo_model_destroy. Any thread. Errors as eo_prune.

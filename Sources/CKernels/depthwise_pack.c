@@ -31,7 +31,8 @@ static void pack_channel(const eo_u8_depthwise_kernel *kernel, const struct eo_u
     const size_t mr = kernel->mr, nr = kernel->nr;
     int32_t *bias = (int32_t *)block;
     float *scale = (float *)(bias + nr);
-    const uint32_t za = (uint32_t)w->input_zero_point, zw = (uint32_t)w->weight_zero_point;
+    const uint32_t offset = eo_gemm_takes_unsigned_rows(kernel->isa) ? 0 : 128;
+    const uint32_t za = (uint32_t)w->input_zero_point - offset, zw = (uint32_t)w->weight_zero_point;
     uint32_t sum = 0;
     for (size_t t = 0; t < w->depth; t++) {
         const int8_t weight = (int8_t)(w->weights[t * w->columns + channel] ^ w->flip);

@@ -40,7 +40,9 @@ static size_t packed_size(const struct eo_filter_gradient *g) {
 static size_t turned_size(const struct eo_filter_gradient *g) {
     return lines(g->window.output_channels * PIXELS * sizeof(float));
 }
-static size_t result_size(const struct eo_filter_gradient *g) { return lines(g->mr * g->chunk_columns * sizeof(float)); }
+static size_t result_size(const struct eo_filter_gradient *g) {
+    return lines(g->mr * g->chunk_columns * sizeof(float));
+}
 
 void eo_filter_gradient_plan(struct eo_filter_gradient *g) {
     const struct eo_window *w = &g->window;
@@ -57,9 +59,7 @@ void eo_filter_gradient_plan(struct eo_filter_gradient *g) {
     g->slot_size = rows_size(g) + packed_size(g) + turned_size(g) + result_size(g);
 }
 
-size_t eo_filter_gradient_units(const struct eo_filter_gradient *g) {
-    return g->window.groups * chunks(g) * g->strips;
-}
+size_t eo_filter_gradient_units(const struct eo_filter_gradient *g) { return g->window.groups * chunks(g) * g->strips; }
 
 // dz of some pixels of a group, turned: a row for each output channel.
 static void turn(const struct eo_window *w, const float *dz, size_t count, float *to) {

@@ -80,6 +80,16 @@ void eo_f32_transpose(size_t rows, size_t columns, const float *from, float *to)
                 for (size_t j = c; j < columns && j < c + TILE; j++) to[j * rows + i] = from[i * columns + j];
 }
 
+void eo_u8_transpose(size_t rows, size_t columns, const void *from, void *to) {
+    enum { TILE = 16 };
+    const uint8_t *source = from;
+    uint8_t *target = to;
+    for (size_t r = 0; r < rows; r += TILE)
+        for (size_t c = 0; c < columns; c += TILE)
+            for (size_t j = c; j < columns && j < c + TILE; j++)
+                for (size_t i = r; i < rows && i < r + TILE; i++) target[j * rows + i] = source[i * columns + j];
+}
+
 static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }
 
 // int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
@@ -103,7 +113,7 @@ static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t 
 
 // Depth as a kernel's blocks of weights have it.
 static size_t packed_depth(enum kernels_isa isa, size_t depth) {
-    return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : 4);
+    return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : eo_gemm_depth_step(isa));
 }
 
 // For tiles: rows are read in steps of 64 bytes, the last ending with the row, which is filled up to a multiple of 4.
@@ -111,7 +121,7 @@ static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t column
                        uint8_t flip, uint8_t *to) {
     const size_t filled = round_up(depth, 4), whole = filled / 64 * 64;
     if (isa != ISA_AMX || filled <= 64 || filled == whole) {
-        pack_groups(4, nr, depth, columns, first, 0, depth, weights, flip, to);
+        pack_groups(eo_gemm_depth_step(isa), nr, depth, columns, first, 0, depth, weights, flip, to);
         return;
     }
     pack_groups(4, nr, depth, columns, first, 0, whole, weights, flip, to);
@@ -189,5 +199,37 @@ void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weigh
             scales[j] = first + j < columns ? scale[first + j] : 0;
         }
         pack_groups(2, nr, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
+    }
+}
+
+// `from` may lie anywhere in a file, so floats are copied, not dereferenced.
+static float float_at(const void *from, size_t index) {
+    float x;
+    memcpy(&x, (const char *)from + index * sizeof x, sizeof x);
+    return x;
+}
+
+size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns) {
+    return blocks(kernel->nr, columns) * kernel->nr * (sizeof(float) + packed_depth(kernel->isa, 2 * depth));
+}
+
+// Pairs of weights lie as groups of four bytes do, so that the depth in bytes is cut into the same steps.
+void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns, const void *weights,
+                       const void *bias, void *packed) {
+    const size_t nr = kernel->nr, filled = packed_depth(kernel->isa, 2 * depth) / 2, even = round_up(depth, 2);
+    const size_t size = eo_bf16_gemm_packed_size(kernel, depth, 1), whole = filled == even ? even : even / 32 * 32;
+    const size_t skipped = filled - even;
+    char *block = packed;
+    memset(packed, 0, eo_bf16_gemm_packed_size(kernel, depth, columns));
+    for (size_t column = 0; column < columns; column++) {
+        const size_t j = column % nr;
+        uint16_t *to = (uint16_t *)(block + nr * sizeof(float));
+        if (bias) ((float *)block)[j] = float_at(bias, column);
+        for (size_t k = 0; k < depth; k++) {
+            const float weight = float_at(weights, column * depth + k);
+            const size_t at = k < whole ? k : k + skipped;
+            eo_f32_to_bf16__scalar(1, &weight, to + (at / 2 * nr + j) * 2 + at % 2);
+        }
+        if (j + 1 == nr) block += size;
     }
 }

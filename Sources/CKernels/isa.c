@@ -7,6 +7,9 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 static const char *const names[ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx512", "avx512vnni",
@@ -14,10 +17,11 @@ static const char *const names[ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx51
 
 static uint32_t bit(enum kernels_isa isa) { return 1u << isa; }
 
+#if defined(__x86_64__)
 // Tile registers are large, so Linux grants them to processes that ask; it refuses where a thread's signal stack would
 // be too small for them.
 static bool tiles_granted(void) {
-#if defined(__x86_64__) && defined(__linux__) && defined(SYS_arch_prctl)
+#if defined(__linux__) && defined(SYS_arch_prctl)
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18, AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 };
     const unsigned all = AMX_BF16 | AMX_TILE | AMX_INT8;
     unsigned a, b, c, d;
@@ -27,6 +31,7 @@ static bool tiles_granted(void) {
     return false;
 #endif
 }
+#endif
 
 // __builtin_cpu_supports asks the processor and whether the operating system saves the registers.
 static uint32_t detect(uint32_t permitted) {
@@ -44,6 +49,12 @@ static uint32_t detect(uint32_t permitted) {
     }
     // Not asked for if it may not be used.
     if ((found & bit(ISA_AVX512VNNI)) && (permitted & bit(ISA_AMX)) && tiles_granted()) found |= bit(ISA_AMX);
+#elif defined(__aarch64__)
+    found |= bit(ISA_NEON); // part of the architecture
+#if defined(__linux__)
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) found |= bit(ISA_NEONDOT);
+    if ((found & bit(ISA_NEONDOT)) && (getauxval(AT_HWCAP2) & HWCAP2_I8MM)) found |= bit(ISA_I8MM);
+#endif
 #endif
     return found & permitted;
 }

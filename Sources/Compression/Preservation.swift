@@ -42,9 +42,10 @@ package struct Preservation: Sendable {
             }
             guard checkClusters else { continue }
             let form = ClusterForm(values, weights.matrix)
-            if form.perChannel && !entry.form.perChannel
-                || form.perChannel == entry.form.perChannel
-                    && form.count > entry.form.count
+            // Fewer values may look like another form.
+            let isSame = form.granularity == entry.form.granularity || entry.form.granularity != .channel
+            if form.granularity == .channel && entry.form.granularity != .channel
+                || isSame && form.count > entry.form.count
             {
                 throw .execution(
                     "\(model.origin): '\(entry.name)' had \(entry.form.count) values and has \(form.count)")

@@ -48,7 +48,7 @@ package struct WeightStatistics: Sendable {
     }
 }
 
-/// The numbers of a constant tensor: as stored, and what they stand for. Sparse tensors have those that are stored.
+/// The numbers of a constant tensor: as stored, and what they stand for.
 package struct WeightValues: Sendable {
     package let stored: [Float]
     package let real: [Float]
@@ -56,7 +56,11 @@ package struct WeightValues: Sendable {
     /// nil for a tensor without values in this file, or whose elements are no numbers of at most 32 bits.
     package init?(_ model: Model, _ graph: Int, _ tensor: Int) {
         let tensor = model.subgraphs[graph].tensors[tensor]
-        guard let data = model.data(of: tensor) else { return nil }
+        guard var data = model.data(of: tensor) else { return nil }
+        if let sparsity = tensor.sparsity {
+            guard case .sound(let layout) = sparsity.layout(shape: tensor.shape) else { return nil }
+            do throws(Failure) { data = try layout.densify(data, type: tensor.type) } catch { return nil }
+        }
         switch tensor.type {
         case .float32, .float16, .bfloat16: stored = FloatValues.read(data, tensor.type)
         case .int8: stored = data.array(of: Int8.self).map { Float($0) }
@@ -74,9 +78,9 @@ package struct WeightValues: Sendable {
     }
 
     private static func real(_ stored: [Float], _ tensor: Tensor) -> [Float] {
-        guard let quantization = tensor.quantization, quantization.details == nil, !quantization.scales.isEmpty,
-            tensor.sparsity == nil || quantization.scales.count == 1
-        else { return stored }
+        guard let quantization = tensor.quantization, quantization.details == nil, !quantization.scales.isEmpty else {
+            return stored
+        }
         let scales = quantization.scales
         var inner = 1
         if scales.count > 1 {

@@ -88,10 +88,14 @@ public func eo_cluster(
         var defaults = unsafe eo_clustering_options()
         unsafe (defaults.clusters, defaults.iterations) = (16, 100)
         unsafe defaults.start = EO_CENTROIDS_KMEANS_PLUS_PLUS
+        unsafe defaults.granularity = EO_CLUSTERS_SCALED_CHANNELS
         unsafe (defaults.preserve_zeros, defaults.int8_grid) = (true, true)
         let given = try unsafe EdgeOpt.options(options, defaults: defaults, in: "eo_cluster")
         guard let start = unsafe ClusteringMethod.Start(rawValue: given.start.rawValue) else {
             throw .invalidArgument("eo_cluster: there is no start \(unsafe given.start.rawValue)")
+        }
+        guard let granularity = unsafe ClusterGranularity(rawValue: given.granularity.rawValue) else {
+            throw .invalidArgument("eo_cluster: there is no granularity \(unsafe given.granularity.rawValue)")
         }
         var made = ClusteringOptions()
         made.method.count = Int(unsafe given.clusters)
@@ -100,7 +104,7 @@ public func eo_cluster(
         made.method.iterations = Int(unsafe given.iterations)
         made.method.preservesZeros = unsafe given.preserve_zeros
         made.method.isOnInt8Grid = unsafe given.int8_grid
-        made.perChannel = unsafe given.per_channel
+        made.granularity = granularity
         made.includesDepthwise = unsafe given.depthwise
         made.includesFirst = unsafe given.first
         made.rules = try unsafe rules(given.rules, given.rule_count, in: "eo_cluster")

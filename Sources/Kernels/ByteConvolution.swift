@@ -27,7 +27,7 @@ package final class ByteConvolution: @unchecked Sendable {
         let (isa, nr) = (kernel.pointee.isa, kernel.pointee.nr)
         let zero = try ByteZeroPoints(
             requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned,
-            flipsActivations: !eo_gemm_takes_signed_rows(isa))
+            isa: isa)
         let scales = try requantization.channelScales(
             shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
         let bias = try expect(bias, count: shape.outputChannels)
@@ -35,7 +35,7 @@ package final class ByteConvolution: @unchecked Sendable {
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
             blockSize: eo_u8_gemm_packed_size(kernel, depth, 1),
             rows: .init(
-                inputSize: 1, outputSize: 1, multiple: 4, wide: eo_gemm_takes_wide_rows(isa),
+                inputSize: 1, outputSize: 1, multiple: eo_gemm_depth_step(isa), wide: eo_gemm_takes_wide_rows(isa),
                 padding: zero.padding, flip: zero.activationFlip),
             slots: threads)
         let groupSize = plan.context.group_size
@@ -94,9 +94,10 @@ struct ByteZeroPoints {
     /// The byte of padding: after the xor.
     var padding: UInt8 { UInt8(truncatingIfNeeded: input) }
 
+    /// `isa`: of the kernel, which may want signed activations or unsigned ones.
     init(
         _ requantization: Requantization, weightsAreSigned: Bool, activationsAreSigned: Bool,
-        flipsActivations: Bool = true
+        isa: kernels_isa = ISA_SCALAR
     ) throws(Failure) {
         let signed = -128...127
         let unsigned = 0...255
@@ -108,10 +109,10 @@ struct ByteZeroPoints {
                 "zero points \(requantization.inputZeroPoint) (input) or \(requantization.weightZeroPoint) (weights) "
                     + "are outside their types")
         }
-        let flips = activationsAreSigned && flipsActivations
+        let flips = activationsAreSigned ? !eo_gemm_takes_signed_rows(isa) : !eo_gemm_takes_unsigned_rows(isa)
         activationFlip = flips ? 0x80 : 0
         weightFlip = weightsAreSigned ? 0 : 0x80
-        input = Int32(requantization.inputZeroPoint + (flips ? 128 : 0))
+        input = Int32(requantization.inputZeroPoint + (flips ? (activationsAreSigned ? 128 : -128) : 0))
         weight = Int32(requantization.weightZeroPoint - (weightsAreSigned ? 0 : 128))
     }
 

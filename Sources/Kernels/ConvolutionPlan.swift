@@ -101,9 +101,8 @@ struct ConvolutionPlan {
         context.fill = (context.depth - shape.depth) * rows.inputSize
         context.padding = rows.padding
         context.flip = rows.flip
-        if rows.pieces {
-            if !shape.isPointwise { eo_convolution_segment(&context) }
-        } else if rows.wide || rows.flip != 0 || context.fill != 0 || !shape.isPointwise {
+        let isStraight = rows.pieces || shape.isPointwise && !rows.wide && rows.flip == 0 && context.fill == 0
+        if !isStraight {
             context.gather = rows.wide ? eo_gather_wide_best().pointee.run : eo_gather_best().pointee.run
             // Whole cache lines, and no multiple of the 4096 bytes after which addresses share a set of the cache.
             let lines = (context.depth * rows.inputSize * (rows.wide ? 2 : 1) + 63) / 64
@@ -111,6 +110,7 @@ struct ConvolutionPlan {
         }
         context.mr = eo_convolution_rows(&context, Int(mr), slots)
         context.slot_size = context.row_stride * context.mr
+        if rows.pieces && !shape.isPointwise { eo_convolution_segment(&context) }
         inputCount = shape.inputCount
         outputCount = shape.outputCount
         self.slots = slots

@@ -2,16 +2,22 @@ import CKernels
 import Model
 
 /// CONV_2D and FULLY_CONNECTED in float32, with groups. Each output is clamp(bias + sum of products), summed in the
-/// order of the weights, so its bits depend on the instruction set only. Instances are immutable: any thread.
+/// order of the weights or, where that is faster, by Winograd's transform; its bits depend on the instruction set only.
+/// Instances are immutable: any thread.
 package final class FloatConvolution: @unchecked Sendable {
     /// Which micro-kernel runs: "eo_f32_gemm_14x32__avx512".
     package let kernelName: String
     /// What `run` needs for `threads` threads.
-    package var scratchByteCount: Int { plan.scratchByteCount }
+    package let scratchByteCount: Int
 
-    private let plan: ConvolutionPlan
-    private let packed: Storage
+    private enum Form {
+        case direct(ConvolutionPlan, Storage)
+        case winograd(WinogradPlan)
+    }
+    private let form: Form
     private let parameters: eo_f32_gemm_parameters
+    private let inputCount: Int
+    private let outputCount: Int
 
     /// `weights`: OHWI float32 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`: float32
     /// [outputChannels] or nil. `threads`: how many threads scratch memory is asked for.
@@ -22,22 +28,34 @@ package final class FloatConvolution: @unchecked Sendable {
         try shape.check()
         try expect(weights, "weights", count: shape.outputChannels * shape.depth, size: 4)
         if let bias { try expect(bias, "bias", count: shape.outputChannels, size: 4) }
+        (inputCount, outputCount) = (shape.inputCount, shape.outputCount)
+        parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
+        if let plan = try WinogradPlan(
+            shape, weights: weights, bias: bias, clamp: parameters, cache: cache, slots: threads)
+        {
+            form = .winograd(plan)
+            kernelName = plan.kernelName
+            scratchByteCount = plan.scratchByteCount
+            return
+        }
         let kernel = eo_f32_gemm_best().pointee
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
-        plan = ConvolutionPlan(
+        let plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1), rows: .init(inputSize: 4, outputSize: 4, pieces: true),
+            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1),
+            rows: .init(inputSize: 4, outputSize: 4, pieces: true),
             slots: threads)
         let groupSize = plan.context.group_size
-        let form: Sentence = "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
-        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
+        let name: Sentence = "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
+        let packed = try cache.packed(weights, form: name, count: groupSize * shape.groups) { base in
             for group in 0..<shape.groups {
                 eo_f32_gemm_pack(
                     kernel.nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
                     bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
             }
         }
-        parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
+        form = .direct(plan, packed)
+        scratchByteCount = plan.scratchByteCount
         kernelName = String(cString: kernel.name)
     }
 
@@ -45,14 +63,22 @@ package final class FloatConvolution: @unchecked Sendable {
     package func run(
         _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
-        precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
+        precondition(input.count >= inputCount && output.count >= outputCount)
         withUnsafePointer(to: parameters) { parameters in
             input.withUnsafeBufferPointer { input in
                 output.withUnsafeMutableBufferPointer { output in
                     scratch.withUnsafeMutableBufferPointer { scratch in
-                        plan.run(
-                            input: input.baseAddress, output: output.baseAddress, weights: Bytes(packed).baseAddress,
-                            parameters: parameters, scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
+                        let scratch = UnsafeMutableRawBufferPointer(scratch)
+                        switch form {
+                        case .winograd(let plan):
+                            plan.run(
+                                input: input.baseAddress, output: output.baseAddress, scratch: scratch, pool: pool)
+                        case .direct(let plan, let packed):
+                            plan.run(
+                                input: input.baseAddress, output: output.baseAddress,
+                                weights: Bytes(packed).baseAddress, parameters: parameters, scratch: scratch,
+                                pool: pool)
+                        }
                     }
                 }
             }

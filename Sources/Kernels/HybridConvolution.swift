@@ -40,7 +40,8 @@ package final class HybridConvolution: @unchecked Sendable {
             pass, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
             blockSize: eo_hybrid_gemm_packed_size(row, depth, 1),
             rows: .init(
-                inputSize: 1, outputSize: 4, multiple: 4, wide: eo_gemm_takes_wide_rows(kernel.isa)),
+                inputSize: 1, outputSize: 4, multiple: eo_gemm_depth_step(kernel.isa),
+                wide: eo_gemm_takes_wide_rows(kernel.isa), flip: eo_gemm_takes_unsigned_rows(kernel.isa) ? 0 : 0x80),
             slots: threads)
         passes = shape.batch / pass.batch
         quantizer = DynamicRangeQuantizer(
@@ -98,7 +99,7 @@ package final class HybridConvolution: @unchecked Sendable {
         plan.run(
             input: quantized.bytes, output: output, weights: Bytes(packed).baseAddress, parameters: parameters,
             rowParameters: (UnsafeRawPointer(quantized.rows), quantizer.rowStride),
-            padding: UInt8(quantized.rows.pointee.zero_point),
+            padding: UInt8(quantized.rows.pointee.zero_point) ^ plan.context.flip,
             scratch: UnsafeMutableRawBufferPointer(rebasing: scratch[quantizer.byteCount...]), pool: pool)
     }
 }

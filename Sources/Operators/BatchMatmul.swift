@@ -14,7 +14,9 @@ enum BatchMatmul {
                 if let kernel = try fastFloat(op, matrices) { return kernel }
                 return float(matrices)
             case (.float32, .int8, .float32): return try hybrid(op, matrices)
-            case (.int8, .int8, .int8): return try integer(op, matrices, Int8.self, Int8.self, wideSums: false)
+            case (.int8, .int8, .int8):
+                if let kernel = try fastBytes(op, matrices) { return kernel }
+                return try integer(op, matrices, Int8.self, Int8.self, wideSums: false)
             case (.int8, .int8, .int32): return sums(matrices)
             case (.int16, .int8, .int16): return try integer(op, matrices, Int16.self, Int8.self, wideSums: true)
             case (.int16, .int16, .int16): return try integer(op, matrices, Int16.self, Int16.self, wideSums: true)
@@ -58,6 +60,40 @@ enum BatchMatmul {
                     a.extracting(at.a..<(at.a + rows * depth)), b.extracting(at.b..<(at.b + depth * columns)), &result,
                     scratch: &workspace, pool: io.pool)
             }
+        }
+    }
+
+    /// The same for bytes. A constant B that all products share is packed once, as the weights of a layer.
+    private static func fastBytes(_ op: Preparation, _ matrices: MatrixBatch) throws(Failure) -> Kernel? {
+        let count = try op.output().count
+        guard op.arithmetic == .fast, count > 0, matrices.depth > 0, !op.options.bool(0) else { return nil }
+        let weights = try weights(op, matrices)
+        let stage = try weights.outputStage(
+            op, input: op.input(0), output: op.output(), activation: .none, reference: .fixedPointOfFloat)
+        guard case .single(let scales) = stage.factors else { return nil }
+        let requantization = Kernels.Requantization(
+            scales: scales, inputZeroPoint: try op.input(0).zeroPoint, weightZeroPoint: weights.zeroPoint,
+            outputZeroPoint: stage.zeroPoint, outputMinimum: stage.minimum, outputMaximum: stage.maximum)
+        let (columns, depth, rows) = (matrices.columns, matrices.depth, matrices.rowsOfOneProduct(of: count))
+        if rows * columns == count, op.options.bool(1), let bytes = try op.input(1).bytes {
+            var shape = ConvolutionShape()
+            (shape.batch, shape.inputChannels, shape.outputChannels) = (rows, depth, columns)
+            return LinearLayer.launch(
+                try ByteConvolution(
+                    shape, weights: bytes, weightsAreSigned: true, bias: nil, requantization: requantization,
+                    activationsAreSigned: true, cache: op.weights, threads: op.threadCount), op, input: 0)
+        }
+        let operands = stride(from: 0, to: count / columns, by: rows).map { matrices.operands(row: $0) }
+        let product = try ByteMatmul(
+            rows: rows, columns: columns, depth: depth, transposesB: op.options.bool(1), operands: operands,
+            requantization: requantization, threads: op.threadCount)
+        op.kernelName = product.kernelName
+        let scratch = op.scratch(bytes: product.scratchByteCount)
+        return { io throws(Failure) in
+            var workspace = io.scratch(scratch, as: UInt8.self)
+            var c = io.output(as: Int8.self)
+            product.run(
+                io.input(0, as: Int8.self), io.input(1, as: Int8.self), &c, scratch: &workspace, pool: io.pool)
         }
     }
 

@@ -14,11 +14,17 @@ struct QuantizedWeights {
     }
 }
 
-/// True for weights that are clustered over the whole tensor: few values, each used often. With one scale for each channel
-/// the same value would be stored as another number in each, and the values would no longer be few; with one scale for all
-/// there are at most as many as before, and centroids on the int8 grid lose nothing. Scales for such weights are made per
-/// tensor.
-package func areClustered(_ weights: [Float]) -> Bool {
+/// True for weights that are clustered over the whole tensor and should have one scale for all channels: with one for
+/// each the same value would be stored as another number in each, and the values would no longer be few. Centroids that
+/// are multiples of the channels' own largest magnitudes are the other way round.
+package func wantOneScale(_ weights: [Float], shape: [Int], channelDimension: Int) -> Bool {
+    guard areClustered(weights) else { return false }
+    let perChannel = WeightLayout(shape: shape, channelDimension: channelDimension)
+    return WeightLayout.perTensor.storedCount(weights) < perChannel.storedCount(weights)
+}
+
+/// Few values, each used often.
+func areClustered(_ weights: [Float]) -> Bool {
     let limit = min(256, weights.count / 4)
     var values: [Float] = []
     for weight in weights {
@@ -42,13 +48,6 @@ struct WeightLayout {
     /// One channel for the whole tensor.
     static let perTensor = WeightLayout(channels: 1, inner: Int.max)
 
-    /// The weights that have a scale of their own: each channel, or all.
-    static func ofScales(
-        _ weights: [Float], shape: [Int], channelDimension: Int, perTensor: Bool
-    ) -> WeightLayout {
-        perTensor || areClustered(weights) ? .perTensor : WeightLayout(shape: shape, channelDimension: channelDimension)
-    }
-
     init(shape: [Int], channelDimension: Int) {
         channels = shape[channelDimension]
         inner = shape[(channelDimension + 1)...].reduce(1, *)
@@ -70,6 +69,14 @@ struct WeightLayout {
             largest[channel] = Swift.max(largest[channel], value.magnitude)
         }
         return largest
+    }
+
+    /// How many different numbers are stored for these weights.
+    func storedCount(_ values: [Float]) -> Int {
+        guard let largest = largest(values) else { return 256 }
+        var isUsed = [Bool](repeating: false, count: 256)
+        for number in quantize(values, scales: symmetricScales(largest: largest)) { isUsed[Int(number) + 128] = true }
+        return isUsed.reduce(0) { $1 ? $0 + 1 : $0 }
     }
 
     /// The nearest of the numbers from -`steps` to `steps`.

@@ -18,7 +18,10 @@ struct EdgeOptCommand: ParsableCommand {
             well, 1 when something failed, 2 when the command was used wrongly.
             """,
         version: String(cString: eo_version()),
-        subcommands: [Inspect.self, Quantize.self, Run.self, Benchmark.self, Diff.self, Evaluate.self])
+        subcommands: [
+            Inspect.self, Quantize.self, Prune.self, Cluster.self, Optimize.self, Run.self, Benchmark.self, Diff.self,
+            Evaluate.self,
+        ])
 }
 
 @main

@@ -233,4 +233,48 @@ import Testing
         options.ratio = 1
         #expect(throws: Failure.self) { try builder.model.withoutChannels(options) }
     }
+
+    @Test func addedZerosAreCutWithWhatIsAddedToThem() throws {
+        var builder = GraphBuilder()
+        let x = builder.input([1, 4, 4, 3])
+        let a = try builder.convolution(x, "a", channels: 4)
+        let paddings = try builder.integers("paddings", [0, 0, 0, 0, 0, 0, 0, 4], shape: [4, 2])
+        let wide = builder.op(.pad, [a, paddings], "wide", [1, 4, 4, 8])
+        let b = try builder.convolution(a, "b", channels: 8)
+        let sum = builder.op(.add, [b, wide], "sum", [1, 4, 4, 8], options: Options(.add))
+        let c = try builder.convolution(sum, "c", channels: 4)
+        // The same paddings, but other channels go.
+        let wider = builder.op(.pad, [c, paddings], "wider", [1, 4, 4, 8])
+        try endOfPicture(&builder, wider, channels: 8)
+        var model = builder.model
+        try silence(&model, "a", [1])
+        try silence(&model, "b", [1, 6, 7])
+        try silence(&model, "c", [0, 3])
+        let smaller = try cut(model, input: 48) {
+            $0.rules = [LayerRule("[ab]*", 0.375), LayerRule("a*", 0.375), LayerRule("b*", 0.375)]
+        }
+        #expect(smaller.shape("a/w")[0] == 3 && smaller.shape("b/w")[0] == 5 && smaller.shape("wide") == [1, 4, 4, 5])
+        #expect(smaller.shape("c/w")[0] == 2)
+    }
+
+    @Test func constantsThatLayersShareAreCutForEach() throws {
+        var builder = GraphBuilder()
+        let x = builder.input([1, 4, 4, 3])
+        let bias = try builder.constant("bias", [8], [Float](repeating: 0, count: 8))
+        let options = Options(.conv2D, [.int(0), .int(1), .int(1), .int(1), .int(1), .int(1)])
+        let v = try builder.constant("a/w", [8, 1, 1, 3])
+        let a = builder.op(.conv2D, [x, v, bias], "a", [1, 4, 4, 8], options: options)
+        let w = try builder.constant("b/w", [8, 1, 1, 8])
+        let b = builder.op(.conv2D, [a, w, bias], "b", [1, 4, 4, 8], options: options)
+        try endOfPicture(&builder, b, channels: 8)
+        var model = builder.model
+        for (name, channels) in [("a/w", [0, 1, 2, 3]), ("b/w", [4, 5, 6, 7])] {
+            let tensor = model.subgraphs[0].tensors.first { $0.name == name }!
+            let inner = tensor.shape[3]
+            let values = model.values(name).enumerated().map { channels.contains($0 / inner) ? 0 : $1 }
+            model.buffers[tensor.buffer] = Buffer(try Bytes(copying: values))
+        }
+        let smaller = try cut(model, input: 48)
+        #expect(smaller.shape("a/w") == [4, 1, 1, 3] && smaller.shape("b/w") == [4, 1, 1, 4])
+    }
 }

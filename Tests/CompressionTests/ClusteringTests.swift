@@ -12,6 +12,30 @@ import Testing
         return method
     }
 
+    @Test func scaledChannelsShareNumbersOfInt8() throws {
+        let matrix = WeightMatrix(rows: 40, columns: 30)
+        let weights = noise(1200).enumerated().map { $1 * pow2(Float($0 / 30 + 1)) * 0.01 }
+        var grid = method(16)
+        grid.isOnInt8Grid = true
+        let clustered = clusteredValues(weights, matrix, grid, .scaledChannels)
+        let form = ClusterForm(clustered, matrix)
+        #expect(form.granularity == .scaledChannels && form.count <= 16)
+        var numbers = Set<Float>()
+        for row in 0..<40 {
+            let values = clustered[row * 30..<row * 30 + 30]
+            let largest = values.map(\.magnitude).max()!
+            #expect(largest == weights[row * 30..<row * 30 + 30].map(\.magnitude).max()!)
+            for value in values {
+                let number = value / (largest / 127)
+                #expect(abs(number - number.rounded()) < 1e-3)
+                numbers.insert(number.rounded())
+            }
+        }
+        #expect(numbers.count <= 16)
+    }
+
+    private func pow2(_ x: Float) -> Float { Float(pow2(x) as Double) }
+
     private func model() throws -> Model {
         var builder = GraphBuilder()
         let x = builder.input([1, 4, 4, 3])
@@ -63,12 +87,12 @@ import Testing
         var weights = noise(400)
         for index in stride(from: 0, to: 400, by: 3) { weights[index] = 0 }
         let matrix = WeightMatrix(rows: 4, columns: 100)
-        for perChannel in [false, true] {
-            let clustered = clusteredValues(weights, matrix, method(8), perChannel: perChannel)
+        for granularity in [ClusterGranularity.tensor, .channel, .scaledChannels] {
+            let clustered = clusteredValues(weights, matrix, method(8), granularity)
             #expect(zip(weights, clustered).allSatisfy { ($0 == 0) == ($1 == 0) })
-            #expect(ClusterForm(clustered, matrix).count <= 8 * (perChannel ? 4 : 1))
+            #expect(ClusterForm(clustered, matrix).count <= 8 * (granularity == .channel ? 4 : 1))
         }
-        let channels = clusteredValues(weights, matrix, method(8), perChannel: true)
+        let channels = clusteredValues(weights, matrix, method(8), .channel)
         #expect((0..<4).allSatisfy { distinctCount(Array(channels[$0 * 100..<$0 * 100 + 100])) <= 8 })
     }
 
@@ -92,6 +116,7 @@ import Testing
     @Test func firstAndDepthwiseLayersAreLeftAlone() throws {
         var options = ClusteringOptions()
         options.method.count = 8
+        options.granularity = .tensor
         let clustered = try model().clustered(options)
         #expect(distinctCount(clustered.values("b/w")) == 8 && distinctCount(clustered.values("c/w")) == 8)
         #expect(try clustered.values("a/w") == model().values("a/w"))
@@ -107,7 +132,7 @@ import Testing
     @Test func channelsOfADepthwiseFilterLieApart() {
         let matrix = WeightMatrix(rows: 2, columns: 4, isTransposed: true)
         let weights: [Float] = [1, 10, 1.1, 20, 1.2, 10.5, 5, 20.5]
-        let clustered = clusteredValues(weights, matrix, method(2), perChannel: true)
+        let clustered = clusteredValues(weights, matrix, method(2), .channel)
         #expect(clustered.indices.filter { $0 % 2 == 0 }.map { clustered[$0] } == [1.1, 1.1, 1.1, 5])
         #expect(clustered.indices.filter { $0 % 2 == 1 }.map { clustered[$0] } == [10.25, 20.25, 10.25, 20.25])
     }
@@ -115,7 +140,7 @@ import Testing
     @Test func clusteringAfterPruningKeepsBoth() throws {
         let pruned = try model().pruned(PruningOptions())
         var options = ClusteringOptions()
-        options.method.count = 16
+        (options.method.count, options.granularity) = (16, .tensor)
         let both = try pruned.clustered(options)
         try Preservation(pruned).check(both, clusters: false)
         #expect(zeros(both.values("c/w")) == 2048 && distinctCount(both.values("c/w")) <= 16)

@@ -62,7 +62,7 @@ import Testing
         let matrix = WeightMatrix(rows: 1, columns: 4)
         for (aggregation, expected) in [(ClusteringConstraint.Aggregation.sum, -0.5 as Float), (.average, 0.5)] {
             let constraint = try ClusteringConstraint(
-                matrix, method: method, perChannel: false, aggregation: aggregation)
+                matrix, method: method, granularity: .tensor, aggregation: aggregation)
             var trained = constraint.start([1, 1.2, 1.4, 5])
             #expect(
                 step(constraint, &trained, gradient: [0.7, 0.7, 0.7, 1]).map { ($0 * 8).rounded() }
@@ -84,7 +84,7 @@ import Testing
             weights, matrix,
             {
                 var m = ClusteringMethod(); m.count = 8; return m
-            }(), perChannel: false)
+            }(), ClusterGranularity.tensor)
         let constraint = try ClusteringConstraint(preservingClustersOf: weights, matrix, preservesZeros: true)
         var trained = constraint.start(weights)
         #expect(step(constraint, &trained) == weights)
@@ -98,16 +98,16 @@ import Testing
 
     @Test func preservedClustersStayAsFewPerTensorOrChannel() throws {
         let matrix = WeightMatrix(rows: 80, columns: 50)
-        for perChannel in [false, true] {
-            let weights = clusteredValues(noise(4000), matrix, ClusteringMethod(), perChannel: perChannel)
+        for granularity in [ClusterGranularity.tensor, .channel, .scaledChannels] {
+            let weights = clusteredValues(noise(4000), matrix, ClusteringMethod(), granularity)
             let before = ClusterForm(weights, matrix)
-            #expect(before.perChannel == perChannel && before.count <= 16)
+            #expect(before.granularity == granularity && before.count <= 16)
             let constraint = try ClusteringConstraint(preservingClustersOf: weights, matrix, preservesZeros: false)
             var trained = constraint.start(weights)
             for index in 0..<3 {
                 let gradient = noise(4000, seed: UInt32(index + 7)).map { $0 / 30 }
                 let after = ClusterForm(step(constraint, &trained, gradient: gradient, step: index), matrix)
-                #expect(after.perChannel == perChannel && after.count <= before.count)
+                #expect((after.granularity != .channel || granularity == .channel) && after.count <= before.count)
             }
         }
     }
@@ -119,7 +119,8 @@ import Testing
         let schedule = PruningSchedule.polynomial(initial: 0.1, target: 0.7, begin: 0, end: 20, frequency: 3)
         let makers: [() throws -> any ParameterConstraint] = [
             { try PruningConstraint(matrix, schedule: schedule) },
-            { try ClusteringConstraint(matrix, method: ClusteringMethod(), perChannel: true) },
+            { try ClusteringConstraint(matrix, method: ClusteringMethod(), granularity: .channel) },
+            { try ClusteringConstraint(matrix, method: ClusteringMethod(), granularity: .scaledChannels) },
         ]
         for make in makers {
             let constraint = try make()

@@ -164,4 +164,39 @@ import Testing
         builder.output(builder.op(.fullyConnected, [x, w], "y", [1, 1], options: Options(.fullyConnected)))
         #expect(throws: Failure.self) { try builder.model.pruned(PruningOptions()) }
     }
+
+    @Test func sparseStorageGivesTheSame() throws {
+        let pruned = try model().pruned(options { $0.sparsity = 0.9 })
+        let sparse = try pruned.withSparseStorage(from: 0.5)
+        try sparse.validate()
+        // All but the depthwise filter, which has no zeros.
+        let codes = sparse.subgraphs[0].operators.map { sparse.operatorCodes[$0.opcode].builtin }
+        #expect(codes.filter { $0 == .densify }.count == 3)
+        #expect(try sparse.serialized().count < pruned.serialized().count - 3000)
+        let again = try Model.read(try sparse.serialized(), origin: "again").pruned(options { $0.sparsity = 0.1 })
+        #expect(again.values("p/w_dense") == pruned.values("p/w"))
+        #expect(try again.evaluate(noise(48)) == pruned.evaluate(noise(48)))
+        let index = sparse.subgraphs[0].tensors.firstIndex { $0.name == "p/w" }!
+        let statistics = WeightStatistics(WeightValues(sparse, 0, index)!)
+        #expect(statistics.zeros == 1008 && statistics.elements == 1120 && sparse.isWeight(0, index))
+        #expect(throws: Failure.self) { try pruned.withSparseStorage(from: 2) }
+    }
+
+    @Test func statisticsAndHistograms() throws {
+        var builder = GraphBuilder()
+        let x = builder.input([1, 4])
+        let w = try builder.constant("w", [2, 4], [0, 0, 1, 2, -1, -2, 2, 1])
+        builder.output(builder.op(.fullyConnected, [x, w], "y", [1, 2], options: Options(.fullyConnected)))
+        var model = builder.model
+        let floats = WeightStatistics(WeightValues(model, 0, w)!)
+        #expect(floats.zeros == 2 && floats.distinct == 5 && floats.least == -2 && floats.greatest == 2)
+        #expect(floats.mean == 0.375 && abs(floats.deviation - (15.0 / 8 - 0.140625).squareRoot()) < 1e-12)
+        #expect(floats.histogram(WeightValues(model, 0, w)!.real, bins: 4) == [1, 1, 2, 4])
+        model.subgraphs[0].tensors[w].type = .int8
+        model.subgraphs[0].tensors[w].quantization = Quantization(scales: [0.5, 2], dimension: 0)
+        model.buffers[1] = Buffer(try Bytes(copying: [0, 1, 2, 3, 4, 5, 0, -6] as [Int8]))
+        let values = WeightValues(model, 0, w)!
+        #expect(values.real == [0, 0.5, 1, 1.5, 8, 10, 0, -12] && WeightStatistics(values).distinct == 7)
+        #expect(WeightValues(model, 0, x) == nil && model.isWeight(0, w) && !model.isWeight(0, x))
+    }
 }

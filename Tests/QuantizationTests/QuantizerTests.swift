@@ -216,5 +216,8 @@ import Testing
         }
         #expect(areClustered([1, 1, 1, 2, 2, 2, 2, 2]) && !areClustered([1, 2, 3, 1, 2, 3, 1, 2]))
         #expect(!areClustered(noise(4000)))
+        // Multiples of the channels' own largest magnitudes are few numbers with a scale for each channel.
+        let scaled = (0..<64).map { Float([1, -1, 2, -2][$0 % 4] * [1, 3, 5, 7][$0 / 16]) }
+        #expect(areClustered(scaled) && !wantOneScale(scaled, shape: [4, 16], channelDimension: 0))
     }
 }

@@ -3,6 +3,8 @@
 #include "test.h"
 
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { BATCH = 16 };
@@ -106,6 +108,13 @@ static void test_checkpoint(const eo_model *model, eo_trainer *trainer) {
     eo_batch_result a, b;
     CHECK(eo_trainer_step(trainer, &batch, &a) == EO_OK && eo_trainer_step(other, &batch, &b) == EO_OK);
     CHECK(a.loss == b.loss && a.gradient_norm == b.gradient_norm);
+    // A disk that is full after 1000 bytes: a sentence, and the checkpoint before is whole.
+    const struct rlimit full = {1000, RLIM_INFINITY}, free_again = {RLIM_INFINITY, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(setrlimit(RLIMIT_FSIZE, &full) == 0);
+    CHECK(eo_trainer_save(trainer, path, NULL, 0) == EO_FILE_ERROR && strstr(eo_last_error(), path));
+    CHECK(setrlimit(RLIMIT_FSIZE, &free_again) == 0);
+    CHECK(eo_trainer_restore(other, path, NULL, &size) == EO_OK && size == 4);
     eo_trainer_destroy(other);
     CHECK(truncate(path, 100) == 0);
     CHECK(eo_trainer_restore(trainer, path, NULL, NULL) == EO_FILE_ERROR);

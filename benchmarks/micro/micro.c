@@ -225,6 +225,36 @@ static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_funct
     free(input), free(output), free(padding), free(scratch);
 }
 
+// GMAC/s as if by the definition: the percentage can be above 100.
+static void winograd(size_t m, const struct layer *l, const void *weights) {
+    const struct eo_window w = window_of(l);
+    const eo_f32_gemm_kernel *k = eo_f32_gemm_best();
+    void *packed = allocate(eo_winograd_packed_size(k->nr, m, l->inputs, l->outputs));
+    eo_winograd_pack(k->nr, m, l->inputs, l->outputs, weights, NULL, packed);
+    const size_t pixels = w.output_height * w.output_width;
+    struct eo_winograd c = {
+        .window = w,
+        .m = m,
+        .run = k->run,
+        .mr = (size_t)k->mr,
+        .nr = (size_t)k->nr,
+        .transform_input = eo_winograd_input_best()->run,
+        .transform_output = eo_winograd_output_best()->run,
+        .weights = packed,
+        .parameters = {-1e30f, 1e30f},
+    };
+    eo_winograd_plan(&c);
+    float *input = allocate(l->height * l->width * l->inputs * 4), *output = allocate(pixels * l->outputs * 4);
+    c.scratch = allocate(c.slot_size);
+    c.input = input;
+    c.output = output;
+    BEST(seconds, (eo_winograd_start(&c, 1), eo_winograd_work(&c, 0)))
+    char name[64];
+    snprintf(name, sizeof name, "eo_winograd %zux%zu%s", m, m, eo_winograd_size(&w) == m ? " (chosen)" : "");
+    report(name, l, (double)(pixels * 9 * l->inputs * l->outputs), seconds, peak(1, k->isa));
+    free(input), free(output), free(c.scratch), free(packed);
+}
+
 // Weights of a layer for one kernel are made, timed and freed by `body`.
 #define EACH_ROW(family, body)                                                                                         \
     do {                                                                                                               \
@@ -256,6 +286,8 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                  eo_f32_gemm_pack(k->nr, depth, channels, weights, NULL, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, f32, packed,
                              eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
+        for (size_t m = 2; m <= 4 && l->kernel == 3 && l->stride == 1 && strstr("eo_winograd", kernel_part); m += 2)
+            winograd(m, l, weights);
         EACH_ROW(eo_u8_gemm, packed = allocate(eo_u8_gemm_packed_size(k, depth, channels));
                  eo_u8_gemm_pack(k, &source, packed); convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
                                                                   eo_u8_gemm_packed_size(k, depth, 1), &bytes));

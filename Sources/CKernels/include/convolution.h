@@ -38,6 +38,7 @@ typedef void eo_gather_function(const struct eo_gather *_Nonnull gather);
 #define EO_GATHER_ROWS(ROW)                                                                                            \
     X86_ROW(ROW, eo_gather__avx512, ISA_AVX512, 0, 0)                                                                  \
     X86_ROW(ROW, eo_gather__avx2, ISA_AVX2, 0, 0)                                                                      \
+    ARM_ROW(ROW, eo_gather__neon, ISA_NEON, 0, 0)                                                                      \
     ROW(eo_gather__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather)
 
@@ -46,6 +47,7 @@ typedef eo_gather_function eo_gather_wide_function;
 #define EO_GATHER_WIDE_ROWS(ROW)                                                                                       \
     X86_ROW(ROW, eo_gather_wide__avx512, ISA_AVX512, 0, 0)                                                             \
     X86_ROW(ROW, eo_gather_wide__avx2, ISA_AVX2, 0, 0)                                                                 \
+    ARM_ROW(ROW, eo_gather_wide__neon, ISA_NEON, 0, 0)                                                                 \
     ROW(eo_gather_wide__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_wide)
 

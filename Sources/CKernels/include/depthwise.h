@@ -32,6 +32,7 @@ typedef eo_depthwise_function eo_f32_depthwise_function;
 #define EO_F32_DEPTHWISE_ROWS(ROW)                                                                                     \
     X86_ROW(ROW, eo_f32_depthwise__avx512, ISA_AVX512, 0, 0)                                                           \
     X86_ROW(ROW, eo_f32_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
+    ARM_ROW(ROW, eo_f32_depthwise__neon, ISA_NEON, 0, 0)                                                               \
     ROW(eo_f32_depthwise__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_depthwise)
 
@@ -52,6 +53,7 @@ typedef void eo_f32_depthwise_lines_function(const struct eo_f32_depthwise_lines
 #define EO_F32_DEPTHWISE_LINES_ROWS(ROW)                                                                               \
     X86_ROW(ROW, eo_f32_depthwise_lines__avx512, ISA_AVX512, 0, 0)                                                     \
     X86_ROW(ROW, eo_f32_depthwise_lines__avx2, ISA_AVX2, 0, 0)                                                         \
+    ARM_ROW(ROW, eo_f32_depthwise_lines__neon, ISA_NEON, 0, 0)                                                         \
     ROW(eo_f32_depthwise_lines__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_depthwise_lines)
 
@@ -64,7 +66,8 @@ void eo_f32_depthwise_pack(size_t taps, size_t channels, const void *_Nonnull we
 // bits
 
 // Sums and results as eo_u8_gemm; the activations are xored with `flip` (0x80: int8) as they are read, and the weights'
-// zero point takes the sum of the taps.
+// zero point takes the sum of the taps. Kernels that multiply signed bytes only make them that, and packing takes 128
+// off the activations' zero point for them.
 //
 // `mr` taps are multiplied at once, by int8 weights where they are 4, by int16 weights where they are fewer; `nr`
 // channels make a block: int32 bias[NR]; float scale[NR]; weights[taps / MR][NR][MR]. Channels stand in the order in
@@ -81,6 +84,8 @@ struct eo_u8_depthwise_parameters {
     X86_ROW(ROW, eo_u8_depthwise_2x32__avx512, ISA_AVX512, 2, 32)                                                      \
     X86_ROW(ROW, eo_u8_depthwise_4x32__avxvnni, ISA_AVXVNNI, 4, 32)                                                    \
     X86_ROW(ROW, eo_u8_depthwise_2x16__avx2, ISA_AVX2, 2, 16)                                                          \
+    ARM_ROW(ROW, eo_u8_depthwise_4x16__neondot, ISA_NEONDOT, 4, 16)                                                    \
+    ARM_ROW(ROW, eo_u8_depthwise_1x16__neon, ISA_NEON, 1, 16)                                                          \
     ROW(eo_u8_depthwise_1x4__scalar, ISA_SCALAR, 1, 4)
 KERNEL_FAMILY(eo_u8_depthwise)
 
@@ -102,6 +107,7 @@ typedef eo_depthwise_function eo_s16_depthwise_function;
 #define EO_S16_DEPTHWISE_ROWS(ROW)                                                                                     \
     X86_ROW(ROW, eo_s16_depthwise__avx512, ISA_AVX512, 0, 0)                                                           \
     X86_ROW(ROW, eo_s16_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
+    ARM_ROW(ROW, eo_s16_depthwise__neon, ISA_NEON, 0, 0)                                                               \
     ROW(eo_s16_depthwise__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_s16_depthwise)
 

@@ -15,6 +15,7 @@ typedef struct eo_range eo_f32_range_function(const float *_Nonnull x, size_t co
 #define EO_F32_RANGE_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_f32_range__avx512, ISA_AVX512, 0, 0)                                                               \
     X86_ROW(ROW, eo_f32_range__avx2, ISA_AVX2, 0, 0)                                                                   \
+    ARM_ROW(ROW, eo_f32_range__neon, ISA_NEON, 0, 0)                                                                   \
     ROW(eo_f32_range__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_range)
 
@@ -27,6 +28,7 @@ typedef void eo_f32_to_u8_function(const struct eo_grid *_Nonnull grid, const fl
 #define EO_F32_TO_U8_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_f32_to_u8__avx512, ISA_AVX512, 0, 0)                                                               \
     X86_ROW(ROW, eo_f32_to_u8__avx2, ISA_AVX2, 0, 0)                                                                   \
+    ARM_ROW(ROW, eo_f32_to_u8__neon, ISA_NEON, 0, 0)                                                                   \
     ROW(eo_f32_to_u8__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_to_u8)
 

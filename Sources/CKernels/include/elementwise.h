@@ -155,11 +155,13 @@ struct eo_elementwise {
     void (*_Nonnull s16_accumulate)(size_t n, const int16_t *_Nonnull x, int32_t *_Nonnull sums);
 };
 
-// The same kernels for every processor, for AVX2, for AVX-512.
+// The same kernels for every processor, for AVX2, for AVX-512, for NEON.
 extern const struct eo_elementwise eo_elementwise_scalar;
 #if defined(__x86_64__)
 extern const struct eo_elementwise eo_elementwise_avx2;
 extern const struct eo_elementwise eo_elementwise_avx512;
+#elif defined(__aarch64__)
+extern const struct eo_elementwise eo_elementwise_neon;
 #endif
 
 // All of them, richest first, the scalar one last; and the one to use on this machine.

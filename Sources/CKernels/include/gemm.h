@@ -31,6 +31,9 @@ struct eo_gemm_tile {
 };
 typedef void eo_gemm_function(const struct eo_gemm_tile *_Nonnull tile);
 
+// A call of a tile kernel, which configures and releases the tiles, is worth it for many rows; it cuts them itself.
+enum { EO_AMX_ROWS = 256 };
+
 // ---------------------------------------------------------------------------------------------------------- float32
 
 // Block: float bias[NR]; float weights[depth][NR].
@@ -41,6 +44,7 @@ struct eo_f32_gemm_parameters {
 #define EO_F32_GEMM_ROWS(ROW)                                                                                          \
     X86_ROW(ROW, eo_f32_gemm_14x32__avx512, ISA_AVX512, 14, 32)                                                        \
     X86_ROW(ROW, eo_f32_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                              \
+    ARM_ROW(ROW, eo_f32_gemm_12x8__neon, ISA_NEON, 12, 8)                                                              \
     ROW(eo_f32_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_f32_gemm)
 
@@ -54,23 +58,50 @@ void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const flo
 // to [columns][rows] = from [rows][columns]
 void eo_f32_transpose(size_t rows, size_t columns, const float *_Nonnull from, float *_Nonnull to);
 
+// ------------------------------------------------------------------------------------------------- bfloat16 to float32
+
+// Rows of bfloat16 activations times bfloat16 weights, summed in float32: products are exact, sums rounded in an order
+// of the kernel's own, subnormal numbers may count as zero. `depth` is even, filled up with zeros. Parameters:
+// eo_f32_gemm_parameters. Block: float bias[NR]; bfloat16 weights[depth / 2][NR][2], for tile kernels in steps as
+// below.
+typedef eo_gemm_function eo_bf16_gemm_function;
+#define EO_BF16_GEMM_ROWS(ROW)                                                                                         \
+    X86_ROW(ROW, eo_bf16_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                    \
+    ROW(eo_bf16_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
+KERNEL_FAMILY(eo_bf16_gemm)
+
+size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// As eo_f32_gemm_pack; weights are rounded to nearest, ties to even.
+void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+                       const void *_Nonnull weights, const void *_Nullable bias, void *_Nonnull packed);
+
+// y = x rounded to bfloat16, to nearest, ties to even. A NaN becomes a quiet one.
+typedef void eo_f32_to_bf16_function(size_t count, const float *_Nonnull x, uint16_t *_Nonnull y);
+#define EO_F32_TO_BF16_ROWS(ROW)                                                                                       \
+    X86_ROW(ROW, eo_f32_to_bf16__avx512, ISA_AVX512, 0, 0)                                                             \
+    ROW(eo_f32_to_bf16__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_f32_to_bf16)
+
 // ------------------------------------------------------------------------------------------- 8 bits to 8 bits or float
 
 // Rows of uint8 activations times int8 weights, summed in int32 (modulo 2^32). `depth` is a multiple of 4, filled up
-// with zeros. Kernels without instructions for dot products of bytes take rows of the same numbers widened to 16 bits;
-// eo_gemm_takes_wide_rows tells. Tiles multiply signed bytes as well: eo_gemm_takes_signed_rows. All kernels of a
-// family give the same bits.
-static inline bool eo_gemm_takes_signed_rows(enum kernels_isa isa) { return isa == ISA_AMX; }
-static inline bool eo_gemm_takes_wide_rows(enum kernels_isa isa) {
-    return isa != ISA_AMX && isa != ISA_AVX512VNNI && isa != ISA_AVXVNNI;
+// with zeros, of 8 for the pairs of I8MM. Kernels without instructions for dot products of bytes take rows of the same
+// numbers widened to 16 bits; eo_gemm_takes_wide_rows tells. Tiles multiply signed bytes as well, ARM's instructions
+// only those: eo_gemm_takes_signed_rows, eo_gemm_takes_unsigned_rows. All kernels of a family give the same bits.
+static inline bool eo_gemm_takes_unsigned_rows(enum kernels_isa isa) { return isa != ISA_NEONDOT && isa != ISA_I8MM; }
+static inline bool eo_gemm_takes_signed_rows(enum kernels_isa isa) {
+    return isa == ISA_AMX || !eo_gemm_takes_unsigned_rows(isa);
 }
-// A call of a tile kernel, which configures and releases the tiles, is worth it for many rows; it cuts them itself.
-enum { EO_AMX_ROWS = 256 };
+static inline bool eo_gemm_takes_wide_rows(enum kernels_isa isa) {
+    return isa == ISA_SCALAR || isa == ISA_AVX2 || isa == ISA_AVX512 || isa == ISA_NEON;
+}
+static inline size_t eo_gemm_depth_step(enum kernels_isa isa) { return isa == ISA_I8MM ? 8 : 4; }
 
 // Result: f = (float)sum * scale[column]; f = min(max(f, minimum), maximum); byte of rint_ties_even(f) + output zero
 // point, where sum includes bias[column] and minus weight_zero_point times the sum of the row.
-// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4]. For tile kernels the depth is cut into steps
-// of 64, the last of which ends with the row: where it overlaps the one before, weights are 0.
+// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4] (of I8MM: [depth / 8][NR][8]). For tile
+// kernels the depth is cut into steps of 64, the last of which ends with the row: where it overlaps the one before,
+// weights are 0.
 typedef eo_gemm_function eo_u8_gemm_function;
 struct eo_u8_gemm_parameters {
     float minimum, maximum; // relative to the output's zero point
@@ -85,6 +116,9 @@ struct eo_u8_gemm_parameters {
     X86_ROW(ROW, eo_u8_gemm_12x16__avx512, ISA_AVX512, 12, 16)                                                         \
     X86_ROW(ROW, eo_u8_gemm_6x16__avxvnni, ISA_AVXVNNI, 6, 16)                                                         \
     X86_ROW(ROW, eo_u8_gemm_6x8__avx2, ISA_AVX2, 6, 8)                                                                 \
+    ARM_ROW(ROW, eo_u8_gemm_10x8__i8mm, ISA_I8MM, 10, 8)                                                               \
+    ARM_ROW(ROW, eo_u8_gemm_12x8__neondot, ISA_NEONDOT, 12, 8)                                                         \
+    ARM_ROW(ROW, eo_u8_gemm_8x8__neon, ISA_NEON, 8, 8)                                                                 \
     ROW(eo_u8_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_u8_gemm)
 
@@ -99,13 +133,15 @@ struct eo_u8_gemm_weights {
     const float *_Nonnull scale;     // [columns]
 };
 size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// to [columns][rows] = from [rows][columns]
+void eo_u8_transpose(size_t rows, size_t columns, const void *_Nonnull from, void *_Nonnull to);
 void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
                      void *_Nonnull packed);
 
-// Dynamic range: activations of row i were quantized with row_parameters[i]. Result: float
-// clamp((float)(sum - zero point of the row * sum of the column's weights) * (scale of the row * scale[column]) +
-// bias[column]), each operation rounded.
-// Block: int32 sums[NR]; float scale[NR]; float bias[NR]; int8 weights[depth / 4][NR][4].
+// Dynamic range: activations of row i were quantized with row_parameters[i], whose zero point is that of uint8 also
+// where the kernel takes signed rows only. Result: float clamp((float)(sum - zero point of the row * sum of the
+// column's weights) * (scale of the row * scale[column]) + bias[column]), each operation rounded. Block: int32
+// sums[NR]; float scale[NR]; float bias[NR]; weights as above.
 typedef eo_gemm_function eo_hybrid_gemm_function;
 struct eo_hybrid_gemm_parameters {
     float minimum, maximum;
@@ -120,6 +156,9 @@ struct eo_hybrid_row {
     X86_ROW(ROW, eo_hybrid_gemm_12x16__avx512, ISA_AVX512, 12, 16)                                                     \
     X86_ROW(ROW, eo_hybrid_gemm_6x16__avxvnni, ISA_AVXVNNI, 6, 16)                                                     \
     X86_ROW(ROW, eo_hybrid_gemm_6x8__avx2, ISA_AVX2, 6, 8)                                                             \
+    ARM_ROW(ROW, eo_hybrid_gemm_10x8__i8mm, ISA_I8MM, 10, 8)                                                           \
+    ARM_ROW(ROW, eo_hybrid_gemm_12x8__neondot, ISA_NEONDOT, 12, 8)                                                     \
+    ARM_ROW(ROW, eo_hybrid_gemm_8x8__neon, ISA_NEON, 8, 8)                                                             \
     ROW(eo_hybrid_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_hybrid_gemm)
 
@@ -144,6 +183,7 @@ enum { EO_S16_PARTIAL_DEPTH = 256 };
 #define EO_S16_GEMM_ROWS(ROW)                                                                                          \
     X86_ROW(ROW, eo_s16_gemm_12x32__avx512, ISA_AVX512, 12, 32)                                                        \
     X86_ROW(ROW, eo_s16_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                              \
+    ARM_ROW(ROW, eo_s16_gemm_12x8__neon, ISA_NEON, 12, 8)                                                              \
     ROW(eo_s16_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_s16_gemm)
 
@@ -154,9 +194,13 @@ void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *_Nonn
 
 #define KERNEL_ROW(function, ...) eo_gemm_function function;
 EO_F32_GEMM_ROWS(KERNEL_ROW)
+EO_BF16_GEMM_ROWS(KERNEL_ROW)
 EO_U8_GEMM_ROWS(KERNEL_ROW)
 EO_HYBRID_GEMM_ROWS(KERNEL_ROW)
 EO_S16_GEMM_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;
+EO_F32_TO_BF16_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

@@ -1,7 +1,8 @@
 // Kernels of training: what the gradients of operators are computed by, besides matrix products.
 //
-// Written once (simd/gradients.h), compiled for each instruction set. No fused multiply-add is used and sums have a fixed
-// order, so all instruction sets give the same bits. Runs of different arguments must not overlap, unless it is said.
+// Written once (simd/gradients.h), compiled for each instruction set. No fused multiply-add is used and sums have a
+// fixed order, so all instruction sets give the same bits. Runs of different arguments must not overlap, unless it is
+// said.
 #ifndef EDGEOPT_GRADIENTS_H
 #define EDGEOPT_GRADIENTS_H
 
@@ -25,14 +26,16 @@ struct eo_gradients {
     // y[c] = sum of a[t][c] b[t][c] over the taps t.
     void (*_Nonnull sum_products)(size_t taps, size_t channels, const float *_Nonnull const *_Nonnull a,
                                   const float *_Nonnull const *_Nonnull b, float *_Nonnull y);
-    // dx[i] = dy[i] times the derivative of GELU at x[i]: Phi(x) + x phi(x), or that of its form by tanh. dx may be dy or
-    // x.
+    // dx[i] = dy[i] times the derivative of GELU at x[i]: Phi(x) + x phi(x), or that of its form by tanh. dx may be dy
+    // or x.
     void (*_Nonnull gelu)(size_t n, const float *_Nonnull dy, const float *_Nonnull x, float *_Nonnull dx, int by_tanh);
 };
 
 extern const struct eo_gradients eo_gradients_scalar;
 #if defined(__x86_64__)
 extern const struct eo_gradients eo_gradients_avx2;
+#elif defined(__aarch64__)
+extern const struct eo_gradients eo_gradients_neon;
 #endif
 
 // All of them, richest first, the scalar one last; and the one to use on this machine.

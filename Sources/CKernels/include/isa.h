@@ -8,6 +8,10 @@
 
 #pragma GCC visibility push(hidden)
 
+// Fusing a * b + c unasked, which C permits, would make the bits depend on the instruction set: aarch64 can fuse
+// everywhere. Kernels that fuse say so.
+#pragma clang fp contract(off)
+
 // Ordered from plain to rich within each architecture. A level stands for all its instructions; it does not imply the
 // levels before it (a server without AVX-VNNI has AVX-512 VNNI).
 enum kernels_isa {
@@ -17,9 +21,9 @@ enum kernels_isa {
     ISA_AVX512,     // F, BW, VL, DQ
     ISA_AVX512VNNI, // 512-bit VNNI, with AVX512
     ISA_AMX,        // tiles: int8, bf16
-    ISA_NEON,
-    ISA_NEONDOT,
-    ISA_I8MM,
+    ISA_NEON,       // what every aarch64 has
+    ISA_NEONDOT,    // dot products of four bytes
+    ISA_I8MM,       // 2 x 2 matrix products of bytes
     ISA_COUNT
 };
 

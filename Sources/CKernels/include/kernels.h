@@ -4,6 +4,7 @@
 
 #include "isa.h"
 #include "gemm.h"
+#include "winograd.h"
 #include "convolution.h"
 #include "depthwise.h"
 #include "digest.h"

@@ -42,6 +42,8 @@ struct eo_optimizers {
 extern const struct eo_optimizers eo_optimizers_scalar;
 #if defined(__x86_64__)
 extern const struct eo_optimizers eo_optimizers_avx2;
+#elif defined(__aarch64__)
+extern const struct eo_optimizers eo_optimizers_neon;
 #endif
 
 // All of them, richest first, the scalar one last; and the one to use on this machine.

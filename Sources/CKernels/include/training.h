@@ -9,8 +9,8 @@
 
 #pragma GCC visibility push(hidden)
 
-// Packed weights of eo_f32_gemm for columns first ... first + nr - 1, from floats that lie anywhere: the weight of tap t,
-// channel c, column j is weights[tap[t] + c * depth_stride + j * column_stride]. bias: of all columns, or null.
+// Packed weights of eo_f32_gemm for columns first ... first + nr - 1, from floats that lie anywhere: the weight of tap
+// t, channel c, column j is weights[tap[t] + c * depth_stride + j * column_stride]. bias: of all columns, or null.
 struct eo_strided_weights {
     const float *_Nonnull weights;
     const size_t *_Nonnull tap;
@@ -20,18 +20,18 @@ struct eo_strided_weights {
 };
 void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *_Nonnull w, size_t first, float *_Nonnull block);
 
-// The gradient of a convolution by its filter: dw[o][tap, i] = sum over the output pixels p of dz[p][o] x[p, tap, i]. The
-// pixels are cut into `strips`, each summed for itself, the sums then added in their order.
+// The gradient of a convolution by its filter: dw[o][tap, i] = sum over the output pixels p of dz[p][o] x[p, tap, i].
+// The pixels are cut into `strips`, each summed for itself, the sums then added in their order.
 struct eo_filter_gradient {
     struct eo_window window;
     eo_gemm_function *_Nullable run;
     eo_gather_function *_Nullable gather; // null: pointwise
     size_t mr, nr;
-    size_t depth, row_stride;            // floats of a filter, bytes of a gathered row
-    size_t strips, strip_pixels;         // how the pixels are cut
-    size_t chunk_columns;                // how the depth is cut
-    size_t partial_size;                 // bytes for the sums of all strips; 0: there is one
-    size_t slot_size;                    // bytes of scratch for a worker
+    size_t depth, row_stride;    // floats of a filter, bytes of a gathered row
+    size_t strips, strip_pixels; // how the pixels are cut
+    size_t chunk_columns;        // how the depth is cut
+    size_t partial_size;         // bytes for the sums of all strips; 0: there is one
+    size_t slot_size;            // bytes of scratch for a worker
     const float *_Nullable input, *_Nullable dz;
     float *_Nullable dw, *_Nullable partial;
     void *_Nullable scratch;
@@ -49,11 +49,11 @@ void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t
 struct eo_depthwise_gradient {
     struct eo_window window;
     const struct eo_gradients *_Nullable kernels;
-    size_t strips;                    // of output lines, each with its own sums
-    const float *_Nullable a;         // filter: the input; input: the filter
+    size_t strips;            // of output lines, each with its own sums
+    const float *_Nullable a; // filter: the input; input: the filter
     const float *_Nullable dz;
     float *_Nullable result;
-    float *_Nullable partial;         // strips x taps x output channels
+    float *_Nullable partial; // strips x taps x output channels
 };
 void eo_depthwise_filter_gradient(const struct eo_depthwise_gradient *_Nonnull g, size_t strip);
 void eo_depthwise_filter_gradient_join(const struct eo_depthwise_gradient *_Nonnull g);

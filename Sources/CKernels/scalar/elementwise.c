@@ -11,6 +11,8 @@ static const struct eo_elementwise *const rows[] = {
 #if defined(__x86_64__)
     &eo_elementwise_avx512,
     &eo_elementwise_avx2,
+#elif defined(__aarch64__)
+    &eo_elementwise_neon,
 #endif
     &eo_elementwise_scalar,
 };

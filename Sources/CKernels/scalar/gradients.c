@@ -9,6 +9,8 @@
 static const struct eo_gradients *const rows[] = {
 #if defined(__x86_64__)
     &eo_gradients_avx2,
+#elif defined(__aarch64__)
+    &eo_gradients_neon,
 #endif
     &eo_gradients_scalar,
 };

@@ -9,6 +9,8 @@
 static const struct eo_optimizers *const rows[] = {
 #if defined(__x86_64__)
     &eo_optimizers_avx2,
+#elif defined(__aarch64__)
+    &eo_optimizers_neon,
 #endif
     &eo_optimizers_scalar,
 };

@@ -7,9 +7,6 @@
 // Vectors are passed between inlined functions only.
 #pragma clang diagnostic ignored "-Wpsabi"
 
-// Fusing a * b + c would make the bits depend on the instruction set.
-#pragma clang fp contract(off)
-
 typedef float f32s __attribute__((ext_vector_type(LANES)));
 typedef int32_t s32s __attribute__((ext_vector_type(LANES)));
 typedef int16_t s16s __attribute__((ext_vector_type(LANES)));

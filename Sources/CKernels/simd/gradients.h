@@ -4,9 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-// Fusing a * b + c would make the bits depend on the instruction set.
-#pragma clang fp contract(off)
-
 static void K(clamp)(size_t n, const float *dy, const float *y, float *dx, float low, float high) {
 #pragma clang loop vectorize(assume_safety)
     for (size_t i = 0; i < n; i++) dx[i] = ((low < y[i]) & (y[i] < high)) ? dy[i] : 0.0f;

@@ -3,9 +3,6 @@
 #include "../include/optimizers.h"
 #include <math.h>
 
-// Fusing a * b + c would make the bits depend on the instruction set.
-#pragma clang fp contract(off)
-
 typedef const struct eo_optimizer_params *params;
 
 static void K(sgd)(size_t n, float *restrict w, const float *restrict g, float *m, float *v, params p) {

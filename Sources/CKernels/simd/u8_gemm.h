@@ -1,13 +1,19 @@
 // Body of the 8-bit matrix products over an integer vocabulary and these words of the instruction set's way to
 // multiply:
-//   acc        running sums of one vector of columns       acc_start(bias), acc_step(acc, a, b), acc_total(acc, bias)
-//   bvec       weights of a vector of columns, 4 deep      bvec_load(bytes)
-//   avec       four activations of a row, everywhere       avec_load(row, quad)
-//   ROW        element type of a row: uint8_t, or int16_t widened
+//   PRODUCTS   the header of the products, if they are not those of u8_gemm_quads.h; it says which words it needs
+//   ROW        element type of a row: uint8_t, int16_t widened, or int8_t
+//   ROW_OFFSET what int8_t rows are less than the numbers they stand for
 //   VECTORS    vectors of columns in a block
 //   ROW_COUNTS UP_TO_n of row_counts.h
 #include "gemm.h"
 #include "row_counts.h"
+
+#ifndef PRODUCTS
+#define PRODUCTS "u8_gemm_quads.h"
+#endif
+#ifndef ROW_OFFSET
+#define ROW_OFFSET 0
+#endif
 
 enum epilogue { REQUANTIZE, DEQUANTIZE };
 // Numbers of 4 bytes each at the head of a block, for each column.
@@ -32,37 +38,11 @@ SIMD void dequantize(const struct eo_hybrid_gemm_parameters *p, ivec sum, const 
         vec_store_part(output, x, count);
 }
 
-// totals[rows][NR] = start + products of the rows and a block's weights. `rows` and `vectors` are constants where this
-// is called: everything unrolls and the sums stay in registers.
-SIMD void multiply(const int rows, const int vectors, const struct eo_gemm_tile *t, const int32_t *start,
-                   const int8_t *w, int32_t *totals) {
-    acc sum[rows][vectors];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) sum[i][j] = acc_start(ivec_load(start + j * LANES));
-    const ROW *row[rows];
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) row[i] = (const ROW *)((const char *)t->input + i * t->input_stride);
-    const size_t depth = t->depth;
-    for (size_t k = 0; k < depth; k += 4) {
-        bvec b[vectors];
-#pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) b[j] = bvec_load(w + j * LANES * 4);
-#pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            avec a = avec_load(row[i] + k);
-#pragma clang loop unroll(full)
-            for (int j = 0; j < vectors; j++) sum[i][j] = acc_step(sum[i][j], a, b[j]);
-        }
-        w += NR * 4;
-    }
-#pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++)
-            ivec_store(totals + i * NR + j * LANES, acc_total(sum[i][j], ivec_load(start + j * LANES)));
-}
+// multiply(rows, vectors, tile, start, weights, totals): totals[rows][NR] = start + products of the rows and a block's
+// weights. `rows` and `vectors` are constants where it is called: everything unrolls and the sums stay in registers.
+#define ONE_MORE(R) +1
+enum { ROWS = 0 ROW_COUNTS(ONE_MORE) };
+#include PRODUCTS
 
 // The products alone exist for each number of rows; what follows them is there once, and both kernels share the
 // products: code size. `narrow`: only the first vector of columns counts.
@@ -78,7 +58,6 @@ SIMD void multiply(const int rows, const int vectors, const struct eo_gemm_tile 
 ROW_COUNTS(MULTIPLY)
 static void (*const multiply_rows[])(const struct eo_gemm_tile *, int, const int32_t *, const int8_t *,
                                      int32_t *) = {ROW_COUNTS(MULTIPLY_NAME)};
-enum { ROWS = sizeof multiply_rows / sizeof *multiply_rows };
 
 // - weight zero point * sum of the row
 SIMD void row_corrections(const struct eo_gemm_tile *t, int32_t weight_zero_point, int32_t *corrections) {
@@ -116,7 +95,7 @@ SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
                     requantize(t->parameters, ivec_add(total, ivec_set(corrections[i])), scale + j,
                                (uint8_t *)output + j, columns - j);
                 } else {
-                    const ivec zero = ivec_multiply(ivec_load(head + j), ivec_set(-grids[i].zero_point));
+                    const ivec zero = ivec_multiply(ivec_load(head + j), ivec_set(ROW_OFFSET - grids[i].zero_point));
                     dequantize(t->parameters, ivec_add(total, zero), scale + j, grids[i].scale, (float *)output + j,
                                columns - j);
                 }

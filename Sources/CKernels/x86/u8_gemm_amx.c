@@ -3,7 +3,11 @@
 #include "tiles.h"
 #undef TARGET
 #define TARGET                                                                                                         \
-    __attribute__((target("amx-tile,amx-int8,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,bmi2,fma,f16c")))
+    __attribute__((                                                                                                    \
+        target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,bmi2,fma,f16c")))
+
+// What the rows hold; weights are bytes with a sign, or bfloat16 too.
+enum numbers { UNSIGNED_BYTES, SIGNED_BYTES, BFLOATS };
 
 // Sums of a block of rows and columns on their way to the output.
 struct sums {
@@ -24,7 +28,8 @@ struct product {
     size_t leaving; // rows of sums that leave during a step
     size_t heads;   // numbers at the head of a block of weights, for each column
     bool has_bias;  // they begin with what sums begin with
-    bool rows_are_signed;
+    enum numbers numbers;
+    size_t depth;               // bytes of a row
     const int32_t *corrections; // - weight zero point * sum of the row, or null
     __m512i zero_point;         // of words
     __m512i minimum, maximum;   // of bytes
@@ -115,21 +120,39 @@ static TARGET void dequantize(const struct product *p, struct sums *s, size_t en
     s->done = row;
 }
 
+// Floats that begin with the bias.
+static TARGET void limit(const struct product *p, struct sums *s, size_t end) {
+    const struct eo_f32_gemm_parameters *limits = p->tile->parameters;
+    const vec low = vec_set(limits->minimum), high = vec_set(limits->maximum);
+    const uint32_t mask = _bzhi_u32(~0u, (unsigned)s->columns);
+    size_t row = s->done;
+    for (; row < end; row++) {
+        float *output = (float *)(s->output + row * p->tile->output_stride);
+        const vec left = vec_load((const float *)s->values[row]),
+                  right = vec_load((const float *)s->values[row] + LANES);
+        _mm512_mask_storeu_ps(output, (__mmask16)mask, vec_clamp(left, low, high));
+        _mm512_mask_storeu_ps(output + LANES, (__mmask16)(mask >> LANES), vec_clamp(right, low, high));
+    }
+    s->done = row;
+}
+
 // The tiles are named by constants.
 #define MULTIPLY(sum, a, b)                                                                                            \
     do {                                                                                                               \
-        if (rows_are_signed)                                                                                           \
+        if (numbers == SIGNED_BYTES)                                                                                   \
             _tile_dpbssd(sum, a, b);                                                                                   \
-        else                                                                                                           \
+        else if (numbers == UNSIGNED_BYTES)                                                                            \
             _tile_dpbusd(sum, a, b);                                                                                   \
+        else                                                                                                           \
+            _tile_dpbf16ps(sum, a, b);                                                                                 \
     } while (0)
 
 // Sums of a block; while the tiles are busy the sums of the block before leave. `lower`, `right`: there are more than
 // 16 rows, columns.
-SIMD void block(const int rows_are_signed, const int lower, const int right, const struct product *p, struct sums *now,
+SIMD void block(const enum numbers numbers, const int lower, const int right, const struct product *p, struct sums *now,
                 struct sums *before) {
     const struct eo_gemm_tile *t = p->tile;
-    const size_t stride = t->input_stride, depth = t->depth;
+    const size_t stride = t->input_stride, depth = p->depth;
     const char *upper_rows = (const char *)t->input + now->first_row * stride;
     const char *lower_rows = upper_rows + TILE_ROWS * stride;
     const size_t steps = (depth + TILE_BYTES - 1) / TILE_BYTES;
@@ -170,19 +193,20 @@ SIMD void block(const int rows_are_signed, const int lower, const int right, con
     if (lower && right) _tile_stored(3, now->values[TILE_ROWS] + LANES, sizeof now->values[0]);
 }
 
-#define BLOCKS(kind, rows_are_signed)                                                                                  \
+#define BLOCKS(kind, numbers)                                                                                          \
     static TARGET void block_##kind(const struct product *p, struct sums *now, struct sums *before) {                  \
         if (now->rows > TILE_ROWS && now->columns > LANES)                                                             \
-            block(rows_are_signed, 1, 1, p, now, before);                                                              \
+            block(numbers, 1, 1, p, now, before);                                                                      \
         else if (now->rows > TILE_ROWS)                                                                                \
-            block(rows_are_signed, 1, 0, p, now, before);                                                              \
+            block(numbers, 1, 0, p, now, before);                                                                      \
         else if (now->columns > LANES)                                                                                 \
-            block(rows_are_signed, 0, 1, p, now, before);                                                              \
+            block(numbers, 0, 1, p, now, before);                                                                      \
         else                                                                                                           \
-            block(rows_are_signed, 0, 0, p, now, before);                                                              \
+            block(numbers, 0, 0, p, now, before);                                                                      \
     }
-BLOCKS(signed, 1)
-BLOCKS(unsigned, 0)
+BLOCKS(signed, SIGNED_BYTES)
+BLOCKS(unsigned, UNSIGNED_BYTES)
+BLOCKS(bfloat, BFLOATS)
 
 // - weight zero point * sum of the row
 SIMD void row_corrections(const struct eo_gemm_tile *t, const struct eo_u8_gemm_parameters *p, int32_t *corrections) {
@@ -202,23 +226,23 @@ SIMD void row_corrections(const struct eo_gemm_tile *t, const struct eo_u8_gemm_
 }
 
 // Rows that stay in the first-level cache while the weights pass by.
-SIMD size_t panel_rows(const struct eo_gemm_tile *t) {
-    const size_t rows = 16 * 1024 / t->depth / BLOCK_ROWS * BLOCK_ROWS;
+SIMD size_t panel_rows(size_t depth) {
+    const size_t rows = 16 * 1024 / depth / BLOCK_ROWS * BLOCK_ROWS;
     return rows < BLOCK_ROWS ? BLOCK_ROWS : rows;
 }
 
 // Even, and all of a block's rows in the steps of the next.
-SIMD size_t leaving_rows(const struct eo_gemm_tile *t) {
-    const size_t steps = (t->depth + TILE_BYTES - 1) / TILE_BYTES;
+SIMD size_t leaving_rows(size_t depth) {
+    const size_t steps = (depth + TILE_BYTES - 1) / TILE_BYTES;
     return 2 * ((BLOCK_ROWS / 2 + steps - 1) / steps);
 }
 
 // All blocks: panels of rows, in them columns, in them rows.
 static TARGET void blocks(const struct product *p, size_t element) {
     const struct eo_gemm_tile *t = p->tile;
-    const size_t depth = t->depth < TILE_BYTES ? t->depth : (t->depth + TILE_BYTES - 1) / TILE_BYTES * TILE_BYTES;
-    const size_t size = NR * (p->heads * 4 + depth);
-    const size_t k = t->depth < TILE_BYTES ? t->depth : TILE_BYTES, panel = panel_rows(t);
+    const size_t filled = p->depth < TILE_BYTES ? p->depth : (p->depth + TILE_BYTES - 1) / TILE_BYTES * TILE_BYTES;
+    const size_t size = NR * (p->heads * 4 + filled);
+    const size_t k = p->depth < TILE_BYTES ? p->depth : TILE_BYTES, panel = panel_rows(p->depth);
     struct sums sums[2];
     sums[1].rows = sums[1].done = 0;
     sums[1].head = t->weights;
@@ -242,10 +266,12 @@ static TARGET void blocks(const struct product *p, size_t element) {
                     now->done = 0;
                     now->head = head;
                     now->output = (char *)t->output + row * t->output_stride + column * element;
-                    if (p->rows_are_signed)
+                    if (p->numbers == SIGNED_BYTES)
                         block_signed(p, now, before);
-                    else
+                    else if (p->numbers == UNSIGNED_BYTES)
                         block_unsigned(p, now, before);
+                    else
+                        block_bfloat(p, now, before);
                 }
         }
     }
@@ -262,10 +288,11 @@ TARGET void eo_u8_gemm_32x32__amx(const struct eo_gemm_tile *t) {
     const struct product p = {
         .tile = t,
         .leave = q->weight_zero_point == 0 && q->scales_below_one ? requantize : requantize_any,
-        .leaving = leaving_rows(t),
+        .leaving = leaving_rows(t->depth),
         .heads = 2,
         .has_bias = true,
-        .rows_are_signed = q->rows_are_signed,
+        .numbers = q->rows_are_signed ? SIGNED_BYTES : UNSIGNED_BYTES,
+        .depth = t->depth,
         .corrections = q->weight_zero_point != 0 ? corrections : NULL,
         .zero_point = _mm512_set1_epi16((int16_t)(q->output_zero_point - offset)),
         .minimum = _mm512_set1_epi8((int8_t)(minimum - offset)),
@@ -277,7 +304,20 @@ TARGET void eo_u8_gemm_32x32__amx(const struct eo_gemm_tile *t) {
 }
 
 TARGET void eo_hybrid_gemm_32x32__amx(const struct eo_gemm_tile *t) {
-    const struct product p = {.tile = t, .leave = dequantize, .leaving = leaving_rows(t), .heads = 3};
+    const struct product p = {
+        .tile = t, .leave = dequantize, .leaving = leaving_rows(t->depth), .heads = 3, .depth = t->depth};
+    blocks(&p, sizeof(float));
+}
+
+TARGET void eo_bf16_gemm_32x32__amx(const struct eo_gemm_tile *t) {
+    const size_t depth = 2 * t->depth;
+    const struct product p = {.tile = t,
+                              .leave = limit,
+                              .leaving = leaving_rows(depth),
+                              .heads = 1,
+                              .has_bias = true,
+                              .numbers = BFLOATS,
+                              .depth = depth};
     blocks(&p, sizeof(float));
 }
 #endif

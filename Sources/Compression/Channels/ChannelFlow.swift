@@ -20,6 +20,8 @@ struct ChannelFlow {
     private(set) var axisOrder: [Axis] = []
     /// Constants of the shapes of outputs: they are written anew.
     private(set) var shapeConstants: [(tensor: Int, output: Int)] = []
+    /// Constants of paddings that add channels, with those.
+    var pads: [(tensor: Int, channels: [Int])] = []
     /// Operators whose filters produce channels, with the constant of the filter and its dimension.
     private(set) var producers: [(operation: Int, filter: Axis)] = []
 

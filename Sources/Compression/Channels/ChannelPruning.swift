@@ -35,14 +35,29 @@ extension Model {
     /// `EO_UNSUPPORTED` if no layer can lose channels.
     package func withoutChannels(_ options: ChannelPruningOptions) throws(Failure) -> Model {
         try options.validate()
-        let model = try preparedForQuantization()
+        var model = try preparedForQuantization()
         guard !model.subgraphs.isEmpty else { throw .invalidModel("\(origin): the model has no subgraph") }
+        model.separateConstants()
         var flow = ChannelFlow(model)
         let removed = flow.removedUnits(options)
         guard !removed.isEmpty else {
             throw .unsupported("\(origin): no layer can lose channels with these options")
         }
         return try model.cut(&flow, removed).compacted()
+    }
+
+    /// Gives each use of a constant a tensor of its own: converters make equal ones the same, but biases, shapes and
+    /// paddings of different layers may lose different channels. Filters that are shared stay shared.
+    private mutating func separateConstants() {
+        var seen = Set<Int>()
+        for index in subgraphs[0].operators.indices {
+            let filters = WeightPlaces.of(code(0, index).builtin).map { $0.input }
+            for place in subgraphs[0].operators[index].inputs.indices where !filters.contains(place) {
+                let tensor = subgraphs[0].operators[index].inputs[place]
+                guard tensor >= 0, constant(0, tensor) != nil, !seen.insert(tensor).inserted else { continue }
+                subgraphs[0].operators[index].inputs[place] = add(subgraphs[0].tensors[tensor], to: 0)
+            }
+        }
     }
 
     private func cut(_ flow: inout ChannelFlow, _ removed: Set<Int>) throws(Failure) -> Model {
@@ -59,7 +74,13 @@ extension Model {
             guard left.count < labels.count else { continue }
             try model.keep(left, axis, of: labels.count)
         }
-        for (constant, output) in flow.shapeConstants { try model.rewriteShape(constant, output) }
+        for (constant, output) in flow.shapeConstants {
+            guard let width = model.subgraphs[0].tensors[output].shape.last else { continue }
+            try model.rewriteLast(of: constant, to: width)
+        }
+        for (constant, channels) in flow.pads {
+            try model.rewriteLast(of: constant, to: flow.kept(channels, removed).count)
+        }
         model.rewriteNewShapes()
         return model
     }
@@ -93,19 +114,21 @@ extension Model {
         return shape
     }
 
-    /// Writes the constant that gives an output its shape: dimensions left open (-1) stay open.
-    private mutating func rewriteShape(_ constant: Int, _ output: Int) throws(Failure) {
-        let shape = subgraphs[0].tensors[output].shape
+    /// Writes the last number of a constant of shapes or paddings; one that is left open (-1) stays open.
+    private mutating func rewriteLast(of constant: Int, to width: Int) throws(Failure) {
         let tensor = subgraphs[0].tensors[constant]
-        guard tensor.type == .int32, let data = buffers[tensor.buffer].data, data.count / 4 == shape.count else {
-            return
+        guard let data = buffers[tensor.buffer].data else { return }
+        if tensor.type == .int64 {
+            var values = data.array(of: Int64.self)
+            guard let last = values.indices.last, values[last] >= 0 else { return }
+            values[last] = Int64(width)
+            buffers.append(Buffer(try Bytes(copying: values)))
+        } else {
+            var values = data.array(of: Int32.self)
+            guard let last = values.indices.last, values[last] >= 0 else { return }
+            values[last] = Int32(clamping: width)
+            buffers.append(Buffer(try Bytes(copying: values)))
         }
-        var values = data.array(of: Int32.self)
-        guard let last = values.indices.last, values[last] >= 0, values[last] != Int32(clamping: shape[last]) else {
-            return
-        }
-        values[last] = Int32(clamping: shape[last])
-        buffers.append(Buffer(try Bytes(copying: values)))
         subgraphs[0].tensors[constant].buffer = buffers.count - 1
     }
 

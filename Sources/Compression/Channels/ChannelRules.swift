@@ -148,12 +148,17 @@ extension ChannelFlow {
         set(op.outputs[0], (0..<width).map { incoming[$0 % incoming.count] })
     }
 
+    /// Zeros behind the channels are channels that come from nowhere.
     private mutating func pad(_ index: Int, _ op: Operator) {
-        guard let place = input(op, 1), let paddings = integers(place), paddings.suffix(2).allSatisfy({ $0 == 0 })
-        else {
-            return pin(index, "pads channels")
-        }
-        set(op.outputs[0], of(op.inputs[0]))
+        guard let place = input(op, 1), let paddings = integers(place), paddings.count >= 2,
+            paddings[paddings.count - 2] == 0, paddings[paddings.count - 1] >= 0
+        else { return pin(index, "pads channels") }
+        let added = paddings[paddings.count - 1]
+        guard added > 0 else { return set(op.outputs[0], of(op.inputs[0])) }
+        guard code(index) == .pad else { return pin(index, "pads channels") }
+        let made = units.make(added)
+        pads.append((place, made))
+        set(op.outputs[0], of(op.inputs[0]) + made)
     }
 
     /// The parts of a split must stay equally many.

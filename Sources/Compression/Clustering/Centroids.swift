@@ -24,6 +24,8 @@ package struct ClusteringMethod: Sendable {
     package var preservesZeros = true
     /// Centroids are whole multiples of the largest magnitude / 127: symmetric int8 weights hold them exactly.
     package var isOnInt8Grid = true
+    /// The least and the greatest value are centroids.
+    var keepsEnds = false
 
     package init() {}
 
@@ -63,6 +65,7 @@ package struct ClusteringMethod: Sendable {
     private func search(_ sorted: [Float], _ count: Int) -> [Float] {
         var centroids = starts(sorted, count)
         sortAscending(&centroids)
+        if keepsEnds && count > 1 { (centroids[0], centroids[count - 1]) = (sorted[0], sorted[sorted.count - 1]) }
         // In one dimension a cluster is a run of the sorted values: its sum is the difference of two prefix sums.
         var sums = [0.0]
         sums.reserveCapacity(sorted.count + 1)
@@ -75,7 +78,7 @@ package struct ClusteringMethod: Sendable {
                     index + 1 < centroids.count
                     ? firstAbove(midpoint(centroids[index], centroids[index + 1]), in: sorted, from: begin)
                     : sorted.count
-                if end > begin {
+                if end > begin, !keepsEnds || index > 0 && index < centroids.count - 1 {
                     let mean = Float((sums[end] - sums[begin]) / Double(end - begin))
                     if mean != centroids[index] { hasMoved = true }
                     centroids[index] = mean

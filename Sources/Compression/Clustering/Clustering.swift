@@ -3,8 +3,7 @@ import Quantization
 
 package struct ClusteringOptions {
     package var method = ClusteringMethod()
-    /// Each output channel has values of its own; else the whole tensor shares them.
-    package var perChannel = false
+    package var granularity = ClusterGranularity.scaledChannels
     package var includesDepthwise = false
     /// Also the layers that read the model's inputs.
     package var includesFirst = false
@@ -23,7 +22,7 @@ package struct ClusteringOptions {
 
 extension Model {
     /// The model with the weights of each tensor, or of each output channel, replaced by at most `count` values, the
-    /// centroids that k-means finds. Constants are folded and float16 weights made float32 first. Throws
+    /// centroids that k-means finds (Han et al., "Deep Compression", 2016). Constants are folded and float16 weights made float32 first. Throws
     /// `EO_UNSUPPORTED` if there is nothing to cluster.
     package func clustered(_ options: ClusteringOptions) throws(Failure) -> Model {
         try options.validate()
@@ -33,7 +32,7 @@ extension Model {
             method.count = count
             let values = try model.finiteWeights(weights)
             try model.replace(
-                weights, clusteredValues(values, weights.matrix, method, perChannel: options.perChannel))
+                weights, clusteredValues(values, weights.matrix, method, options.granularity))
         }
         return model
     }
@@ -59,43 +58,24 @@ extension Model {
 
 /// Finite weights, each replaced by the nearest centroid of its tensor or channel.
 package func clusteredValues(
-    _ weights: [Float], _ matrix: WeightMatrix, _ method: ClusteringMethod, perChannel: Bool
+    _ weights: [Float], _ matrix: WeightMatrix, _ method: ClusteringMethod, _ granularity: ClusterGranularity
 ) -> [Float] {
+    let groups = ClusterGroups(matrix, granularity)
+    let scales = granularity == .scaledChannels ? groups.channelScales(weights) : []
+    var method = method
+    // Each channel's largest weight stays, so that its scale is found again.
+    method.keepsEnds = granularity == .scaledChannels
     var result = weights
-    for places in ClusterGroups(matrix, perChannel: perChannel).places {
-        let values = places.map { weights[$0] }
+    for places in groups.places {
+        let values = places.map { scales.isEmpty ? weights[$0] : weights[$0] / scales[groups.channel(of: $0)] }
         let centroids = method.centroids(of: values)
         // Weights that are not zero must not fall to the zero that is kept for those that are.
         let others = method.preservesZeros && values.contains(0) ? centroids.filter { $0 != 0 } : centroids
         for (place, value) in zip(places, values) {
             if method.preservesZeros && value == 0 || others.isEmpty { continue }
-            result[place] = others[nearest(value, others)]
+            let centroid = others[nearest(value, others)]
+            result[place] = scales.isEmpty ? centroid : centroid * scales[groups.channel(of: place)]
         }
     }
     return result
-}
-
-/// The weights that share centroids.
-struct ClusterGroups {
-    let matrix: WeightMatrix
-    let perChannel: Bool
-
-    init(_ matrix: WeightMatrix, perChannel: Bool) {
-        self.matrix = matrix
-        self.perChannel = perChannel
-    }
-
-    var count: Int { perChannel ? matrix.rows : 1 }
-
-    /// The group of the weight at a place in memory.
-    func group(of place: Int) -> Int {
-        guard perChannel else { return 0 }
-        return matrix.isTransposed ? place % matrix.rows : place / matrix.columns
-    }
-
-    /// For each group the places of its weights in memory.
-    var places: [[Int]] {
-        guard perChannel else { return [Array(0..<matrix.count)] }
-        return (0..<matrix.rows).map { row in (0..<matrix.columns).map { matrix.index(row, $0) } }
-    }
 }

@@ -11,6 +11,9 @@ package final class ClusteringConstraint: ParameterConstraint {
     private let count: Int
     private let method: ClusteringMethod
     private let aggregation: Aggregation
+    /// With scaled channels: the largest magnitude of each at the start, which the centroids are multiplied with; then the
+    /// least and the greatest centroid, which stay, so that quantization finds the same scales.
+    private var scales: [Float] = []
     /// With preserved zeros: the weights that are zero, found at the start.
     private var zeros: [Bool] = []
     /// The centroid of each weight, in all of them, as of the last `use`; `noCentroid` for a preserved zero.
@@ -18,10 +21,11 @@ package final class ClusteringConstraint: ParameterConstraint {
     private let noCentroid: Int32 = -1
 
     package init(
-        _ matrix: WeightMatrix, method: ClusteringMethod, perChannel: Bool, aggregation: Aggregation = .sum
+        _ matrix: WeightMatrix, method: ClusteringMethod, granularity: ClusterGranularity,
+        aggregation: Aggregation = .sum
     ) throws(Failure) {
         try method.validate()
-        groups = ClusterGroups(matrix, perChannel: perChannel)
+        groups = ClusterGroups(matrix, granularity)
         self.method = method
         self.aggregation = aggregation
         count = method.preservesZeros ? method.count - 1 : method.count
@@ -43,7 +47,7 @@ package final class ClusteringConstraint: ParameterConstraint {
         method.count = Swift.min(Swift.max(values, 2), 1024)
         method.preservesZeros = preservesZeros
         method.isOnInt8Grid = false
-        try self.init(matrix, method: method, perChannel: form.perChannel, aggregation: aggregation)
+        try self.init(matrix, method: method, granularity: form.granularity, aggregation: aggregation)
     }
 
     package var usedCount: Int { groups.matrix.count }
@@ -54,12 +58,15 @@ package final class ClusteringConstraint: ParameterConstraint {
         var search = method
         search.preservesZeros = false
         search.count = count
+        search.keepsEnds = isScaled
+        scales = isScaled ? groups.channelScales(weights) : []
         var trained = weights
         for places in groups.places {
-            var values = places.map { weights[$0] }
+            var values = places.map { isScaled ? weights[$0] / scales[groups.channel(of: $0)] : weights[$0] }
             if method.preservesZeros { values.removeAll { $0 == 0 } }
             let centroids = search.centroids(of: values)
             // Fewer values than centroids: the rest repeat the last one.
+            if isScaled { scales += [centroids.first ?? 0, centroids.last ?? 0] }
             for index in 0..<count {
                 trained.append(centroids.isEmpty ? 0 : centroids[min(index, centroids.count - 1)])
             }
@@ -68,6 +75,7 @@ package final class ClusteringConstraint: ParameterConstraint {
     }
 
     private var keptZeros: Bool { !zeros.isEmpty }
+    private var isScaled: Bool { groups.granularity == .scaledChannels }
 
     package func use(_ trained: Span<Float>, into used: inout MutableSpan<Float>, step: Int) {
         var sorted: [[Float]] = []
@@ -87,9 +95,33 @@ package final class ClusteringConstraint: ParameterConstraint {
                 continue
             }
             let group = groups.group(of: index)
-            let chosen = nearest(trained[index], sorted[group])
+            let scale = isScaled ? scales[groups.channel(of: index)] : 1
+            let chosen = nearest(trained[index] / scale, sorted[group])
             assignment[index] = order[group][chosen]
-            used[index] = sorted[group][chosen]
+            used[index] = sorted[group][chosen] * scale
+        }
+        if isScaled { keepLargest(trained, &used) }
+    }
+
+    /// In each channel some weight has the magnitude of its scale, so that quantization finds that scale: if none is left,
+    /// the largest takes it.
+    private func keepLargest(_ trained: Span<Float>, _ used: inout MutableSpan<Float>) {
+        var largest = [Int](repeating: -1, count: groups.matrix.rows)
+        var isKept = [Bool](repeating: false, count: groups.matrix.rows)
+        for index in 0..<usedCount where assignment[index] != noCentroid {
+            let channel = groups.channel(of: index)
+            if used[index].magnitude == scales[channel] { isKept[channel] = true }
+            if largest[channel] < 0 || trained[index].magnitude > trained[largest[channel]].magnitude {
+                largest[channel] = index
+            }
+        }
+        let ends = [(usedCount, scales[groups.matrix.rows]), (trainedCount - 1, scales[groups.matrix.rows + 1])]
+        for channel in largest.indices where !isKept[channel] && largest[channel] >= 0 {
+            let index = largest[channel]
+            let wanted = trained[index] < 0 ? 0 : 1
+            let end = ends[wanted].1.magnitude == 1 ? ends[wanted] : ends[1 - wanted]
+            assignment[index] = Int32(end.0)
+            used[index] = end.1 * scales[channel]
         }
     }
 
@@ -102,7 +134,8 @@ package final class ClusteringConstraint: ParameterConstraint {
                 continue
             }
             let centroid = Int(assignment[index]) - usedCount
-            sums[centroid] += Double(gradient[index])
+            let scale = isScaled ? scales[groups.channel(of: index)] : 1
+            sums[centroid] += Double(gradient[index] * scale)
             members[centroid] += 1
         }
         for centroid in sums.indices {
@@ -113,19 +146,30 @@ package final class ClusteringConstraint: ParameterConstraint {
 
     package func project(_ trained: inout MutableSpan<Float>) {
         for index in zeros.indices where zeros[index] { trained[index] = 0 }
+        guard isScaled else { return }
+        let (least, greatest) = (scales[groups.matrix.rows], scales[groups.matrix.rows + 1])
+        for index in usedCount..<trainedCount { trained[index] = min(max(trained[index], least), greatest) }
+        (trained[usedCount], trained[trainedCount - 1]) = (least, greatest)
     }
 
-    /// One bit for each weight that is a preserved zero.
+    /// One bit for each weight that is a preserved zero, then the scales.
     package var state: [UInt8] {
         var bits = [UInt8](repeating: 0, count: (zeros.count + 7) / 8)
         for index in zeros.indices where zeros[index] { bits[index / 8] |= 1 << UInt8(index % 8) }
+        for scale in scales {
+            for shift in [UInt32(0), 8, 16, 24] { bits.append(UInt8(scale.bitPattern >> shift & 255)) }
+        }
         return bits
     }
 
     package func restore(_ state: [UInt8]) throws(Failure) {
-        let expected = method.preservesZeros ? (usedCount + 7) / 8 : 0
+        let maskSize = method.preservesZeros ? (usedCount + 7) / 8 : 0
+        let expected = maskSize + (isScaled ? 4 * (groups.matrix.rows + 2) : 0)
         guard state.count == expected else {
-            throw .invalidArgument("\(expected) bytes of zeros were expected, found \(state.count)")
+            throw .invalidArgument("\(expected) bytes of zeros and scales were expected, found \(state.count)")
+        }
+        scales = stride(from: maskSize, to: expected, by: 4).map { place in
+            Float(bitPattern: (0..<4).reduce(0) { $0 | UInt32(state[place + $1]) << UInt32(8 * $1) })
         }
         guard method.preservesZeros else { return }
         zeros = (0..<usedCount).map { state[$0 / 8] >> UInt8($0 % 8) & 1 == 1 }

@@ -12,7 +12,7 @@ package struct WeightTensor: Sendable {
     package let matrix: WeightMatrix
     /// A convolution with a 1x1 filter and steps of 1.
     package let isPointwise: Bool
-    /// Its operator is the first with weights on the way from an input of the model.
+    /// It is a convolution, and the first operator with weights on the way from an input of the model.
     package let isFirst: Bool
     /// Of the weights, and of what the operator writes.
     package let names: [String]
@@ -42,7 +42,8 @@ extension Model {
                     found.append(
                         WeightTensor(
                             subgraph: graph, tensor: tensor, operation: index, kind: place.kind, matrix: matrix,
-                            isPointwise: isPointwise(graph, op), isFirst: first[index],
+                            isPointwise: isPointwise(graph, op),
+                            isFirst: first[index] && (place.kind == .convolution || place.kind == .depthwise),
                             names: [subgraphs[graph].tensors[tensor].name] + outputs))
                 }
             }
@@ -112,12 +113,19 @@ struct WeightPlaces {
 }
 
 extension Model {
-    /// An operator takes this tensor as weights.
+    /// An operator takes this tensor as weights, as it is or in full.
     package func isWeight(_ graph: Int, _ tensor: Int) -> Bool {
-        subgraphs[graph].operators.contains { op in
-            WeightPlaces.of(operatorCodes[op.opcode].builtin).contains {
-                $0.input < op.inputs.count && op.inputs[$0.input] == tensor
+        var forms = [tensor]
+        for op in subgraphs[graph].operators {
+            let code = operatorCodes[op.opcode].builtin
+            if code == .densify || code == .dequantize, op.inputs.contains(where: { forms.contains($0) }) {
+                forms += op.outputs
             }
+            let isTaken = WeightPlaces.of(code).contains {
+                $0.input < op.inputs.count && forms.contains(op.inputs[$0.input])
+            }
+            if isTaken { return true }
         }
+        return false
     }
 }

@@ -149,9 +149,13 @@ extension LinearLayer {
     }
 
     private func launch<Layer: PackedLayer>(_ layer: Layer) -> Kernel {
+        Self.launch(layer, op, input: roles.input)
+    }
+
+    /// The layer as a kernel of `op`, whose activations are input `inputIndex`.
+    static func launch<Layer: PackedLayer>(_ layer: Layer, _ op: Preparation, input inputIndex: Int) -> Kernel {
         op.kernelName = layer.kernelName
         let scratch = op.scratch(bytes: layer.scratchByteCount)
-        let inputIndex = roles.input
         return { io throws(Failure) in
             var y = io.output(as: Layer.Output.self)
             var workspace = io.scratch(scratch, as: UInt8.self)
@@ -162,7 +166,7 @@ extension LinearLayer {
 
 extension TensorInfo {
     /// The data of a constant, no longer than the shape says.
-    fileprivate var bytes: Bytes? {
+    var bytes: Bytes? {
         guard let constant, let size = type.byteCount(count) else { return nil }
         return constant.slice(offset: 0, count: size)
     }

@@ -44,7 +44,10 @@ package struct QuantizationPlan {
         let candidates = candidates
         clustered = subgraph.operators.indices.map { op in
             guard candidates.isInteger(op), let rule = candidates.rules[op].weights else { return false }
-            return areClustered(model.floats(0, subgraph.operators[op].inputs[rule.input]) ?? [])
+            let tensor = subgraph.operators[op].inputs[rule.input]
+            return wantOneScale(
+                model.floats(0, tensor) ?? [], shape: subgraph.tensors[tensor].shape,
+                channelDimension: rule.channelDimension)
         }
     }
 

@@ -55,7 +55,15 @@ struct DynamicRangeScheme {
     private mutating func quantize(
         _ op: inout Operator, _ hybrid: Hybrid, _ code: OperatorCode, _ graph: Int
     ) throws(Failure) {
-        let isClustered = model.floats(graph, op.inputs[hybrid.weights]).map { areClustered($0) } ?? false
+        let original = model.subgraphs[graph].tensors[op.inputs[hybrid.weights]]
+        let isClustered =
+            hybrid.channelDimension.flatMap { dimension in
+                dimension >= original.shape.count
+                    ? nil
+                    : model.floats(graph, op.inputs[hybrid.weights]).map {
+                        wantOneScale($0, shape: original.shape, channelDimension: dimension)
+                    }
+            } ?? false
         let perTensor =
             hybrid.channelDimension == nil || (options.perTensorWeights || isClustered) && hybrid.allowsPerTensor
         let dimension = perTensor ? nil : hybrid.channelDimension

@@ -1,26 +1,45 @@
 import ArgumentParser
 import CEdgeOpt
-import CFormats
 import FoundationEssentials
 
 struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows what is in a model: operators, tensors, types, sizes.",
-        discussion: "With --plan also what the interpreter decides for it: kernels, fusions, places in memory.")
+        discussion: """
+            With --plan also what the interpreter decides for it: kernels, fusions, places in memory. With --weights what \
+            the weights look like: zeros, different values, deflated sizes; with --json also histograms.
+            """)
 
     @Argument(help: "A .tflite file.") var model: String
     @Flag(help: "Compile the model and show the decisions.") var plan = false
+    @Flag(help: "Show what the weights look like.") var weights = false
     @Flag(help: "Print JSON instead of tables.") var json = false
     @Option(help: "Threads to plan for.") var threads: Int32 = 1
 
     func run() throws {
-        let report = try ModelReport(path: model, plan: plan, threads: threads)
+        var report = try ModelReport(path: model, plan: plan, threads: threads)
+        if weights { report.weights = try weightReports() }
         guard json else { return report.print() }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
             positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
         Swift.print(String(decoding: try encoder.encode(report), as: UTF8.self))
+    }
+}
+
+extension Inspect {
+    private static let bins = 64
+
+    private func weightReports() throws -> [WeightReport] {
+        let source = try Model(path: model)
+        var reports = try source.weights()
+        guard json else { return reports }
+        for index in reports.indices {
+            reports[index].histogram = try source.histogram(
+                reports[index].subgraph, reports[index].tensor, bins: Self.bins)
+        }
+        return reports
     }
 }
 
@@ -34,13 +53,14 @@ struct ModelReport: Encodable {
     let signatures: [Signature]
     let metadata: [MetadataEntry]
     var plan: PlanReport?
+    var weights: [WeightReport]?
 
     init(path: String, plan wanted: Bool, threads: Int32) throws {
         let model = try Model(path: path)
         let bytes = try readFile(path)
         file = path
         size = bytes.count
-        deflatedSize = bytes.withUnsafeBytes { $0.baseAddress.map { formats_deflated_size($0, bytes.count) } ?? 0 }
+        deflatedSize = bytes.withUnsafeBytes(edgeopt_cli.deflatedSize)
         description = model.description
         subgraphs = try (0..<model.subgraphCount).map { try SubgraphReport(model, $0) }
         signatures = try model.signatures()
@@ -60,6 +80,7 @@ struct ModelReport: Encodable {
         if !metadata.isEmpty { Swift.print("") }
         for entry in metadata { Swift.print("metadata '\(entry.name)', \(entry.size) bytes") }
         plan?.print()
+        if let weights { WeightReport.print(weights) }
     }
 }
 

@@ -1,3 +1,4 @@
+import CFormats
 import FoundationEssentials
 import Glibc
 
@@ -46,4 +47,9 @@ func files(in folder: String, endingWith endings: [String]) throws -> [String] {
     } catch {
         throw Failure("\(folder): cannot be listed")
     }
+}
+
+/// How many bytes these take deflated at the highest level.
+func deflatedSize(_ bytes: UnsafeRawBufferPointer) -> Int {
+    bytes.baseAddress.map { formats_deflated_size($0, bytes.count) } ?? 0
 }

@@ -36,6 +36,7 @@ from ._errors import (
 from ._interpreter import Interpreter, OperatorReport, OpResolverType, SignatureRunner
 from ._library import isa, library_path, version
 from ._model import Model, Operator, Signature, Subgraph
+from ._optimize import LEVELS, Leaf, Level, Tree, optimize, optimize_until
 from ._quantize import Scheme, quantize
 from ._tensor import Quantization, Tensor
 from ._trainer import Loss, StepResult, Trainer
@@ -52,6 +53,9 @@ __all__ = [
     "ExecutionError",
     "FileError",
     "Interpreter",
+    "LEVELS",
+    "Leaf",
+    "Level",
     "Loss",
     "Model",
     "ModelError",
@@ -69,12 +73,15 @@ __all__ = [
     "Subgraph",
     "Tensor",
     "Trainer",
+    "Tree",
     "UnsupportedError",
     "WeightStatistics",
     "callbacks",
     "cluster",
     "isa",
     "library_path",
+    "optimize",
+    "optimize_until",
     "optimizers",
     "prune",
     "prune_channels",

@@ -28,6 +28,7 @@ class CentroidInitialization(enum.Enum):
     KMEANS_PLUS_PLUS = "kmeans_plus_plus"  #: among the weights, far from one another
 
 
+_GRANULARITIES = {"tensor": 0, "channel": 1, "scaled_channels": 2}
 _STARTS = {start: number for number, start in enumerate(CentroidInitialization)}
 
 
@@ -117,7 +118,7 @@ def cluster(
     start: CentroidInitialization | str = CentroidInitialization.KMEANS_PLUS_PLUS,
     seed: int = 0,
     iterations: int = 100,
-    per_channel: bool = False,
+    granularity: str = "scaled_channels",
     preserve_zeros: bool = True,
     int8_grid: bool = True,
     depthwise: bool = False,
@@ -128,7 +129,9 @@ def cluster(
     file deflates to a fraction. The model given is not changed.
 
     `start`, `seed`, `iterations`: of k-means; the same seed gives the same model.
-    `per_channel`: each output channel has values of its own.
+    `granularity`: "tensor": all weights of a tensor share the values; "channel": each output channel has values of its
+    own; "scaled_channels": all share them, each channel times its own largest magnitude, so that quantization with a
+    scale for each channel stores just these few numbers.
     `preserve_zeros`: zero stays zero, is one of the values, and no other weight becomes it.
     `int8_grid`: only values that symmetric int8 weights hold exactly, so that quantization changes them no more.
     `depthwise`, `first`: also depthwise filters, and the layers that read the model's inputs.
@@ -143,7 +146,7 @@ def cluster(
         _STARTS[CentroidInitialization(start)],
         seed,
         iterations,
-        per_channel,
+        _chosen(granularity, _GRANULARITIES, "granularity"),
         preserve_zeros,
         int8_grid,
         depthwise,

@@ -265,7 +265,7 @@ class ClusteringOptions(ctypes.Structure):
         ("start", c_int),
         ("seed", c_uint64),
         ("iterations", c_int32),
-        ("per_channel", c_bool),
+        ("granularity", c_int),
         ("preserve_zeros", c_bool),
         ("int8_grid", c_bool),
         ("depthwise", c_bool),

@@ -131,7 +131,7 @@ def cluster_weights(
         to_cluster,
         number_of_clusters,
         start=cluster_centroids_init,
-        per_channel=cluster_per_channel,
+        granularity="channel" if cluster_per_channel else "tensor",
         preserve_zeros=preserve_sparsity,
         first=True,
     )

@@ -1,0 +1,8 @@
+#if defined(__aarch64__)
+#define K(name) eo_optimizer_##name##__neon
+#define TABLE eo_optimizers_neon
+#define ISA ISA_NEON
+#include "../simd/optimizers.h"
+#else
+typedef int eo_not_for_this_processor; // a translation unit must not be empty
+#endif

@@ -1,0 +1,209 @@
+#include "winograd.h"
+
+#include <math.h>
+#include <string.h>
+
+// Transformed tiles of a unit stay in the second-level cache while all output channels pass by.
+static const size_t unit_size = 1200 * 1024;
+static const size_t unit_products = 512 * 1024;
+
+static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+static size_t elements(size_t m) { return (m + 2) * (m + 2); }
+
+static size_t all_tiles(const struct eo_window *w, size_t m) {
+    return w->batch * ceiling(w->output_height, m) * ceiling(w->output_width, m);
+}
+
+// In multiply-adds. Weights come from memory once for each tile of rows at best: that costs as much as so many rows.
+// A transformed element costs as much as so many multiply-adds (both measured).
+static double cost(const struct eo_window *w, size_t products, size_t rows) {
+    const double memory_rows = 28;
+    return (double)products * (double)(w->input_channels * w->output_channels) * fmax((double)rows, memory_rows);
+}
+
+size_t eo_winograd_size(const struct eo_window *w) {
+    const double transform = 12;
+    if (w->kernel_height != 3 || w->kernel_width != 3 || w->stride_height != 1 || w->stride_width != 1 ||
+        w->dilation_height != 1 || w->dilation_width != 1 || w->groups != 1)
+        return 0;
+    if (w->input_channels < 16 || w->output_channels < 16) return 0;
+    double best = 0.85 * cost(w, 9, w->batch * w->output_height * w->output_width);
+    size_t size = 0;
+    for (size_t m = 2; m <= 4; m += 2) {
+        const size_t tiles = all_tiles(w, m);
+        const double transforms = transform * (double)(elements(m) * tiles * (w->input_channels + w->output_channels));
+        const double found = cost(w, elements(m), tiles) + transforms;
+        if (found < best) {
+            best = found;
+            size = m;
+        }
+    }
+    return size;
+}
+
+// ------------------------------------------------------------------------------------------------------------ weights
+
+// G of m = 2 and 4: row j is (1, p, p^2) / product of (p - q) over the other points q; the last row is of infinity.
+static const float kernel_2[4][3] = {{1, 0, 0}, {0.5f, 0.5f, 0.5f}, {0.5f, -0.5f, 0.5f}, {0, 0, 1}};
+static const float kernel_4[6][3] = {
+    {64.0f / 81, 0, 0},
+    {-128.0f / 243, -32.0f / 81, -8.0f / 27},
+    {-128.0f / 243, 32.0f / 81, -8.0f / 27},
+    {32.0f / 243, 16.0f / 81, 8.0f / 27},
+    {32.0f / 243, -16.0f / 81, 8.0f / 27},
+    {0, 0, 1},
+};
+
+size_t eo_winograd_packed_size(int nr, size_t m, size_t inputs, size_t outputs) {
+    return ceiling(outputs, nr) * nr * sizeof(float) + elements(m) * eo_f32_gemm_packed_size(nr, inputs, outputs);
+}
+
+enum { RUN = 16, MOST = 6 };
+
+// u = G g G^T for a run of input channels.
+static void transform_weights(size_t m, float (*g)[3][RUN], float (*u)[MOST][RUN]) {
+    const float(*kernel)[3] = m == 2 ? kernel_2 : kernel_4;
+    const size_t side = m + 2;
+    float half[MOST][3][RUN];
+    for (size_t i = 0; i < side; i++)
+        for (size_t j = 0; j < 3; j++)
+            for (size_t c = 0; c < RUN; c++)
+                half[i][j][c] = kernel[i][0] * g[0][j][c] + kernel[i][1] * g[1][j][c] + kernel[i][2] * g[2][j][c];
+    for (size_t i = 0; i < side; i++)
+        for (size_t j = 0; j < side; j++)
+            for (size_t c = 0; c < RUN; c++)
+                u[i][j][c] = kernel[j][0] * half[i][0][c] + kernel[j][1] * half[i][1][c] + kernel[j][2] * half[i][2][c];
+}
+
+// As eo_f32_gemm_pack: a run of input channels at a time.
+void eo_winograd_pack(int nr, size_t m, size_t inputs, size_t outputs, const void *weights, const void *bias,
+                      void *packed) {
+    const size_t side = m + 2, block = (1 + inputs) * (size_t)nr, filled = ceiling(outputs, nr) * (size_t)nr;
+    float *biases = packed, *to = biases + filled;
+    memset(biases, 0, filled * sizeof(float));
+    if (bias) memcpy(biases, bias, outputs * sizeof(float));
+    for (size_t first = 0; first < outputs; first += nr, to += elements(m) * block) {
+        for (size_t e = 0; e < elements(m); e++) memset(to + e * block, 0, nr * sizeof(float));
+        for (size_t channel = 0; channel < inputs; channel += RUN) {
+            const size_t count = smaller(RUN, inputs - channel);
+            for (size_t j = 0; j < (size_t)nr; j++) {
+                float g[3][3][RUN] = {0}, u[MOST][MOST][RUN];
+                for (size_t tap = 0; tap < 9 && first + j < outputs; tap++)
+                    memcpy(g[tap / 3][tap % 3],
+                           (const char *)weights + (((first + j) * 9 + tap) * inputs + channel) * 4,
+                           count * sizeof(float));
+                transform_weights(m, g, u);
+                for (size_t e = 0; e < elements(m); e++)
+                    for (size_t c = 0; c < count; c++)
+                        to[e * block + (1 + channel + c) * nr + j] = u[e / side][e % side][c];
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------- work
+
+static size_t input_size(const struct eo_winograd *w) {
+    return ceiling(elements(w->m) * w->most_tiles * w->window.input_channels * sizeof(float), 64) * 64;
+}
+
+void eo_winograd_plan(struct eo_winograd *w) {
+    const size_t tile = elements(w->m) * w->window.input_channels * sizeof(float);
+    const size_t fitting = larger(w->mr, unit_size / tile / w->mr * w->mr);
+    w->most_tiles = smaller(all_tiles(&w->window, w->m), fitting);
+    w->slot_size = input_size(w) + elements(w->m) * w->most_tiles * w->nr * sizeof(float);
+}
+
+size_t eo_winograd_start(struct eo_winograd *w, size_t workers) {
+    const struct eo_window *window = &w->window;
+    const size_t tiles = all_tiles(window, w->m), chunks = ceiling(window->output_channels, w->nr);
+    const size_t products = elements(w->m) * tiles * window->input_channels * window->output_channels;
+    workers = larger(1, smaller(workers, products / unit_products));
+    size_t units = ceiling(tiles, w->most_tiles);
+    w->parts = 1;
+    // Each unit reads all weights, and each part transforms the input anew: where there are tiles enough for units of
+    // some tiles of rows, they are divided, otherwise the output channels.
+    if (tiles >= workers * 4 * w->mr)
+        units = ceiling(units, workers) * workers;
+    else if (workers > 1)
+        w->parts = smaller(workers, chunks);
+    w->unit_tiles = ceiling(tiles, units);
+    w->next = 0;
+    return smaller(workers, ceiling(tiles, w->unit_tiles) * w->parts);
+}
+
+// All elements of a chunk of output channels, then their pixels.
+static void run_chunk(const struct eo_winograd *w, size_t chunk, size_t last, size_t first, size_t tiles,
+                      const float *input, float *products) {
+    const struct eo_window *window = &w->window;
+    const size_t depth = window->input_channels, nr = w->nr, block = (1 + depth) * nr, count = elements(w->m);
+    const float *bias = w->weights + chunk * nr;
+    const float *weights = w->weights + ceiling(window->output_channels, nr) * nr + chunk * count * block;
+    const struct eo_f32_gemm_parameters unbounded = {-INFINITY, INFINITY};
+    const size_t columns = smaller(nr, window->output_channels - chunk * nr);
+    const size_t share = block * sizeof(float) / ceiling(tiles, w->mr);
+    for (size_t e = 0; e < count; e++, weights += block) {
+        const bool more = e + 1 < count || chunk != last;
+        for (size_t row = 0, part = 0; row < tiles; row += w->mr, part++) {
+            const struct eo_gemm_tile tile = {
+                .rows = smaller(w->mr, tiles - row),
+                .columns = columns,
+                .depth = depth,
+                .input = input + (e * tiles + row) * depth,
+                .input_stride = depth * sizeof(float),
+                .weights = weights,
+                .output = products + (e * tiles + row) * nr,
+                .output_stride = nr * sizeof(float),
+                .parameters = &unbounded,
+                .ahead = more ? (const char *)(weights + block) + part * share : NULL,
+                .ahead_size = share,
+            };
+            w->run(&tile);
+        }
+    }
+    const struct eo_winograd_output output = {
+        .window = window,
+        .m = w->m,
+        .transformed = products,
+        .element_stride = tiles * nr,
+        .tile_stride = nr,
+        .first = first,
+        .tiles = tiles,
+        .column = chunk * nr,
+        .columns = columns,
+        .bias = bias,
+        .output = w->output,
+        .parameters = w->parameters,
+    };
+    w->transform_output(&output);
+}
+
+void eo_winograd_work(struct eo_winograd *w, size_t worker) {
+    const struct eo_window *window = &w->window;
+    const size_t all = all_tiles(window, w->m), units = ceiling(all, w->unit_tiles) * w->parts;
+    const size_t chunks = ceiling(window->output_channels, w->nr), part_chunks = ceiling(chunks, w->parts);
+    char *slot = (char *)w->scratch + worker * w->slot_size;
+    for (;;) {
+        const size_t unit = __atomic_fetch_add(&w->next, 1, __ATOMIC_RELAXED);
+        if (unit >= units) return;
+        const size_t first = unit / w->parts * w->unit_tiles, tiles = smaller(w->unit_tiles, all - first);
+        const struct eo_winograd_input input = {
+            .window = window,
+            .m = w->m,
+            .input = w->input,
+            .first = first,
+            .tiles = tiles,
+            .transformed = (float *)slot,
+            .element_stride = tiles * window->input_channels,
+            .tile_stride = window->input_channels,
+        };
+        const size_t begin = unit % w->parts * part_chunks, end = smaller(chunks, begin + part_chunks);
+        if (begin >= end) continue;
+        w->transform_input(&input);
+        for (size_t chunk = begin; chunk < end; chunk++)
+            run_chunk(w, chunk, end - 1, first, tiles, (const float *)slot, (float *)(slot + input_size(w)));
+    }
+}

@@ -1,0 +1,59 @@
+import CKernels
+import Model
+
+/// A float convolution with 3x3 kernels by Winograd's minimal filtering, everything decided but the addresses; see
+/// winograd.h.
+struct WinogradPlan {
+    let context: eo_winograd
+    let packed: Storage
+    let slots: Int
+
+    /// nil where the definition is as fast. `weights`: OHWI float32; `slots`: how many threads get scratch memory.
+    init?(
+        _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, clamp: eo_f32_gemm_parameters,
+        cache: PackedWeightCache, slots: Int
+    ) throws(Failure) {
+        var context = eo_winograd()
+        context.window = shape.window
+        context.m = eo_winograd_size(&context.window)
+        guard context.m > 0 else { return nil }
+        let kernel = eo_f32_gemm_best().pointee
+        context.run = kernel.run
+        (context.mr, context.nr) = (Int(kernel.mr), Int(kernel.nr))
+        context.transform_input = eo_winograd_input_best().pointee.run
+        context.transform_output = eo_winograd_output_best().pointee.run
+        context.parameters = clamp
+        eo_winograd_plan(&context)
+        let (m, inputs, outputs) = (context.m, shape.inputChannels, shape.outputChannels)
+        let form: Sentence = "winograd \(m) \(kernel.nr) \(inputs)x\(outputs) \(digest(bias))"
+        let size = eo_winograd_packed_size(kernel.nr, m, inputs, outputs)
+        packed = try cache.packed(weights, form: form, count: size) {
+            eo_winograd_pack(kernel.nr, m, inputs, outputs, weights.baseAddress, bias?.baseAddress, $0)
+        }
+        self.context = context
+        self.slots = slots
+    }
+
+    var scratchByteCount: Int { context.slot_size * slots }
+    var kernelName: String { "eo_winograd_\(context.m)x\(context.m)" }
+
+    /// Runs on the threads of `pool`, on as many as there is scratch memory for.
+    func run(
+        input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?, scratch: UnsafeMutableRawBufferPointer,
+        pool: ThreadPool
+    ) {
+        precondition(scratch.count >= context.slot_size, "scratch memory of a convolution is too small")
+        var context = context
+        context.input = input
+        context.output = output
+        context.weights = Bytes(packed).baseAddress.assumingMemoryBound(to: Float.self)
+        context.scratch = scratch.baseAddress
+        let workers = min(pool.threadCount, scratch.count / context.slot_size)
+        withUnsafeMutablePointer(to: &context) { context in
+            pool.run(eo_winograd_start(context, workers), context) { context, worker in
+                eo_winograd_work(
+                    UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(to: eo_winograd.self), worker)
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+// The element kernels: the same bits as the scalar ones, for every small length, with nothing touched outside.
+#include "runs.h"
+
+static const struct eo_elementwise *const *rows;
+static int row_count;
+
+static void unary(size_t n) {
+    const struct eo_f32_params params = {-0.5f, 3};
+    struct block x = any_floats(n);
+#define ROW(name)                                                                                                      \
+    EACH_ROW(#name, strstr("f32_log f32_sin f32_cos", #name) ? LIBRARY : FLOATS, n, sizeof(float),                     \
+             row->name(n, x.base, y, &params));
+    EO_F32_UNARY(ROW)
+#undef ROW
+    block_free(&x);
+}
+
+#define FORMS(name, kind, size, params)                                                                                \
+    EACH_ROW(#name " vector, vector", kind, n, size, row->name.vv(n, a.base, b.base, y, params));                      \
+    EACH_ROW(#name " vector, scalar", kind, n, size, row->name.vs(n, a.base, b.base, y, params));                      \
+    EACH_ROW(#name " scalar, vector", kind, n, size, row->name.sv(n, a.base, b.base, y, params));
+
+static void float_binary(size_t n) {
+    const struct eo_f32_params params = {-5, 6};
+    struct block a = any_floats(n ? n : 1), b = any_floats(n ? n : 1);
+#define ROW(name) FORMS(name, FLOATS, sizeof(float), &params)
+    EO_F32_BINARY(ROW)
+#undef ROW
+    block_free(&a), block_free(&b);
+}
+
+static size_t size_of(const char *name) { return strstr(name, "s32_") ? 4 : strstr(name, "s16_") ? 2 : 1; }
+
+static void integer_binary(size_t n) {
+    const struct eo_quantized_binary_params of_bytes = {3, -7, 5, 0.7f, -0.3f, -100, 90};
+    const struct eo_quantized_binary_params of_shorts = {0, 0, 0, 0.003f, -0.3f, -30000, 29000};
+#define OPERANDS(name)                                                                                                 \
+    struct block a = bytes((n ? n : 1) * size_of(#name), 0, 255), b = bytes((n ? n : 1) * size_of(#name), 0, 255);     \
+    const void *params = size_of(#name) == 2 ? &of_shorts : &of_bytes;                                                 \
+    FORMS(name, INTEGERS, size_of(#name), params)                                                                      \
+    block_free(&a), block_free(&b);
+#define ROW(name) {OPERANDS(name)}
+    EO_QUANTIZED_BINARY(ROW)
+    EO_PLAIN_BINARY(ROW)
+#undef ROW
+}
+
+static void conversions(size_t n) {
+    const struct eo_quantize_params params = {11, 5, 0.37f, -50, 60};
+    struct block x = any_floats(n), integers = bytes(4 * n, 0, 255), table = bytes(256, 0, 255);
+    // From floats; to floats; the rest are from int32 and make bytes or shorts.
+#define TO(name, size) EACH_ROW(#name, INTEGERS, n, size, row->name(n, x.base, y, &params))
+    TO(f32_to_s8, 1);
+    TO(f32_to_u8, 1);
+    TO(f32_to_s16, 2);
+    TO(f32_to_f16, 2);
+#undef TO
+#define FROM(name, kind, from, size)                                                                                   \
+    do {                                                                                                               \
+        struct block part = block_copy(integers.base, n * from);                                                       \
+        EACH_ROW(#name, kind, n, size, row->name(n, part.base, y, &params));                                           \
+        block_free(&part);                                                                                             \
+    } while (0)
+    FROM(s8_to_f32, FLOATS, 1, 4);
+    FROM(u8_to_f32, FLOATS, 1, 4);
+    FROM(s16_to_f32, FLOATS, 2, 4);
+    FROM(f16_to_f32, FLOATS, 2, 4);
+    FROM(s32_to_s8, INTEGERS, 4, 1);
+    FROM(s32_to_u8, INTEGERS, 4, 1);
+    FROM(s32_to_s16, INTEGERS, 4, 2);
+#undef FROM
+    EACH_ROW("x8_lut", INTEGERS, n, 1, row->x8_lut(n, integers.base, y, table.base));
+    block_free(&x), block_free(&integers), block_free(&table);
+}
+
+static void reductions(size_t n) {
+    struct block x = floats(n), integers = bytes(2 * n, 0, 255), bytes_ = block_copy(integers.base, n);
+    EACH_ROW("f32_sum", FLOATS, 1, 4, *(float *)y = row->f32_sum(n, x.base));
+    EACH_ROW("f32_sum_of_squares", FLOATS, 1, 4, *(float *)y = row->f32_sum_of_squares(n, x.base));
+    EACH_ROW("f32_maximum", FLOATS, 1, 4, *(float *)y = row->f32_maximum(n, x.base));
+    EACH_ROW("f32_minimum", FLOATS, 1, 4, *(float *)y = row->f32_minimum(n, x.base));
+    EACH_ROW("f32_exp_sum", FLOATS, n, 4, row->f32_exp_sum(n, x.base, y, 1, 5));
+    EACH_ROW("f32_exp_sum's sum", FLOATS, n + 1, 4, ((float *)y)[n] = row->f32_exp_sum(n, x.base, y, 1, 5));
+    EACH_ROW("s8_sum", INTEGERS, 1, 4, *(int32_t *)y = row->s8_sum(n, bytes_.base));
+    EACH_ROW("u8_sum", INTEGERS, 1, 4, *(int32_t *)y = row->u8_sum(n, bytes_.base));
+    EACH_ROW("s16_sum", INTEGERS, 1, 4, *(int32_t *)y = row->s16_sum(n, integers.base));
+    EACH_ROW("s8_accumulate", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->s8_accumulate(n, bytes_.base, y)));
+    EACH_ROW("u8_accumulate", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->u8_accumulate(n, bytes_.base, y)));
+    EACH_ROW("s16_accumulate", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->s16_accumulate(n, integers.base, y)));
+    block_free(&x), block_free(&integers), block_free(&bytes_);
+}
+
+static void constants(size_t n) {
+    const struct eo_scale_shift_params params = {-3, 5, 0.37f, -60, 50, 0.8f, -100, 110};
+    struct block reals = any_floats(n), integers = bytes(n, 0, 255), factors = block_of(n * sizeof(float));
+    struct block shifts = floats(n), x = floats(n);
+    for (size_t i = 0; i < n; i++) ((float *)factors.base)[i] = (float)number(-127, 127);
+    EACH_ROW("f32_scale_shift", FLOATS, n, 4,
+             row->f32_scale_shift(n, reals.base, factors.base, shifts.base, y, &params));
+    EACH_ROW("s8_scale_shift", INTEGERS, n, 1,
+             row->s8_scale_shift(n, integers.base, factors.base, shifts.base, y, &params));
+    EACH_ROW("u8_scale_shift", INTEGERS, n, 1,
+             row->u8_scale_shift(n, integers.base, factors.base, shifts.base, y, &params));
+    if (n > 0) {
+        EACH_ROW("f32_layer_norm", FLOATS, n, 4,
+                 row->f32_layer_norm(n, x.base, factors.base, shifts.base, y, 0x1p-10f));
+        EACH_ROW("f32_layer_norm alone", FLOATS, n, 4, row->f32_layer_norm(n, x.base, NULL, NULL, y, 0x1p-10f));
+    }
+    block_free(&reals), block_free(&integers), block_free(&factors), block_free(&shifts), block_free(&x);
+}
+
+static void fake_quantization(size_t n) {
+    const struct eo_fake_quantize_params params = {20, 0.05f, -7, 8};
+    struct block x = any_floats(n), dy = floats(n), inverse = scales(n, 10), factor = scales(n, 0.001f);
+    const struct eo_fake_requantize_params sums = {inverse.base, factor.base, 0.05f, -100, 90, 3, n % 2};
+    EACH_ROW("f32_fake_quantize", FLOATS, n, 4, row->f32_fake_quantize(n, x.base, y, &params));
+    EACH_ROW("f32_fake_requantize", FLOATS, n, 4, row->f32_fake_requantize(n, x.base, y, &sums));
+    EACH_ROW("f32_fake_quantize_gradient", FLOATS, n, 4,
+             row->f32_fake_quantize_gradient(n, x.base, dy.base, y, &params));
+    EACH_ROW("f32_fake_quantize_scale_gradient", FLOATS, 1, 4,
+             *(float *)y = row->f32_fake_quantize_scale_gradient(n, dy.base, dy.base, &params));
+    block_free(&x), block_free(&dy), block_free(&inverse), block_free(&factor);
+}
+
+static void pool(size_t rows_, size_t columns, size_t channels) {
+    const size_t pixels = (rows_ - 1) * 7 + columns;
+    struct block numbers = bytes(pixels * channels * 2, 0, 255), reals = floats(pixels * channels);
+#define ROW(name)                                                                                                      \
+    {                                                                                                                  \
+        const bool is_float = strstr(#name, "f32_"), mean = strstr(#name, "average");                                  \
+        const struct eo_pool_window w = {.rows = rows_,                                                                \
+                                         .columns = columns,                                                           \
+                                         .channels = channels,                                                         \
+                                         .row_stride = 7 * channels,                                                   \
+                                         .pixel_stride = channels,                                                     \
+                                         .factor = !mean      ? 1                                                      \
+                                                   : is_float ? (float)(rows_ * columns)                               \
+                                                              : 1.0f / (float)(rows_ * columns),                       \
+                                         .low = is_float              ? -0.5f                                          \
+                                                : strstr(#name, "u8") ? 3                                              \
+                                                                      : -101,                                          \
+                                         .high = is_float ? 0.75f : 120};                                              \
+        struct block x = is_float ? block_copy(reals.base, reals.size)                                                 \
+                                  : block_copy(numbers.base, pixels * channels * size_of(#name));                      \
+        EACH_ROW(#name, is_float ? FLOATS : INTEGERS, channels, is_float ? 4 : size_of(#name),                         \
+                 row->name(&w, x.base, y));                                                                            \
+        block_free(&x);                                                                                                \
+    }
+    EO_POOLS(ROW)
+#undef ROW
+    block_free(&numbers), block_free(&reals);
+}
+
+void test_elementwise(void) {
+    static const size_t large[] = {63, 64, 65, 257};
+    rows = eo_elementwise_rows(&row_count);
+    for (size_t i = 0; i <= 50 + sizeof large / sizeof *large; i++) {
+        const size_t n = i <= 50 ? i : large[i - 51];
+        unary(n), float_binary(n), integer_binary(n), conversions(n), reductions(n), constants(n), fake_quantization(n);
+        if (n > 0) pool(1, 1, n), pool(2, 3, n), pool(5, 7, n);
+    }
+    EACH_TABLE("eo_elementwise");
+}

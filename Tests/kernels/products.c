@@ -1,0 +1,287 @@
+// The matrix products. Each case makes one problem's numbers, of which every kernel gets its own form.
+#include "check.h"
+
+struct size {
+    size_t rows, columns, depth;
+};
+
+// One product, and what a kernel makes of it.
+struct product {
+    struct size size;
+    size_t filled; // depth as the kernel counts it
+    size_t output_size;
+    const void *parameters;
+    const struct eo_hybrid_row *row_parameters;
+};
+
+enum { GAP = 24 }; // bytes between rows of the output, which must stay as they were
+
+static struct block run(const struct product *p, eo_gemm_function *kernel, size_t step, const struct block *input,
+                        const struct block *packed) {
+    const size_t stride = p->size.columns * p->output_size + GAP, row = input->size / p->size.rows;
+    struct block output = block_of(p->size.rows * stride - GAP);
+    for (size_t first = 0; first < p->size.rows; first += step) {
+        const struct eo_gemm_tile tile = {
+            .rows = p->size.rows - first < step ? p->size.rows - first : step,
+            .columns = p->size.columns,
+            .depth = p->filled,
+            .input = (const char *)input->base + first * row,
+            .input_stride = row,
+            .weights = packed->base,
+            .output = (char *)output.base + first * stride,
+            .output_stride = stride,
+            .parameters = p->parameters,
+            .row_parameters = p->row_parameters ? p->row_parameters + first : NULL,
+        };
+        kernel(&tile);
+    }
+    return output;
+}
+
+static bool same(const struct block *a, const struct block *b) {
+    return a->size == b->size && memcmp(a->base, b->base, a->size) == 0;
+}
+
+// Calls body for every number of rows; with the fewest and the most also for every number of columns up to two blocks
+// and one more. Kernels for many rows get sizes around their blocks and steps.
+static void each_size(int mr, int nr, void (*body)(const void *kernel, struct size), const void *kernel) {
+    static const size_t many[] = {1, 2, 15, 16, 17, 31, 32, 33, 49, 99, 256};
+    static const size_t depths[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 20, 61, 64, 65, 96, 132, 576};
+    enum { MANY = sizeof many / sizeof *many, DEPTHS = sizeof depths / sizeof *depths };
+    const bool blocks = mr >= 32;
+    for (int i = 0; i < (blocks ? MANY : mr); i++) {
+        const size_t rows = blocks ? many[i] : (size_t)i + 1;
+        const bool all = rows == 1 || rows == (size_t)mr;
+        for (size_t columns = 1; columns <= 2 * (size_t)nr + 1; columns += all ? 1 : 5)
+            for (int d = blocks || all ? 0 : (int)columns % 3; d < DEPTHS; d += blocks || all ? 1 : 3)
+                if (depths[d] < 60 || columns % 8 < 2) body(kernel, (struct size){rows, columns, depths[d]});
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------- float32
+
+static struct block float_product(const eo_f32_gemm_kernel *kernel, const struct product *p, size_t step,
+                                  const struct block *input, const float *weights, const float *bias) {
+    struct block packed = block_of(eo_f32_gemm_packed_size(kernel->nr, p->size.depth, p->size.columns));
+    eo_f32_gemm_pack(kernel->nr, p->size.depth, p->size.columns, weights, bias, packed.base);
+    struct block output = run(p, kernel->run, step, input, &packed);
+    block_free(&packed);
+    return output;
+}
+
+static const eo_f32_gemm_kernel *float_twin;
+
+static void float_case(const void *kernel_, struct size size) {
+    const eo_f32_gemm_kernel *kernel = kernel_;
+    const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
+    const struct product p = {size, size.depth, sizeof(float), &parameters, NULL};
+    struct block input = floats(size.rows * size.depth), weights = floats(size.columns * size.depth);
+    struct block bias = floats(size.columns);
+    struct block found = float_product(kernel, &p, size.rows, &input, weights.base, bias.base);
+    struct block expected = float_product(float_twin, &p, 1, &input, weights.base, bias.base);
+    // Half an ulp for each of depth products and sums, whose absolute values are at most depth + 1.
+    const float terms = (float)(size.depth + 1);
+    check(alike(found.base, expected.base, found.size / sizeof(float), terms * terms * 0x1p-23f), kernel->name,
+          "%zux%zux%zu", size.rows, size.columns, size.depth);
+    block_free(&input), block_free(&weights), block_free(&bias), block_free(&found), block_free(&expected);
+}
+
+// Rows in pieces give the bits of rows in one piece.
+static void pieces_case(const eo_f32_gemm_kernel *kernel, size_t segments, size_t piece, size_t columns) {
+    const size_t rows = kernel->mr, depth = segments * piece;
+    const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
+    const struct product p = {{rows, columns, depth}, depth, sizeof(float), &parameters, NULL};
+    struct block input = floats(rows * depth), weights = floats(columns * depth), output = block_of(rows * columns * 4);
+    struct block packed = block_of(eo_f32_gemm_packed_size(kernel->nr, depth, columns));
+    eo_f32_gemm_pack(kernel->nr, depth, columns, weights.base, NULL, packed.base);
+    const void **table = malloc(segments * rows * sizeof *table);
+    for (size_t s = 0; s < segments; s++)
+        for (size_t i = 0; i < rows; i++) table[s * rows + i] = (const float *)input.base + i * depth + s * piece;
+    struct eo_gemm_tile tile = {.rows = rows, .columns = columns, .depth = depth, .input = input.base};
+    tile.weights = packed.base, tile.output = output.base, tile.output_stride = columns * sizeof(float);
+    tile.parameters = &parameters, tile.segments = segments, tile.segment = table;
+    kernel->run(&tile);
+    struct block whole = run(&p, kernel->run, rows, &input, &packed);
+    for (size_t i = 0; i < rows; i++)
+        check(memcmp((char *)whole.base + i * (columns * 4 + GAP), (char *)output.base + i * columns * 4,
+                     columns * 4) == 0,
+              kernel->name, "%zu pieces of %zu, %zu columns", segments, piece, columns);
+    free(table);
+    block_free(&input), block_free(&weights), block_free(&output), block_free(&packed), block_free(&whole);
+}
+
+// --------------------------------------------------------------------------------------------------- bytes to bytes
+
+// Rows as the kernels of `isa` take them; *is_signed becomes whether they are int8. `wanted`: what the kernel gets that
+// takes both.
+static struct block byte_rows(enum kernels_isa isa, const struct size *size, const uint8_t *from, bool wanted,
+                              bool *is_signed) {
+    const size_t step = eo_gemm_depth_step(isa), filled = (size->depth + step - 1) / step * step;
+    const bool wide = eo_gemm_takes_wide_rows(isa);
+    *is_signed = !eo_gemm_takes_unsigned_rows(isa) || (wanted && eo_gemm_takes_signed_rows(isa));
+    struct block rows = block_of(size->rows * filled << wide);
+    memset(rows.base, 0, rows.size);
+    for (size_t i = 0; i < size->rows; i++)
+        for (size_t k = 0; k < size->depth; k++) {
+            const uint8_t byte = from[i * size->depth + k];
+            if (wide)
+                ((int16_t *)rows.base)[i * filled + k] = byte;
+            else
+                ((uint8_t *)rows.base)[i * filled + k] = byte ^ (*is_signed ? 0x80 : 0);
+        }
+    return rows;
+}
+
+struct byte_problem {
+    struct size size;
+    int32_t weight_zero_point;
+    bool is_signed; // the output; and the rows where the kernel has the choice
+    struct block input, weights, bias, scale;
+};
+
+static struct block byte_product(const eo_u8_gemm_kernel *kernel, const struct byte_problem *b, size_t step) {
+    bool is_signed;
+    struct block input = byte_rows(kernel->isa, &b->size, b->input.base, b->is_signed, &is_signed);
+    const struct eo_u8_gemm_parameters parameters = {.minimum = -100,
+                                                     .maximum = 155,
+                                                     .output_zero_point = b->is_signed ? -28 : 100,
+                                                     .weight_zero_point = b->weight_zero_point,
+                                                     .rows_are_signed = is_signed};
+    const size_t depth_step = eo_gemm_depth_step(kernel->isa);
+    const struct product p = {b->size, (b->size.depth + depth_step - 1) / depth_step * depth_step, 1, &parameters,
+                              NULL};
+    const struct eo_u8_gemm_weights weights = {.depth = b->size.depth,
+                                               .columns = b->size.columns,
+                                               .weights = b->weights.base,
+                                               .flip = 0,
+                                               .weight_zero_point = b->weight_zero_point,
+                                               .input_zero_point = is_signed ? 3 : 131,
+                                               .bias = b->bias.base,
+                                               .scale = b->scale.base};
+    struct block packed = block_of(eo_u8_gemm_packed_size(kernel, b->size.depth, b->size.columns));
+    eo_u8_gemm_pack(kernel, &weights, packed.base);
+    struct block output = run(&p, kernel->run, step, &input, &packed);
+    block_free(&input), block_free(&packed);
+    return output;
+}
+
+static const eo_u8_gemm_kernel *byte_twin;
+
+static void byte_case(const void *kernel_, struct size size) {
+    static const int32_t zero_points[] = {0, 1, -128, 127};
+    const eo_u8_gemm_kernel *kernel = kernel_;
+    static unsigned turn;
+    turn++;
+    struct byte_problem b = {.size = size, .weight_zero_point = zero_points[turn % 4], .is_signed = turn / 4 % 2};
+    b.input = bytes(size.rows * size.depth, 0, 255);
+    b.weights = bytes(size.columns * size.depth, -128, 127);
+    b.bias = block_of(size.columns * sizeof(int32_t));
+    for (size_t i = 0; i < size.columns; i++) ((int32_t *)b.bias.base)[i] = number(-9000, 9000);
+    b.scale = scales(size.columns, 1.0f / 40000);
+    struct block found = byte_product(kernel, &b, size.rows), expected = byte_product(byte_twin, &b, 1);
+    if (kernel == byte_twin) digest(expected.base, expected.size);
+    check(same(&found, &expected), kernel->name, "%zux%zux%zu, weights' zero point %d", size.rows, size.columns,
+          size.depth, b.weight_zero_point);
+    block_free(&b.input), block_free(&b.weights), block_free(&b.bias), block_free(&b.scale);
+    block_free(&found), block_free(&expected);
+}
+
+// ---------------------------------------------------------------------------------------------------- dynamic range
+
+static struct block hybrid_product(const eo_hybrid_gemm_kernel *kernel, struct product p, size_t step,
+                                   const uint8_t *from, const uint8_t *weights, const float *scale, const float *bias) {
+    bool is_signed;
+    struct block input = byte_rows(kernel->isa, &p.size, from, false, &is_signed);
+    const size_t depth_step = eo_gemm_depth_step(kernel->isa);
+    p.filled = (p.size.depth + depth_step - 1) / depth_step * depth_step;
+    struct block packed = block_of(eo_hybrid_gemm_packed_size(kernel, p.size.depth, p.size.columns));
+    eo_hybrid_gemm_pack(kernel, p.size.depth, p.size.columns, weights, scale, bias, packed.base);
+    struct block output = run(&p, kernel->run, step, &input, &packed);
+    block_free(&input), block_free(&packed);
+    return output;
+}
+
+static const eo_hybrid_gemm_kernel *hybrid_twin;
+
+static void hybrid_case(const void *kernel_, struct size size) {
+    const eo_hybrid_gemm_kernel *kernel = kernel_;
+    const struct eo_hybrid_gemm_parameters parameters = {-300, 300};
+    struct block input = bytes(size.rows * size.depth, 0, 255), weights = bytes(size.columns * size.depth, -127, 127);
+    struct block scale = scales(size.columns, 1.0f / 40000), bias = floats(size.columns);
+    struct block grids = block_of(size.rows * sizeof(struct eo_hybrid_row));
+    for (size_t i = 0; i < size.rows; i++)
+        ((struct eo_hybrid_row *)grids.base)[i] = (struct eo_hybrid_row){real() + 1.5f, number(0, 255)};
+    const struct product p = {size, 0, sizeof(float), &parameters, grids.base};
+    struct block found = hybrid_product(kernel, p, size.rows, input.base, weights.base, scale.base, bias.base);
+    struct block expected = hybrid_product(hybrid_twin, p, 1, input.base, weights.base, scale.base, bias.base);
+    if (kernel == hybrid_twin) digest(expected.base, expected.size);
+    check(same(&found, &expected), kernel->name, "%zux%zux%zu", size.rows, size.columns, size.depth);
+    block_free(&input), block_free(&weights), block_free(&scale), block_free(&bias), block_free(&grids);
+    block_free(&found), block_free(&expected);
+}
+
+// -------------------------------------------------------------------------------------------------- 16 bits, 8 bits
+
+static struct block short_product(const eo_s16_gemm_kernel *kernel, const struct product *p, size_t step,
+                                  const struct block *input, const uint8_t *weights, const float *scale,
+                                  const int64_t *bias) {
+    struct block packed = block_of(eo_s16_gemm_packed_size(kernel->nr, p->size.depth, p->size.columns));
+    eo_s16_gemm_pack(kernel->nr, p->size.depth, p->size.columns, weights, scale, bias, packed.base);
+    struct block output = run(p, kernel->run, step, input, &packed);
+    block_free(&packed);
+    return output;
+}
+
+static const eo_s16_gemm_kernel *short_twin;
+
+static void short_case(const void *kernel_, struct size size) {
+    const eo_s16_gemm_kernel *kernel = kernel_;
+    const struct eo_s16_parameters parameters = {-32768, 30000, 0};
+    const struct product p = {size, (size.depth + 1) / 2 * 2, sizeof(int16_t), &parameters, NULL};
+    struct block input = block_of(size.rows * p.filled * sizeof(int16_t));
+    for (size_t i = 0; i < size.rows * p.filled; i++) ((int16_t *)input.base)[i] = (int16_t)often(-32768, 32767);
+    struct block weights = bytes(size.columns * size.depth, -128, 127), scale = scales(size.columns, 1.0f / 400000);
+    struct block bias = block_of(size.columns * sizeof(int64_t));
+    for (size_t i = 0; i < size.columns; i++) ((int64_t *)bias.base)[i] = number(-90000, 90000);
+    struct block found = short_product(kernel, &p, size.rows, &input, weights.base, scale.base, bias.base);
+    struct block expected = short_product(short_twin, &p, 1, &input, weights.base, scale.base, bias.base);
+    if (kernel == short_twin) digest(expected.base, expected.size);
+    check(same(&found, &expected), kernel->name, "%zux%zux%zu", size.rows, size.columns, size.depth);
+    block_free(&input), block_free(&weights), block_free(&scale), block_free(&bias);
+    block_free(&found), block_free(&expected);
+}
+
+// The last row of a table becomes `twin`, which must not mind how many rows it takes at once. Then all other rows.
+#define TWIN(family, twin, case)                                                                                       \
+    do {                                                                                                               \
+        int count;                                                                                                     \
+        const family##_kernel *table = family##_rows(&count);                                                          \
+        twin = table + count - 1;                                                                                      \
+        each_size(twin->mr, twin->nr, case, twin);                                                                     \
+    } while (0)
+#define EACH_KERNEL(family, twin, case)                                                                                \
+    do {                                                                                                               \
+        int count;                                                                                                     \
+        const family##_kernel *table = family##_rows(&count);                                                          \
+        for (const family##_kernel *kernel = table; kernel < twin; kernel++)                                           \
+            if (kernels_isa_available(kernel->isa)) {                                                                  \
+                each_size(kernel->mr, kernel->nr, case, kernel);                                                       \
+                compared(kernel->name, NULL);                                                                          \
+            }                                                                                                          \
+    } while (0)
+
+void test_products(void) {
+    TWIN(eo_f32_gemm, float_twin, float_case);
+    TWIN(eo_u8_gemm, byte_twin, byte_case);
+    TWIN(eo_hybrid_gemm, hybrid_twin, hybrid_case);
+    TWIN(eo_s16_gemm, short_twin, short_case);
+    EACH_KERNEL(eo_f32_gemm, float_twin, float_case);
+    EACH_KERNEL(eo_u8_gemm, byte_twin, byte_case);
+    EACH_KERNEL(eo_hybrid_gemm, hybrid_twin, hybrid_case);
+    EACH_KERNEL(eo_s16_gemm, short_twin, short_case);
+    int count;
+    const eo_f32_gemm_kernel *table = eo_f32_gemm_rows(&count);
+    for (int i = 0; i < count; i++)
+        if (kernels_isa_available(table[i].isa))
+            for (size_t segments = 1; segments <= 9; segments += 4) pieces_case(table + i, segments, 7, 35);
+}

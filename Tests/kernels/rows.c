@@ -1,0 +1,180 @@
+// What comes before the products: gathering of rows, and the quantization of rows while the model runs.
+#include "check.h"
+
+// Runs one kernel on some pixels of a window; rows lie 40 bytes apart.
+static struct block gather(eo_gather_function *kernel, int wide, const struct eo_window *w, const void *input,
+                           size_t element, size_t first, size_t pixels) {
+    const size_t depth = w->kernel_height * w->kernel_width * w->input_channels * element, fill = 3 * element;
+    const size_t stride = ((depth + fill) << wide) + 40;
+    struct block rows = block_of(pixels * stride - 40);
+    const struct eo_gather gather = {.window = w,
+                                     .input = input,
+                                     .first = first,
+                                     .pixels = pixels,
+                                     .element_size = element,
+                                     .rows = rows.base,
+                                     .row_stride = stride,
+                                     .fill = fill,
+                                     .padding = 0x7c,
+                                     .flip = element == 1 ? 0x80 : 0};
+    kernel(&gather);
+    return rows;
+}
+
+#define GATHER_CASE(family, wide)                                                                                      \
+    do {                                                                                                               \
+        int count;                                                                                                     \
+        const family##_kernel *table = family##_rows(&count), *twin = table + count - 1;                               \
+        struct block expected = gather(twin->run, wide, w, input.base, element, first, pixels);                        \
+        for (const family##_kernel *kernel = table; kernel < twin; kernel++) {                                         \
+            if (!kernels_isa_available(kernel->isa)) continue;                                                         \
+            struct block found = gather(kernel->run, wide, w, input.base, element, first, pixels);                     \
+            check(memcmp(found.base, expected.base, found.size) == 0, kernel->name,                                    \
+                  "window %zu, %zu channels of %zu bytes, pixels %zu to %zu", number_of_window, w->input_channels,     \
+                  element, first, first + pixels);                                                                     \
+            block_free(&found);                                                                                        \
+        }                                                                                                              \
+        digest(expected.base, expected.size);                                                                          \
+        block_free(&expected);                                                                                         \
+    } while (0)
+
+static void gather_case(const struct eo_window *w, size_t number_of_window, size_t element) {
+    const size_t all = w->batch * w->output_height * w->output_width;
+    struct block input =
+        bytes(w->batch * w->input_height * w->input_width * w->input_channels * w->groups * element, 0, 255);
+    for (size_t first = 0; first < all; first += 5)
+        for (size_t pixels = 1; pixels <= 7 && first + pixels <= all; pixels += 3) {
+            GATHER_CASE(eo_gather, 0);
+            if (element == 1) GATHER_CASE(eo_gather_wide, 1);
+        }
+    block_free(&input);
+}
+
+static void test_gathering(void) {
+    static const struct eo_window windows[] = {
+        {.batch = 2,
+         .input_height = 5,
+         .input_width = 6,
+         .output_height = 5,
+         .output_width = 6,
+         .kernel_height = 3,
+         .kernel_width = 3,
+         .stride_height = 1,
+         .stride_width = 1,
+         .dilation_height = 1,
+         .dilation_width = 1,
+         .padding_top = 1,
+         .padding_left = 1,
+         .groups = 1},
+        {.batch = 1,
+         .input_height = 7,
+         .input_width = 9,
+         .output_height = 4,
+         .output_width = 5,
+         .kernel_height = 5,
+         .kernel_width = 3,
+         .stride_height = 2,
+         .stride_width = 2,
+         .dilation_height = 1,
+         .dilation_width = 1,
+         .padding_top = 2,
+         .padding_left = 1,
+         .groups = 2},
+        {.batch = 1,
+         .input_height = 8,
+         .input_width = 8,
+         .output_height = 6,
+         .output_width = 6,
+         .kernel_height = 2,
+         .kernel_width = 2,
+         .stride_height = 1,
+         .stride_width = 1,
+         .dilation_height = 2,
+         .dilation_width = 3,
+         .padding_top = 0,
+         .padding_left = 1,
+         .groups = 1},
+        {.batch = 1,
+         .input_height = 4,
+         .input_width = 4,
+         .output_height = 4,
+         .output_width = 4,
+         .kernel_height = 1,
+         .kernel_width = 1,
+         .stride_height = 1,
+         .stride_width = 1,
+         .dilation_height = 1,
+         .dilation_width = 1,
+         .groups = 1},
+    };
+    static const size_t channels[] = {1, 2, 3, 4, 5, 7, 8, 11, 15, 16, 17, 21, 31, 32, 33, 63, 64, 65, 100};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
+        for (size_t c = 0; c < sizeof channels / sizeof *channels; c++)
+            for (size_t element = 1; element <= 4; element *= 2) {
+                struct eo_window w = windows[i];
+                w.input_channels = w.output_channels = channels[c];
+                gather_case(&w, i, element);
+            }
+}
+
+static void range_case(size_t count) {
+    struct block x = block_of(count * sizeof(float)), q = block_of(count), expected = block_of(count);
+    // Multiples of 1/8, so that ties happen.
+    for (size_t i = 0; i < count; i++) ((float *)x.base)[i] = (float)number(-1100, 1100) / 8;
+    const struct eo_grid grid = {1, -3, -127};
+    int rows, quantizers;
+    const eo_f32_range_kernel *range = eo_f32_range_rows(&rows);
+    const eo_f32_to_u8_kernel *quantizer = eo_f32_to_u8_rows(&quantizers);
+    const struct eo_range right = range[rows - 1].run(x.base, count);
+    for (int i = 0; i + 1 < rows; i++) {
+        if (!kernels_isa_available(range[i].isa)) continue;
+        const struct eo_range found = range[i].run(x.base, count);
+        check(found.low == right.low && found.high == right.high && found.check == 0, range[i].name, "of %zu", count);
+        if (count == 0) continue;
+        const float before = *(float *)x.base;
+        *(float *)x.base = count % 2 ? __builtin_nanf("") : __builtin_inff();
+        const float bad = range[i].run(x.base, count).check;
+        check(bad != bad, range[i].name, "a number that is not finite, of %zu", count);
+        *(float *)x.base = before;
+    }
+    quantizer[quantizers - 1].run(&grid, x.base, expected.base, count);
+    digest(expected.base, count);
+    for (int i = 0; i + 1 < quantizers; i++) {
+        if (!kernels_isa_available(quantizer[i].isa)) continue;
+        quantizer[i].run(&grid, x.base, q.base, count);
+        check(memcmp(q.base, expected.base, count) == 0, quantizer[i].name, "of %zu", count);
+    }
+    block_free(&x), block_free(&q), block_free(&expected);
+}
+
+// Fused, a * b + c would give another number here: the twins must not fuse either.
+static void test_fusing(void) {
+    const struct eo_grid grid = {1 + 0x1p-13f, -1, -127};
+    const float x = 1.5f - 1.5f * 0x1p-13f; // times the inverse: 1.5 less 1.5 * 2^-26, which rounding takes away
+    uint8_t q;
+    int count;
+    const eo_f32_to_u8_kernel *table = eo_f32_to_u8_rows(&count);
+    for (int i = 0; i < count; i++) {
+        if (!kernels_isa_available(table[i].isa)) continue;
+        table[i].run(&grid, &x, &q, 1);
+        check(q == 129, table[i].name, "fuses");
+    }
+}
+
+#define EACH_NAME(family)                                                                                              \
+    do {                                                                                                               \
+        int count;                                                                                                     \
+        const family##_kernel *table = family##_rows(&count);                                                          \
+        for (int i = 0; i + 1 < count; i++)                                                                            \
+            if (kernels_isa_available(table[i].isa)) compared(table[i].name, NULL);                                    \
+    } while (0)
+
+void test_rows(void) {
+    test_gathering();
+    test_fusing();
+    for (size_t count = 0; count <= 70; count++) range_case(count);
+    EACH_NAME(eo_gather);
+    EACH_NAME(eo_gather_wide);
+    EACH_NAME(eo_f32_range);
+    EACH_NAME(eo_f32_to_u8);
+}

@@ -1,0 +1,307 @@
+"""Every way to make a model smaller in one call, and the first that is small, fast and good enough."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from ._compress import Layers, cluster, prune, prune_channels, weight_histogram, weights
+from ._errors import ArgumentError, Status
+from ._interpreter import Interpreter
+from ._model import Bytes, Model, PathLike
+from ._quantize import Sample, Scheme, quantize
+
+#: Gives the accuracy of a model; or inputs and labels of a classifier with one input.
+Evaluation = Union[Callable[[Model], float], "tuple[np.ndarray, np.ndarray]"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+    """Values of a weight tensor: `counts[i]` of them from `edges[i]` to `edges[i + 1]`."""
+
+    name: str
+    counts: list[int]
+    edges: list[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """A model, how it was made, and what it is worth."""
+
+    stages: tuple[str, ...]  #: "pruned 75%", "clustered 16", "int8"
+    model: Model
+    accuracy: float | None
+    size: int  #: bytes of the file
+    deflated_size: int
+    distinct: int  #: different numbers in the weight tensor that has most
+    sparsity: float  #: zeros among all weights
+    latency: float | None  #: seconds of one inference, the best of several
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.stages) or "float32"
+
+    def histograms(self, bins: int = 64) -> list[Histogram]:
+        """Of each weight tensor."""
+        result = []
+        for found in weights(self.model):
+            counts, edges = weight_histogram(self.model, found.tensor, bins, subgraph=found.subgraph)
+            result.append(Histogram(found.name, counts.tolist(), edges.tolist()))
+        return result
+
+
+class Tree(Sequence[Leaf]):
+    """The leaves, each a model to deploy. Indexed by number or name."""
+
+    def __init__(self, leaves: Iterable[Leaf]):
+        self._leaves = list(leaves)
+
+    def __len__(self) -> int:
+        return len(self._leaves)
+
+    def __iter__(self) -> Iterator[Leaf]:
+        return iter(self._leaves)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, str):
+            return self._leaves[index]
+        for leaf in self._leaves:
+            if leaf.name == index:
+                return leaf
+        raise KeyError(index)
+
+    def __str__(self) -> str:
+        return table(self._leaves)
+
+    def save(self, folder: PathLike) -> list[pathlib.Path]:
+        """Writes each model and `summary.json` into a folder, which is made if it is not there; gives the paths."""
+        place = pathlib.Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for leaf in self._leaves:
+            path = place / (leaf.name.replace(" + ", "_").replace(" ", "").replace("%", "") + ".tflite")
+            leaf.model.save(path)
+            paths.append(path)
+        (place / "summary.json").write_text(self.to_json() + "\n")
+        return paths
+
+    def to_json(self, *, bins: int = 0) -> str:
+        """What the table says; with `bins` also the histograms of the weights at each stage."""
+        rows = []
+        for leaf in self._leaves:
+            row = {field.name: getattr(leaf, field.name) for field in dataclasses.fields(leaf) if field.name != "model"}
+            if bins:
+                row["histograms"] = [dataclasses.asdict(histogram) for histogram in leaf.histograms(bins)]
+            rows.append({"name": leaf.name, **row})
+        return json.dumps(rows, indent=2)
+
+    def plot(self, path: PathLike, *, bins: int = 64, tensors: int = 4) -> None:
+        """Draws the histograms of the `tensors` largest weight tensors, a row for each leaf (needs matplotlib)."""
+        from matplotlib import pyplot
+
+        first = sorted(weights(self._leaves[0].model), key=lambda found: -found.elements)[:tensors]
+        size = (3 * len(first), 1.6 * len(self._leaves))
+        figure, axes = pyplot.subplots(len(self._leaves), len(first), squeeze=False, figsize=size)
+        for row, leaf in zip(axes, self._leaves):
+            found = {histogram.name: histogram for histogram in leaf.histograms(bins)}
+            for axis, tensor in zip(row, first):
+                histogram = found.get(tensor.name)
+                if histogram:
+                    axis.stairs(np.log1p(histogram.counts), histogram.edges, fill=True)
+                axis.set_title(f"{leaf.name}\n{tensor.name.split(';')[0][-32:]}", fontsize=6)
+                axis.tick_params(labelsize=5)
+        figure.tight_layout()
+        figure.savefig(path)
+        pyplot.close(figure)
+
+
+def table(leaves: Iterable[Leaf]) -> str:
+    """The leaves as lines of text."""
+    rows = [("model", "accuracy", "bytes", "deflated", "distinct", "zeros", "ms")]
+    for leaf in leaves:
+        rows.append(
+            (
+                leaf.name,
+                "" if leaf.accuracy is None else f"{leaf.accuracy:.4f}",
+                str(leaf.size),
+                str(leaf.deflated_size),
+                str(leaf.distinct),
+                f"{leaf.sparsity:.1%}",
+                "" if leaf.latency is None else f"{1000 * leaf.latency:.3f}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+        lines.append("  ".join([row[0].ljust(widths[0]), *numbers]).rstrip())
+    return "\n".join(lines)
+
+
+def optimize(
+    model: Model | PathLike | Bytes,
+    calibration: Iterable[Sample] | None = None,
+    evaluate: Evaluation | None = None,
+    *,
+    sparsity: float = 0.5,
+    clusters: int = 32,
+    channels: float = 0,
+    schemes: Sequence[Scheme | str | None] = (None, Scheme.INT8),
+    granularity: str = "scaled_channels",
+    prune_layers: Layers | None = None,
+    cluster_layers: Layers | None = None,
+    measure_latency: bool = True,
+    num_threads: int = 1,
+) -> Tree:
+    """The model as it is, pruned, clustered, and both, each in every one of `schemes` (None: not quantized): what they
+    are worth, and the models. Without training, so what they cost is the worst case.
+
+    `calibration`: as `quantize` takes it; it is read once and kept. `evaluate`: a function from a model to a number, or
+    (inputs, labels) of a classifier. `channels`: remove this share of each layer's channels first.
+    """
+    source = model if isinstance(model, Model) else Model(model)
+    samples = None if calibration is None else list(calibration)
+    base: tuple[str, ...] = ()
+    if channels:
+        source, base = prune_channels(source, channels), (f"channels -{channels:.0%}",)
+    pruned = prune(source, sparsity, layers=prune_layers)
+    options: dict[str, Any] = {"granularity": granularity, "layers": cluster_layers}
+    stages = {
+        base: source,
+        (*base, f"pruned {sparsity:.0%}"): pruned,
+        (*base, f"clustered {clusters}"): cluster(source, clusters, **options),
+        (*base, f"pruned {sparsity:.0%}", f"clustered {clusters}"): cluster(pruned, clusters, **options),
+    }
+    leaves = []
+    for scheme in schemes:
+        for names, made in stages.items():
+            leaves.append(_leaf(names, made, scheme, samples, evaluate, measure_latency, num_threads))
+    return Tree(leaves)
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """One step down: how far to prune and cluster (None: not at all) and how to quantize."""
+
+    scheme: Scheme | str | None = None
+    sparsity: float | None = None
+    clusters: int | None = None
+
+
+#: From what costs least accuracy to what costs most.
+LEVELS: tuple[Level, ...] = (
+    Level(),
+    Level(Scheme.FLOAT16),
+    Level(Scheme.DYNAMIC_RANGE),
+    Level(Scheme.INT8),
+    Level(Scheme.INT8, sparsity=0.3),
+    Level(Scheme.INT8, clusters=32),
+    Level(Scheme.INT8, sparsity=0.5),
+    Level(Scheme.INT8, sparsity=0.5, clusters=32),
+    Level(Scheme.INT8, sparsity=0.6, clusters=16),
+    Level(Scheme.INT8, sparsity=0.75, clusters=16),
+    Level(Scheme.INT8, sparsity=0.8, clusters=8),
+    Level(Scheme.INT8, sparsity=0.9, clusters=8),
+)
+
+
+def optimize_until(
+    model: Model | PathLike | Bytes,
+    calibration: Iterable[Sample] | None = None,
+    evaluate: Evaluation | None = None,
+    *,
+    accuracy: float | None = None,
+    size: int | None = None,
+    deflated_size: int | None = None,
+    latency: float | None = None,
+    levels: Sequence[Level] = LEVELS,
+    num_threads: int = 1,
+) -> Leaf:
+    """Walks down the levels and gives the first model of at least `accuracy`, at most `size` bytes of file,
+    `deflated_size` bytes deflated, and `latency` seconds. A level whose scheme needs samples is left out without
+    `calibration`.
+
+    Raises `ArgumentError`, with the table of all that was tried, if no level meets the wish.
+    """
+    if accuracy is not None and evaluate is None:
+        raise ArgumentError("an accuracy was asked for without a way to evaluate it", Status.INVALID_ARGUMENT)
+    source = model if isinstance(model, Model) else Model(model)
+    samples = None if calibration is None else list(calibration)
+    tried = []
+    for level in levels:
+        scheme = None if level.scheme is None else Scheme(level.scheme)
+        if scheme in (Scheme.INT8, Scheme.INT16X8) and samples is None:
+            continue
+        names: tuple[str, ...] = ()
+        made = source
+        if level.sparsity:
+            made, names = prune(made, level.sparsity), (*names, f"pruned {level.sparsity:.0%}")
+        if level.clusters:
+            made, names = cluster(made, level.clusters), (*names, f"clustered {level.clusters}")
+        leaf = _leaf(names, made, scheme, samples, evaluate, latency is not None, num_threads)
+        limits = ((leaf.size, size), (leaf.deflated_size, deflated_size), (leaf.latency, latency))
+        is_small = all(limit is None or value is None or value <= limit for value, limit in limits)
+        is_good = accuracy is None or (leaf.accuracy is not None and leaf.accuracy >= accuracy)
+        if is_small and is_good:
+            return leaf
+        tried.append(leaf)
+    raise ArgumentError("no level meets the wish; tried were\n" + table(tried), Status.INVALID_ARGUMENT)
+
+
+def _leaf(
+    names: tuple[str, ...],
+    model: Model,
+    scheme: Scheme | str | None,
+    samples: list[Sample] | None,
+    evaluate: Evaluation | None,
+    measure_latency: bool,
+    num_threads: int,
+) -> Leaf:
+    if scheme is not None:
+        model, names = quantize(model, scheme, samples), (*names, Scheme(scheme).value)
+    data = model.to_bytes()
+    found = weights(model)
+    elements = sum(statistics.elements for statistics in found)
+    return Leaf(
+        names,
+        model,
+        None if evaluate is None else _accuracy(model, evaluate, num_threads),
+        len(data),
+        len(zlib.compress(data, 9)),
+        max((statistics.distinct for statistics in found), default=0),
+        sum(statistics.zeros for statistics in found) / elements if elements else 0.0,
+        _latency(model, num_threads) if measure_latency else None,
+    )
+
+
+def _accuracy(model: Model, evaluate: Evaluation, num_threads: int) -> float:
+    if callable(evaluate):
+        return float(evaluate(model))
+    inputs, labels = evaluate
+    interpreter = Interpreter(model, num_threads=num_threads)
+    interpreter.allocate_tensors()
+    [source], [result] = interpreter.get_input_details(), interpreter.get_output_details()
+    right = 0
+    for sample, label in zip(inputs, labels):
+        interpreter.set_tensor(source["index"], np.ascontiguousarray(sample, source["dtype"]).reshape(source["shape"]))
+        interpreter.invoke()
+        right += int(interpreter.get_tensor(result["index"]).argmax() == label)
+    return right / max(len(labels), 1)
+
+
+def _latency(model: Model, num_threads: int, runs: int = 10) -> float:
+    interpreter = Interpreter(model, num_threads=num_threads)
+    interpreter.allocate_tensors()
+    best = float("inf")
+    for _ in range(runs):
+        start = time.perf_counter()
+        interpreter.invoke()
+        best = min(best, time.perf_counter() - start)
+    return best
