@@ -34,11 +34,13 @@ class Compiled:
         reference: bool,
         keep_all: bool,
         weight_cache: str | bytes | None,
+        precision: int,
     ):
         self._model = model
         self._signature = signature
         self._weight_cache = weight_cache
         self._num_threads, self._reference, self._keep_all = num_threads, reference, keep_all
+        self._precision = precision
         if signature is None:
             graph = 0
             inputs, outputs = model.inputs, model.outputs
@@ -80,6 +82,7 @@ class Compiled:
             keep_all=self._keep_all,
             log=Log(),
             weight_cache=None if self._weight_cache is None else os.fsencode(self._weight_cache),
+            precision=self._precision,
         )
         pointer = ctypes.c_void_p()
         lib.eo_interpreter_create(self._model._pointer, ctypes.byref(options), ctypes.byref(pointer))
