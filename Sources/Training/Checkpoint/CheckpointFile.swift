@@ -56,12 +56,15 @@ struct CheckpointFile {
     /// Writes to a temporary name beside `path` and renames: the old file stays whole until the new one is.
     func write(_ path: String) throws(Failure) {
         let parts = try parts()
-        let error = unsafe parts.map { unsafe platform_part(base: $0.baseAddress, size: $0.count) }
-            .withUnsafeBufferPointer { parts in
-                unsafe path.withCString { path in
-                    unsafe parts.baseAddress.map { unsafe platform_write_file(path, $0, parts.count, true) } ?? 0
+        // The parts must outlive the call: nothing but their addresses is used in it.
+        let error = withExtendedLifetime(parts) {
+            unsafe parts.map { unsafe platform_part(base: $0.baseAddress, size: $0.count) }
+                .withUnsafeBufferPointer { parts in
+                    unsafe path.withCString { path in
+                        unsafe parts.baseAddress.map { unsafe platform_write_file(path, $0, parts.count, true) } ?? 0
+                    }
                 }
-            }
+        }
         guard error == 0 else {
             throw Failure(EO_FILE_ERROR, "\(path): the checkpoint could not be written: \(systemMessage(error))")
         }
