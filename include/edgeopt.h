@@ -240,6 +240,13 @@ typedef enum eo_arithmetic {
     EO_ARITHMETIC_REFERENCE = 1 // integer results are the bits of LiteRT's reference kernels; slow
 } eo_arithmetic;
 
+// In what float32 layers with constant weights (convolutions, fully connected) compute. A permission: where the
+// processor has no fast bfloat16 products (AMX), and for other operators, it is float32.
+typedef enum eo_precision {
+    EO_PRECISION_FLOAT32 = 0,
+    EO_PRECISION_BFLOAT16 = 1 // inputs and weights are rounded to 8 significant bits, sums are float32
+} eo_precision;
+
 typedef enum eo_log_level { EO_LOG_INFO = 0, EO_LOG_WARNING = 1, EO_LOG_ERROR = 2 } eo_log_level;
 // Gets every message; the library prints nothing itself. `text` is borrowed until it returns. It may be called from
 // whichever thread calls the library.
@@ -285,9 +292,10 @@ typedef struct eo_interpreter_options {
     void *log_user;
     const char *weight_cache;    // path of a packed-weight file, see below; NULL: none
     eo_thread_pool *thread_pool; // runs on these threads, and num_threads is not looked at; NULL: threads of its own
+    eo_precision precision;
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
-    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0 }
+    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0, EO_PRECISION_FLOAT32 }
 
 // The packed-weight file makes the next compile of the same model fast, and lets processes share the memory of packed
 // weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with the

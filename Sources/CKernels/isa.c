@@ -79,3 +79,11 @@ static uint32_t available(void) {
 bool kernels_isa_available(enum kernels_isa isa) { return (available() & bit(isa)) != 0; }
 
 const char *kernels_isa_name(void) { return names[31 - __builtin_clz(available())]; }
+
+bool kernels_has_byte_tables(void) {
+#if defined(__x86_64__)
+    return kernels_isa_available(ISA_AVX512) && __builtin_cpu_supports("avx512vbmi");
+#else
+    return false;
+#endif
+}

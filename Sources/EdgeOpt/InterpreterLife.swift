@@ -31,6 +31,11 @@ private func convert(
     case EO_ARITHMETIC_REFERENCE: options.arithmetic = .reference
     default: throw .invalidArgument("\(function): there is no arithmetic \(unsafe given.arithmetic.rawValue)")
     }
+    switch unsafe given.precision {
+    case EO_PRECISION_FLOAT32: options.precision = .float32
+    case EO_PRECISION_BFLOAT16: options.precision = .bfloat16
+    default: throw .invalidArgument("\(function): there is no precision \(unsafe given.precision.rawValue)")
+    }
     if unsafe given.signature != nil { options.signature = try unsafe text(given.signature, "signature", in: function) }
     for index in 0..<(try count(unsafe given.keep_count, "keep_count", in: function)) {
         let names = try unsafe argument(given.keep, "keep", in: function)

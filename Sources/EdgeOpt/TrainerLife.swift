@@ -93,9 +93,9 @@ public func eo_trainer_restore(
         try handle.trainer.restore(try unsafe text(path, "path"))
         let bytes = handle.trainer.position
         if unsafe position != nil {
-            var copy: UnsafeMutableRawPointer? = nil
             let memory = try Bytes(copying: bytes)
-            unsafe copy = try owned(memory.baseAddress, memory.count)
+            let copy = try unsafe owned(memory.baseAddress, memory.count)
+            withExtendedLifetime(memory) {}
             unsafe position.pointee = unsafe copy
         }
         if unsafe size != nil { unsafe size.pointee = bytes.count }

@@ -8,6 +8,7 @@ struct Compiler {
     let loaded: LoadedModel
     let subgraph: Int
     let arithmetic: Arithmetic
+    let precision: Precision
     let threadCount: Int
     let delegates: [any Delegate]
     /// What became of each operator of the model's subgraph.
@@ -15,11 +16,13 @@ struct Compiler {
     private var partitionCount = 0
 
     init(
-        _ loaded: LoadedModel, subgraph: Int, arithmetic: Arithmetic, threadCount: Int, delegates: [any Delegate]
+        _ loaded: LoadedModel, subgraph: Int, arithmetic: Arithmetic, precision: Precision, threadCount: Int,
+        delegates: [any Delegate]
     ) {
         self.loaded = loaded
         self.subgraph = subgraph
         self.arithmetic = arithmetic
+        self.precision = precision
         self.threadCount = threadCount
         self.delegates = delegates
         let count = loaded.model.subgraphs[subgraph].operators.count
@@ -77,8 +80,8 @@ struct Compiler {
             let preparation = Preparation(
                 name: node.name, version: node.version, options: node.options, customOptions: node.customOptions,
                 inputs: infos(node, graph, values: index == 0 ? values : [:]),
-                outputs: node.outputs.map { graph.tensors[$0] }, arithmetic: arithmetic, threadCount: threadCount,
-                weights: loaded.weights)
+                outputs: node.outputs.map { graph.tensors[$0] }, arithmetic: arithmetic, precision: precision,
+                threadCount: threadCount, weights: loaded.weights)
             do throws(Failure) {
                 let kernel = try node.definition.prepare(preparation)
                 layout.addScratch(preparation.scratchSizes, of: index)

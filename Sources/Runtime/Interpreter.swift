@@ -10,6 +10,7 @@ import Synchronization
         /// 1: no thread is ever created; 0: one per core.
         package var threadCount = 1
         package var arithmetic = Arithmetic.fast
+        package var precision = Precision.float32
         /// nil: the main subgraph.
         package var signature: String?
         /// Names of tensors that stay readable.
@@ -92,8 +93,8 @@ import Synchronization
         var graph = source
         for (input, shape) in zip(graph.inputs, inputShapes) { graph.tensors[input].shape = shape }
         var compiler = Compiler(
-            loaded, subgraph: subgraph, arithmetic: options.arithmetic, threadCount: threadCount,
-            delegates: options.delegates)
+            loaded, subgraph: subgraph, arithmetic: options.arithmetic, precision: options.precision,
+            threadCount: threadCount, delegates: options.delegates)
         var roles = graph.tensors.map { $0.isVariable ? Role.placed : .local }
         for (index, output) in graph.outputs.enumerated().reversed() where roles[output] != .placed {
             roles[output] = .output(index)

@@ -140,9 +140,11 @@ import Testing
         _ kernel: (String, KeyPath<eo_elementwise, eo_binary>), _ untouched: T
     ) {
         let isShort = T.bitWidth == 16
+        // Zero points and bounds that the type has.
+        let zeros: (Int32, Int32, Int32) = isShort ? (0, 0, 0) : kernel.0.hasPrefix("u") ? (133, 121, 125) : (3, -7, 5)
         var parameters = eo_quantized_binary_params(
-            zero_a: isShort ? 0 : 3, zero_b: isShort ? 0 : -7, zero_y: isShort ? 0 : 5, scale_a: isShort ? 0.003 : 0.7,
-            scale_b: -0.3, low: -100, high: 90)
+            zero_a: zeros.0, zero_b: zeros.1, zero_y: zeros.2, scale_a: isShort ? 0.003 : 0.7, scale_b: -0.3,
+            low: -100, high: 90)
         for length in Self.lengths {
             let (a, b) = (Self.bytes(2 * length + 2, seed: 3), Self.bytes(2 * length + 2, seed: 4))
             for form in [Broadcast.Form.vectorVector, .vectorScalar, .scalarVector] {

@@ -35,7 +35,8 @@ import Testing
                 w += settings.isNesterov ? momentum * m - rate * g : m
             }
         case .adam, .adamW:
-            let corrected = rate * (1 - Real.pow(beta2, Double(step))).squareRoot() / (1 - Real.pow(beta1, Double(step)))
+            let corrected =
+                rate * (1 - Real.pow(beta2, Double(step))).squareRoot() / (1 - Real.pow(beta1, Double(step)))
             m += (g - m) * (1 - beta1)
             v += (g * g - v) * (1 - beta2)
             w -= m * corrected / (v.squareRoot() + epsilon)
@@ -97,7 +98,9 @@ import Testing
         for kernel in kernels {
             var first: [[Float]]?
             for row in 0..<Int(number) where kernels_isa_available(rows[row].pointee.isa) {
-                var (w, g, m, v) = (random(count, 1), random(count, 2), random(count, 3), random(count, 4).map { abs($0) })
+                var (w, g, m, v) = (
+                    random(count, 1), random(count, 2), random(count, 3), random(count, 4).map { abs($0) }
+                )
                 kernel(rows[row])(count, &w, &g, &m, &v, &params)
                 if let first { #expect(first == [w, m, v]) }
                 first = [w, m, v]
@@ -111,14 +114,15 @@ import Testing
             UnsafeMutablePointer<Float>?, UnsafePointer<eo_optimizer_params>
         ) -> Void
 
-    @Test(arguments: [
-        { (s: inout OptimizerSettings) in s.momentum = 1 }, { s in s.beta1 = -0.1 }, { s in s.beta2 = .nan },
-        { s in s.epsilon = 0 }, { s in s.weightDecay = -1 }, { s in s.averaging = 1 },
-        { s in
-            s.clipNorm = 1
-            s.clipValue = 1
-        },
-    ] as [@Sendable (inout OptimizerSettings) -> Void])
+    @Test(
+        arguments: [
+            { (s: inout OptimizerSettings) in s.momentum = 1 }, { s in s.beta1 = -0.1 }, { s in s.beta2 = .nan },
+            { s in s.epsilon = 0 }, { s in s.weightDecay = -1 }, { s in s.averaging = 1 },
+            { s in
+                s.clipNorm = 1
+                s.clipValue = 1
+            },
+        ] as [@Sendable (inout OptimizerSettings) -> Void])
     func refusesNumbersThatAreNone(_ spoil: @Sendable (inout OptimizerSettings) -> Void) {
         var settings = OptimizerSettings()
         spoil(&settings)

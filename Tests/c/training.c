@@ -146,6 +146,8 @@ static void test_host_loss(const eo_model *model) {
     CHECK(eo_trainer_create(model, &options, &trainer) == EO_INVALID_ARGUMENT && !trainer);
     options.host_loss = host_loss;
     options.host_user = &calls;
+    options.optimizer = EO_OPTIMIZER_SGD;
+    options.learning_rate = 0.001f;
     REQUIRE(eo_trainer_create(model, &options, &trainer) == EO_OK);
     CHECK(eo_trainer_label_count(trainer) == 0);
     const eo_batch batch = make_batch();

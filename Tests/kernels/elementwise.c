@@ -33,10 +33,11 @@ static size_t size_of(const char *name) { return strstr(name, "s32_") ? 4 : strs
 
 static void integer_binary(size_t n) {
     const struct eo_quantized_binary_params of_bytes = {3, -7, 5, 0.7f, -0.3f, -100, 90};
+    const struct eo_quantized_binary_params of_unsigned = {133, 121, 125, 0.7f, -0.3f, -100, 90};
     const struct eo_quantized_binary_params of_shorts = {0, 0, 0, 0.003f, -0.3f, -30000, 29000};
 #define OPERANDS(name)                                                                                                 \
     struct block a = bytes((n ? n : 1) * size_of(#name), 0, 255), b = bytes((n ? n : 1) * size_of(#name), 0, 255);     \
-    const void *params = size_of(#name) == 2 ? &of_shorts : &of_bytes;                                                 \
+    const void *params = size_of(#name) == 2 ? &of_shorts : #name[0] == 'u' ? &of_unsigned : &of_bytes;                \
     FORMS(name, INTEGERS, size_of(#name), params)                                                                      \
     block_free(&a), block_free(&b);
 #define ROW(name) {OPERANDS(name)}

@@ -42,6 +42,8 @@ static bool same(const struct block *a, const struct block *b) {
     return a->size == b->size && memcmp(a->base, b->base, a->size) == 0;
 }
 
+static size_t rows_of(int mr, size_t rows) { return rows < (size_t)mr ? rows : (size_t)mr; }
+
 // Calls body for every number of rows; with the fewest and the most also for every number of columns up to two blocks
 // and one more. Kernels for many rows get sizes around their blocks and steps.
 static void each_size(int mr, int nr, void (*body)(const void *kernel, struct size), const void *kernel) {
@@ -56,6 +58,10 @@ static void each_size(int mr, int nr, void (*body)(const void *kernel, struct si
             for (int d = blocks || all ? 0 : (int)columns % 3; d < DEPTHS; d += blocks || all ? 1 : 3)
                 if (depths[d] < 60 || columns % 8 < 2) body(kernel, (struct size){rows, columns, depths[d]});
     }
+    // Layers of real networks: MobileNetV1's classifier, V2's last convolution, a 3x3 convolution of ResNet.
+    body(kernel, (struct size){1, 1001, 1024});
+    body(kernel, (struct size){rows_of(mr, 49), 64, 320});
+    body(kernel, (struct size){rows_of(mr, 196), 72, 9 * 128});
 }
 
 // ---------------------------------------------------------------------------------------------------------- float32
@@ -110,6 +116,40 @@ static void pieces_case(const eo_f32_gemm_kernel *kernel, size_t segments, size_
     block_free(&input), block_free(&weights), block_free(&output), block_free(&packed), block_free(&whole);
 }
 
+// --------------------------------------------------------------------------------------------------------- bfloat16
+
+static struct block bfloat_product(const eo_bf16_gemm_kernel *kernel, const struct product *p, size_t step,
+                                   const struct block *input, const float *weights, const float *bias) {
+    struct block packed = block_of(eo_bf16_gemm_packed_size(kernel, p->size.depth, p->size.columns));
+    eo_bf16_gemm_pack(kernel, p->size.depth, p->size.columns, weights, bias, packed.base);
+    struct block output = run(p, kernel->run, step, input, &packed);
+    block_free(&packed);
+    return output;
+}
+
+static const eo_bf16_gemm_kernel *bfloat_twin;
+
+static void bfloat_case(const void *kernel_, struct size size) {
+    const eo_bf16_gemm_kernel *kernel = kernel_;
+    const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
+    const size_t filled = (size.depth + 1) / 2 * 2;
+    const struct product p = {size, filled, sizeof(float), &parameters, NULL};
+    struct block numbers = floats(size.rows * filled), weights = floats(size.columns * size.depth);
+    for (size_t i = 0; i < size.rows && filled > size.depth; i++) ((float *)numbers.base)[i * filled + size.depth] = 0;
+    struct block input = block_of(size.rows * filled * sizeof(uint16_t)), bias = floats(size.columns);
+    struct block twin = block_of(size.rows * filled * sizeof(uint16_t));
+    eo_f32_to_bf16_best()->run(size.rows * filled, numbers.base, input.base);
+    eo_f32_to_bf16__scalar(size.rows * filled, numbers.base, twin.base);
+    check(same(&input, &twin), eo_f32_to_bf16_best()->name, "%zu numbers", size.rows * filled);
+    struct block found = bfloat_product(kernel, &p, size.rows, &input, weights.base, bias.base);
+    struct block expected = bfloat_product(bfloat_twin, &p, 1, &input, weights.base, bias.base);
+    const float terms = (float)(size.depth + 1);
+    check(alike(found.base, expected.base, found.size / sizeof(float), terms * terms * 0x1p-23f), kernel->name,
+          "%zux%zux%zu", size.rows, size.columns, size.depth);
+    block_free(&numbers), block_free(&weights), block_free(&input), block_free(&bias), block_free(&twin);
+    block_free(&found), block_free(&expected);
+}
+
 // --------------------------------------------------------------------------------------------------- bytes to bytes
 
 // Rows as the kernels of `isa` take them; *is_signed becomes whether they are int8. `wanted`: what the kernel gets that
@@ -146,7 +186,8 @@ static struct block byte_product(const eo_u8_gemm_kernel *kernel, const struct b
                                                      .maximum = 155,
                                                      .output_zero_point = b->is_signed ? -28 : 100,
                                                      .weight_zero_point = b->weight_zero_point,
-                                                     .rows_are_signed = is_signed};
+                                                     .rows_are_signed = is_signed,
+                                                     .scales_below_one = b->size.rows % 2 == 0};
     const size_t depth_step = eo_gemm_depth_step(kernel->isa);
     const struct product p = {b->size, (b->size.depth + depth_step - 1) / depth_step * depth_step, 1, &parameters,
                               NULL};
@@ -272,10 +313,12 @@ static void short_case(const void *kernel_, struct size size) {
 
 void test_products(void) {
     TWIN(eo_f32_gemm, float_twin, float_case);
+    TWIN(eo_bf16_gemm, bfloat_twin, bfloat_case);
     TWIN(eo_u8_gemm, byte_twin, byte_case);
     TWIN(eo_hybrid_gemm, hybrid_twin, hybrid_case);
     TWIN(eo_s16_gemm, short_twin, short_case);
     EACH_KERNEL(eo_f32_gemm, float_twin, float_case);
+    EACH_KERNEL(eo_bf16_gemm, bfloat_twin, bfloat_case);
     EACH_KERNEL(eo_u8_gemm, byte_twin, byte_case);
     EACH_KERNEL(eo_hybrid_gemm, hybrid_twin, hybrid_case);
     EACH_KERNEL(eo_s16_gemm, short_twin, short_case);

@@ -98,7 +98,7 @@ static double peak(int isFloat, enum kernels_isa isa) {
 #if defined(__x86_64__)
     switch (isa) {
     case ISA_AMX:
-        return *value = u8_amx();
+        return *value = isFloat ? u8_amx() / 2 : u8_amx(); // bfloat16: half as many products in the same time
     case ISA_AVX512VNNI:
         return *value = u8_avx512vnni();
     case ISA_AVXVNNI:
@@ -158,6 +158,7 @@ static void report(const char *kernel, const struct layer *l, double products, d
 struct form {
     int isFloat;
     size_t element, multiple; // bytes of an activation; rows are filled up to this many
+    size_t output;            // bytes of a result, if it is no activation
 };
 
 static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function *run, int mr, int nr,
@@ -171,7 +172,7 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     struct eo_convolution c = {
         .window = w,
         .input_element_size = form.element,
-        .output_element_size = form.element,
+        .output_element_size = form.output ? form.output : form.element,
         .run = run,
         .nr = (size_t)nr,
         .depth = filled,
@@ -189,7 +190,7 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     }
     c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);
-    void *output = allocate(rows * w.output_channels * form.element),
+    void *output = allocate(rows * w.output_channels * c.output_element_size),
          *scratch = allocate(c.row_stride * c.mr + c.slot_size);
     c.input = input;
     c.output = output;
@@ -275,7 +276,7 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     float *scale = allocate(channels * sizeof(float));
     int64_t *bias = allocate(channels * sizeof(int64_t));
     memset(scale, 0, channels * sizeof(float));
-    const struct form f32 = {1, 4, 1}, u8 = {0, 1, 4}, s16 = {0, 2, 2};
+    const struct form f32 = {1, 4, 1, 0}, bf16 = {1, 2, 2, 4}, u8 = {0, 1, 4, 0}, s16 = {0, 2, 2, 0};
     const struct eo_f32_gemm_parameters clamp = {-1e30f, 1e30f};
     const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true, true};
     const struct eo_u8_depthwise_parameters depthwise_bytes = {127, -128, 0, 0, 0x80};
@@ -288,6 +289,10 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                              eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
         for (size_t m = 2; m <= 4 && l->kernel == 3 && l->stride == 1 && strstr("eo_winograd", kernel_part); m += 2)
             winograd(m, l, weights);
+        EACH_ROW(eo_bf16_gemm, packed = allocate(eo_bf16_gemm_packed_size(k, depth, channels));
+                 eo_bf16_gemm_pack(k, depth, channels, weights, NULL, packed);
+                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16, packed,
+                             eo_bf16_gemm_packed_size(k, depth, 1), &clamp));
         EACH_ROW(eo_u8_gemm, packed = allocate(eo_u8_gemm_packed_size(k, depth, channels));
                  eo_u8_gemm_pack(k, &source, packed); convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
                                                                   eo_u8_gemm_packed_size(k, depth, 1), &bytes));

@@ -181,6 +181,7 @@ struct eo_s16_parameters {
 // A product has at most 22 bits and a sign, so this many of them fit 32 bits.
 enum { EO_S16_PARTIAL_DEPTH = 256 };
 #define EO_S16_GEMM_ROWS(ROW)                                                                                          \
+    X86_ROW(ROW, eo_s16_gemm_12x32__avx512vnni, ISA_AVX512VNNI, 12, 32)                                                \
     X86_ROW(ROW, eo_s16_gemm_12x32__avx512, ISA_AVX512, 12, 32)                                                        \
     X86_ROW(ROW, eo_s16_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                              \
     ARM_ROW(ROW, eo_s16_gemm_12x8__neon, ISA_NEON, 12, 8)                                                              \

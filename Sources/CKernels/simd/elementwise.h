@@ -124,6 +124,16 @@ INLINE f32s gelu_tanh_f32(f32s v) { return v * logistic_f32(1.5957691f * (v + 0.
 
 INLINE f32s hard_swish_f32(f32s v) { return v * clamp(v + 3.0f, 0.0f, 6.0f) * 0.16666667f; }
 
+// An instruction set may have a way of its own for the greater part of a run of bytes.
+#ifdef BYTE_BLOCKS_HEADER
+#include BYTE_BLOCKS_HEADER
+#endif
+#ifndef BYTE_BLOCKS
+#define s8_blocks(...) ((size_t)0)
+#define u8_blocks(...) ((size_t)0)
+#endif
+#define s16_blocks(...) ((size_t)0)
+
 // --- Unary kernels.
 
 typedef f32s f32_function(f32s v, struct eo_f32_params p);
@@ -179,6 +189,10 @@ LIBRARY(f32_cos, cosf)
 static void K(x8_lut)(size_t n, const void *x_, void *y_, const void *table_) {
     const uint8_t *x = x_, *table = table_;
     uint8_t *y = y_;
+#ifdef BYTE_TABLES
+    const size_t done = look_up_blocks(n, x, y, table);
+    n -= done, x += done, y += done;
+#endif
     for (; n >= 4; n -= 4, x += 4, y += 4) {
         const uint8_t y0 = table[x[0]], y1 = table[x[1]], y2 = table[x[2]], y3 = table[x[3]];
         y[0] = y0, y[1] = y1, y[2] = y2, y[3] = y3;
@@ -244,6 +258,9 @@ INLINE f32s quantized_mul(s32s a, s32s b, struct eo_quantized_binary_params p) {
     }                                                                                                                  \
     INLINE void t##_binary(quantized_function *f, size_t step_a, size_t step_b, size_t n, const type *a,               \
                            const type *b, type *y, const struct eo_quantized_binary_params *p) {                       \
+        if (n == 0) return;                                                                                            \
+        const size_t done = t##_blocks(f == quantized_add, step_a, step_b, n, a, b, y, *p);                            \
+        n -= done, y += done, a += step_a * done, b += step_b * done;                                                  \
         for (; n >= LANES; n -= LANES, y += LANES, a += step_a * LANES, b += step_b * LANES)                           \
             t##_step(f, step_a, step_b, LANES, a, b, y, *p);                                                           \
         if (n > 0) t##_step(f, step_a, step_b, n, a, b, y, *p);                                                        \

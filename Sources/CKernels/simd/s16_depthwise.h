@@ -1,5 +1,6 @@
 // Body of the 16-bit depthwise convolution: plain loops over a fixed number of channels, which the compiler turns into
-// vectors of the instruction set that TARGET names.
+// vectors of the instruction set that TARGET names. With BLOCK, `block` computes a full block of up to
+// EO_S16_PARTIAL_DEPTH taps.
 #include "depthwise.h"
 #include "requantize_scalar.h"
 
@@ -47,6 +48,12 @@ SIMD void depthwise_run(const struct eo_depthwise_run *r) {
     for (size_t pixel = 0; pixel < r->pixels; pixel++)
         for (size_t channel = 0; channel < r->channels; channel += CHANNELS) {
             const size_t left = r->channels - channel;
+#ifdef BLOCK
+            if (left >= CHANNELS && r->taps <= EO_S16_PARTIAL_DEPTH) {
+                block(r, pixel, channel);
+                continue;
+            }
+#endif
             depthwise_block(r, pixel, channel, left < CHANNELS ? left : CHANNELS);
         }
 }

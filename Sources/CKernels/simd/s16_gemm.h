@@ -2,6 +2,7 @@
 //   pair_load(p)         weights of a vector of columns, 2 deep, widened to 16 bits
 //   pair_dot(sum, a, b)  sum + the two products
 //   ROW_COUNTS           UP_TO_n of row_counts.h
+//   add_partial, finish  may be defined (FINISH): partial sums to totals, totals to results
 // Partial sums of 32 bits are added to totals of 64 (modulo 2^64) before they can overflow.
 #include "gemm.h"
 #include "requantize_scalar.h"
@@ -56,6 +57,19 @@ static void (*const multiply_rows[])(const struct eo_gemm_tile *, const int8_t *
                                      int32_t *) = {ROW_COUNTS(MULTIPLY_NAME)};
 enum { ROWS = sizeof multiply_rows / sizeof *multiply_rows };
 
+#ifndef FINISH
+SIMD void add_partial(uint64_t *totals, const int32_t *partial) {
+    for (int j = 0; j < NR; j++) totals[j] += (uint64_t)(int64_t)partial[j];
+}
+
+SIMD void finish(const uint64_t *totals, const float *scale, const struct eo_s16_parameters *p, int16_t *output,
+                 size_t count) {
+    for (size_t j = 0; j < count; j++)
+        output[j] =
+            (int16_t)requantize((float)(int64_t)totals[j], scale[j], p->minimum, p->maximum, p->output_zero_point);
+}
+#endif
+
 // All columns of a tile.
 SIMD void tile(const struct eo_gemm_tile *t) {
     const size_t rows = t->rows;
@@ -72,15 +86,12 @@ SIMD void tile(const struct eo_gemm_tile *t) {
             int32_t partial[ROWS * NR];
             multiply_rows[rows - 1](t, w + k * NR, k, left < EO_S16_PARTIAL_DEPTH ? left : EO_S16_PARTIAL_DEPTH,
                                     partial);
-            for (size_t i = 0; i < rows; i++)
-                for (int j = 0; j < NR; j++) totals[i][j] += (uint64_t)(int64_t)partial[i * NR + j];
+            for (size_t i = 0; i < rows; i++) add_partial(totals[i], partial + i * NR);
         }
         const size_t count = t->columns - column < NR ? t->columns - column : NR;
         for (size_t i = 0; i < rows; i++) {
             int16_t *output = (int16_t *)((char *)t->output + i * t->output_stride) + column;
-            for (size_t j = 0; j < count; j++)
-                output[j] = (int16_t)requantize((float)(int64_t)totals[i][j], scale[j], p->minimum, p->maximum,
-                                                p->output_zero_point);
+            finish(totals[i], scale, p, output, count);
         }
         block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
     }

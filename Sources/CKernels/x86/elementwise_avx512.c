@@ -4,6 +4,7 @@
 #define TABLE eo_elementwise_avx512
 #define ISA ISA_AVX512
 #define LANES 16
+#define BYTE_BLOCKS_HEADER "../x86/byte_blocks_avx512.h"
 #include "../simd/elementwise.h"
 #pragma clang attribute pop
 #else

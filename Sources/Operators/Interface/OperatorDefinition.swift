@@ -113,3 +113,6 @@ package enum Arithmetic: Sendable {
     /// The bits of LiteRT's reference kernels.
     case reference
 }
+
+/// In what float32 layers with constant weights may compute.
+package enum Precision: Sendable { case float32, bfloat16 }

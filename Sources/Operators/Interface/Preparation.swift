@@ -10,6 +10,7 @@ package final class Preparation {
     package let inputs: [TensorInfo?]
     package let outputs: [TensorInfo]
     package let arithmetic: Arithmetic
+    package let precision: Precision
     package let threadCount: Int
     /// Packed weights, shared by all interpreters of the model.
     package let weights: PackedWeightCache
@@ -20,7 +21,8 @@ package final class Preparation {
 
     package init(
         name: String, version: Int, options: Options, customOptions: Bytes? = nil, inputs: [TensorInfo?],
-        outputs: [TensorInfo], arithmetic: Arithmetic = .fast, threadCount: Int = 1, weights: PackedWeightCache
+        outputs: [TensorInfo], arithmetic: Arithmetic = .fast, precision: Precision = .float32,
+        threadCount: Int = 1, weights: PackedWeightCache
     ) {
         self.name = name
         self.version = version
@@ -29,6 +31,7 @@ package final class Preparation {
         self.inputs = inputs
         self.outputs = outputs
         self.arithmetic = arithmetic
+        self.precision = precision
         self.threadCount = threadCount
         self.weights = weights
     }

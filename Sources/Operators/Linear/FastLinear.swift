@@ -12,6 +12,7 @@ protocol PackedLayer: AnyObject {
 }
 
 extension FloatConvolution: PackedLayer {}
+extension BfloatConvolution: PackedLayer {}
 extension FloatDepthwise: PackedLayer {}
 extension ByteConvolution: PackedLayer {}
 extension ByteDepthwise: PackedLayer {}
@@ -43,6 +44,13 @@ extension LinearLayer {
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
         case .convolution, .transposed:
+            if op.precision == .bfloat16, BfloatConvolution.isFast {
+                return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
+                    try BfloatConvolution(
+                        shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
+                        threads: op.threadCount)
+                }
+            }
             return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
                 try FloatConvolution(
                     shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,

@@ -18,6 +18,8 @@ struct Benchmark: ParsableCommand {
     @Option(name: .customLong("num_threads"), help: "Threads. Default: 1.") var numThreads: Int32?
     @Option(name: .customLong("reference"), help: "Compute integers as LiteRT's reference kernels do; slow.")
     var reference: Switch?
+    @Option(name: .customLong("precision"), help: "Compute float32 layers in float32 or, where fast, bfloat16.")
+    var precision: Precision = .float32
     @Option(name: .customLong("dry_run"), help: "Load and compile, but do not run.") var dryRun: Switch?
     @Option(name: .customLong("verbose"), help: "Also log parameters that are not set.") var verbose: Switch?
     @Option(name: .customLong("benchmark_name"), help: "Logged as it is.") var benchmarkName: String?
@@ -57,7 +59,7 @@ struct Benchmark: ParsableCommand {
             model,
             .init(
                 threads: max(1, numThreads ?? 1), reference: reference?.isOn == true, signature: signature,
-                weightCache: weightCache))
+                weightCache: weightCache, precision: precision))
         try inputs.resize(interpreter)
         let initMicroseconds = (now() - start) / 1000
         let memoryAfterInit = residentPeak()

@@ -17,6 +17,7 @@ struct Run: ParsableCommand {
     var output: String?
     @Option(help: "Run this signature instead of the main subgraph.") var signature: String?
     @Flag(help: "Compute integers as LiteRT's reference kernels do; slow.") var reference = false
+    @Option(help: "Compute float32 layers in float32 or, where fast, bfloat16.") var precision: Precision = .float32
     @Option(help: "Threads; 0: one for each core.") var threads: Int32 = 1
     @OptionGroup(title: "Images") var images: ImagePreprocessing
 
@@ -27,7 +28,7 @@ struct Run: ParsableCommand {
     func run() throws {
         let model = try Model(path: self.model)
         let interpreter = try Interpreter(
-            model, .init(threads: threads, reference: reference, signature: signature))
+            model, .init(threads: threads, reference: reference, signature: signature, precision: precision))
         try resize(interpreter)
         let inputs = try interpreter.inputs()
         let samples =

@@ -11,6 +11,7 @@ final class Interpreter {
         var profile = false
         var signature: String?
         var weightCache: String?
+        var precision = Precision.float32
     }
 
     init(_ model: Model, _ options: Options = Options()) throws {
@@ -19,6 +20,7 @@ final class Interpreter {
         values.num_threads = options.threads
         values.arithmetic = options.reference ? EO_ARITHMETIC_REFERENCE : EO_ARITHMETIC_FAST
         values.profile = options.profile
+        values.precision = options.precision == .bfloat16 ? EO_PRECISION_BFLOAT16 : EO_PRECISION_FLOAT32
         var handle: OpaquePointer?
         let (signature, weightCache) = (options.signature.map { strdup($0) }, options.weightCache.map { strdup($0) })
         defer {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,11 +46,16 @@ class OperatorReport:
     nanoseconds: int
 
 
+_PRECISIONS = ("float32", "bfloat16")  # the numbers of eo_precision
+
+
 class Interpreter:
     """Runs a .tflite model. Answers to the calls of `tf.lite.Interpreter` and `ai_edge_litert`'s Interpreter.
 
     `model_path` may also be an `edgeopt.Model`; interpreters of one Model share its weights. `num_threads`: 1 by
-    default. `experimental_preserve_all_tensors`: intermediate tensors stay readable after `invoke`.
+    default. `experimental_preserve_all_tensors`: intermediate tensors stay readable after `invoke`. `weight_cache`: a
+    file to keep packed weights in, which makes the next load of the same model fast; it is written if need be.
+    `precision`: "bfloat16" lets float32 convolutions and fully connected layers compute in it where that is fast.
     The other experimental arguments choose how LiteRT delegates; they are accepted and change nothing here.
 
     One thread at a time may use an interpreter (except `cancel`). `invoke` lets other Python threads run.
@@ -68,6 +74,9 @@ class Interpreter:
         experimental_compress_quantization_zero_points: bool = False,
         experimental_disable_delegate_node_fusion: bool = False,
         experimental_force_delegate_node_profiling: bool = False,
+        *,
+        weight_cache: PathLike | None = None,
+        precision: str = "float32",
     ):
         if num_threads is not None and (not isinstance(num_threads, int) or num_threads < 1):
             raise ArgumentError(f"num_threads is {num_threads!r}, expected at least 1", Status.INVALID_ARGUMENT)
@@ -79,6 +88,8 @@ class Interpreter:
             self._model = model_path._copy()
         else:
             self._model = Model(model_content if model_path is None else model_path)
+        if precision not in _PRECISIONS:
+            raise ArgumentError(f"precision is {precision!r}, expected one of {_PRECISIONS}", Status.INVALID_ARGUMENT)
         # The resolvers of LiteRT are enums of its own: told apart by name.
         resolver = getattr(experimental_op_resolver_type, "name", None)
         if resolver not in OpResolverType.__members__:
@@ -87,6 +98,8 @@ class Interpreter:
             num_threads=num_threads or 1,
             reference=resolver == OpResolverType.BUILTIN_REF.name,
             keep_all=bool(experimental_preserve_all_tensors),
+            weight_cache=None if weight_cache is None else os.fspath(weight_cache),
+            precision=_PRECISIONS.index(precision),
         )
         self._main = Compiled(self._model, None, **self._options)
         self._by_signature: dict[str, Compiled] = {}

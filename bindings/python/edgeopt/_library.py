@@ -109,6 +109,7 @@ class InterpreterOptions(ctypes.Structure):
         ("log_user", c_void_p),
         ("weight_cache", c_char_p),
         ("thread_pool", c_void_p),
+        ("precision", c_int),
     ]
 
 
