@@ -101,11 +101,14 @@ if !embedded {
             linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png"), .linkedLibrary("z")]),
         .testTarget(name: "ModelTests", dependencies: ["Model"], swiftSettings: tests),
         .testTarget(name: "KernelsTests", dependencies: ["Kernels", "CKernels", "CPlatform"], swiftSettings: tests),
-        .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Training"], swiftSettings: tests),
+        .testTarget(name: "OperatorsTests", dependencies: ["Operators", "Runtime", "Training"], swiftSettings: tests),
         .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: tests),
         .testTarget(name: "QuantizationTests", dependencies: ["Quantization"], swiftSettings: tests),
-        .testTarget(name: "TrainingTests", dependencies: ["Training", "CKernels"], swiftSettings: tests),
-        .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: tests),
+        .testTarget(
+            name: "TrainingTests", dependencies: ["Operators", "Runtime", "Training", "CKernels"], swiftSettings: tests),
+        .testTarget(
+            name: "CompressionTests", dependencies: ["Compression", "Operators", "Kernels", "Model"],
+            swiftSettings: tests),
     ]
 }
 

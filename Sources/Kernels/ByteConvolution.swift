@@ -132,6 +132,7 @@ extension Requantization {
     func byteParameters(weightZeroPoint: Int32) -> eo_u8_gemm_parameters {
         eo_u8_gemm_parameters(
             minimum: Float(outputMinimum - outputZeroPoint), maximum: Float(outputMaximum - outputZeroPoint),
-            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint, rows_are_signed: false, scales_below_one: false)
+            output_zero_point: Int32(outputZeroPoint), weight_zero_point: weightZeroPoint, rows_are_signed: false,
+            scales_below_one: false)
     }
 }

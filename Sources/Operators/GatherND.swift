@@ -21,8 +21,10 @@ enum GatherND {
             }
         }.gradient { g throws(Failure) in
             let (indices, graph) = (try g.input(1), g.y.graph)
-            let shape = try indices.type == .int64
-                ? graph.constant(.int64, [g.x.rank], Bytes(copying: g.x.shape.map { Int64($0) })) : graph.indices(g.x.shape)
+            let shape =
+                try indices.type == .int64
+                ? graph.constant(.int64, [g.x.rank], Bytes(copying: g.x.shape.map { Int64($0) }))
+                : graph.indices(g.x.shape)
             return try graph.emit(OperatorCode(.scatterNd), [indices, g.dy, shape], types: [g.y.type]).map { $0 }
         }
     }

@@ -25,7 +25,10 @@ enum Pad {
             let (x, numbers) = (try g.x, try g.integers(1))
             var before: [Int] = []
             for dimension in 0..<x.rank { before.append(numbers[2 * dimension]) }
-            return [try g.dy.slice(before, x.shape)]
+            let dx = try g.dy.slice(before, x.shape)
+            guard g.needs(2) else { return [dx] }
+            let all = [Int](0..<x.rank)
+            return [dx, nil, try g.dy.sum(all, keep: false) - dx.sum(all, keep: false)]
         }
     }
 

@@ -25,7 +25,7 @@ enum ResizeBilinear {
                 resize.run(from: io.input(0), to: &target, pool: io.pool)
             }
         }.gradient { g throws(Failure) in
-            [try g.resized()]
+            [try g.resized(by: .resizeBilinear)]
         }
     }
 
@@ -60,23 +60,22 @@ enum ImageSize {
 extension GradientContext {
     /// Resizing is linear, first along one dimension, then along the other: the gradient goes through the transposed
     /// matrices, which are what the operator makes of unit matrices.
-    func resized() throws(Failure) -> Value {
+    func resized(by code: BuiltinOperator) throws(Failure) -> Value {
         let (x, dy) = (try x, try dy)
         let (height, width, channels) = (x.shape[1], x.shape[2], x.shape[3])
-        let rows = try matrix(from: height, to: dy.shape[1])
-        let columns = try matrix(from: width, to: dy.shape[2])
+        let rows = try matrix(code, from: height, to: dy.shape[1])
+        let columns = try matrix(code, from: width, to: dy.shape[2])
         let narrow = try columns.matmul(dy.reshape([x.shape[0] * dy.shape[1], dy.shape[2], channels]), true, false)
         return try rows.matmul(narrow.reshape([x.shape[0], dy.shape[1], width * channels]), true, false)
             .reshape(x.shape)
     }
 
     /// How `from` places along one dimension become `to`: [1, to, from].
-    private func matrix(from: Int, to: Int) throws(Failure) -> Value {
+    private func matrix(_ code: BuiltinOperator, from: Int, to: Int) throws(Failure) -> Value {
         guard from <= 4096 else { throw .unsupported("\(name): has no gradient for images wider than 4096 pixels") }
         var unit = [Float](repeating: 0, count: from * from)
         for place in 0..<from { unit[place * from + place] = 1 }
         let graph = y.graph
-        let code: BuiltinOperator = options.table == .resizeBilinear ? .resizeBilinear : .resizeNearestNeighbor
         return try graph.constant(unit, [1, from, 1, from]).apply(code, graph.indices([to, 1]), options: options)
             .reshape([1, to, from])
     }

@@ -24,7 +24,7 @@ enum ResizeNearestNeighbor {
                 copy.run(from: io.input(0), to: &target)
             }
         }.gradient { g throws(Failure) in
-            [try g.resized()]
+            [try g.resized(by: .resizeNearestNeighbor)]
         }
     }
 

@@ -21,7 +21,8 @@ enum TransposeConv {
             let (w, x, dz) = (try g.b, try g.input(2), try g.beforeActivation(3))
             let options = Options(.conv2D, [g.options[0], g.options[1], g.options[2]])
             let dw = try x.custom(
-                ConvolutionGradient.filter, dz, shape: [w.shape[3], w.shape[1], w.shape[2], w.shape[0]], options: options)
+                ConvolutionGradient.filter, dz, shape: [w.shape[3], w.shape[1], w.shape[2], w.shape[0]],
+                options: options)
             return [
                 nil, try dw.transpose([3, 1, 2, 0]),
                 try dz.apply(.conv2D, w.transpose([3, 1, 2, 0]), options: options), dz,

@@ -18,7 +18,7 @@ struct QuantizedWeights {
 /// each the same value would be stored as another number in each, and the values would no longer be few. Centroids that
 /// are multiples of the channels' own largest magnitudes are the other way round.
 package func wantOneScale(_ weights: [Float], shape: [Int], channelDimension: Int) -> Bool {
-    guard areClustered(weights) else { return false }
+    guard channelDimension < shape.count, areClustered(weights) else { return false }
     let perChannel = WeightLayout(shape: shape, channelDimension: channelDimension)
     return WeightLayout.perTensor.storedCount(weights) < perChannel.storedCount(weights)
 }

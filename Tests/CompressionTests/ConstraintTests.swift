@@ -141,4 +141,35 @@ import Testing
             #expect(throws: Failure.self) { try resumed.restore([1, 2, 3]) }
         }
     }
+
+    @Test func aModelsConstraintsFollowItsOptions() throws {
+        var builder = GraphBuilder()
+        let x = builder.input([1, 4, 4, 3])
+        let a = try builder.convolution(x, "a", channels: 8, filter: 3)
+        let b = try builder.convolution(a, "b", channels: 32)
+        builder.output(try builder.convolution(b, "c", channels: 16))
+        let model = builder.model
+        var pruning = PruningOptions()
+        pruning.rules = [LayerRule("b*", 0.75), LayerRule("a*", 0)]
+        let masks = try model.pruningConstraints(pruning, schedule: .constant(0.5, frequency: 1))
+        #expect(masks.map { $0.parameter } == ["b/w", "c/w"])
+        for (mask, sparsity) in zip(masks, [0.75, 0.5]) {
+            var trained = mask.constraint.start(model.values(mask.parameter))
+            #expect(zeros(step(mask.constraint, &trained)) == Int(Double(trained.count) * sparsity))
+        }
+        let centroids = try model.clusteringConstraints(ClusteringOptions())
+        #expect(centroids.map { $0.parameter } == ["b/w", "c/w"])
+        #expect(try model.preservingConstraints(zeros: true, clusters: true).isEmpty)
+        let both = try model.pruned(pruning).clustered(ClusteringOptions())
+        let kept = try both.preservingConstraints(zeros: true, clusters: true)
+        #expect(kept.map { $0.parameter } == ["b/w", "c/w"])
+        #expect(kept.allSatisfy { $0.constraint is ClusteringConstraint })
+        for item in kept {
+            var trained = item.constraint.start(both.values(item.parameter))
+            #expect(
+                zip(step(item.constraint, &trained), both.values(item.parameter)).allSatisfy { abs($0 - $1) < 1e-6 })
+        }
+        let zerosOnly = try both.preservingConstraints(zeros: true, clusters: false)
+        #expect(zerosOnly.allSatisfy { $0.constraint is PruningConstraint })
+    }
 }

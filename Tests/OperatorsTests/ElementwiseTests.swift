@@ -20,7 +20,7 @@ import Testing
             item.definition, options: Options(item.definition.code.optionTable, item.options), pool: pool,
             weights: weights)
         evaluation.arithmetic = arithmetic
-        return try #require(try evaluation.evaluate(inputs, outputs: [output]))[0]
+        return try #require(try evaluation.checked(inputs, outputs: [output]))[0]
     }
 
     /// Float within 2e-6 of the largest value; quantized, the fast form gives the step nearest to the formula, and the

@@ -18,7 +18,7 @@ struct MovementCase {
             definition, options: fields, pool: try ThreadPool(threads: threads), weights: try PackedWeightCache())
         evaluation.arithmetic = arithmetic
         let type = output ?? TensorInfo(type: inputs[0]?.type ?? .float32, shape: [])
-        return try #require(try evaluation.evaluate(inputs, outputs: [TensorInfo](repeating: type, count: count)))
+        return try #require(try evaluation.checked(inputs, outputs: [TensorInfo](repeating: type, count: count)))
     }
 
     func output(_ inputs: [TensorInfo?], like output: TensorInfo? = nil) throws -> TensorInfo {

@@ -21,7 +21,7 @@ import Testing
         var evaluation = Evaluation(
             definition, options: Options(definition.code.optionTable, options), pool: pool, weights: weights)
         evaluation.arithmetic = arithmetic
-        return try #require(try evaluation.evaluate(inputs, outputs: [output]))[0]
+        return try #require(try evaluation.checked(inputs, outputs: [output]))[0]
     }
 
     static let reductions: [(OperatorDefinition, @Sendable ([Double]) -> Double)] = [

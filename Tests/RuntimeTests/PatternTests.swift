@@ -144,48 +144,6 @@ struct PatternTests {
         #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 1e-6 * max(1, abs($1)) })
     }
 
-    /// Convolutions with every padding after a PAD that fits, and one that does not.
-    @Test(arguments: [TensorType.float32, .int8], [0, 1])
-    func paddingKeepsTheBits(_ type: TensorType, _ padding: Int64) throws {
-        for (margins, isJoined) in [([1, 2, 2, 0], true), ([0, 1, 1, 1], true), ([3, 0, 0, 0], false)] {
-            for code in [BuiltinOperator.conv2D, .depthwiseConv2D] {
-                var maker = ModelMaker()
-                var random = SplitMix(seed: 5)
-                let isFloat = type == .float32
-                let (height, width) = (9 + margins[0] + margins[1], 8 + margins[2] + margins[3])
-                let output = padding == 0 ? [(height + 1) / 2, (width + 1) / 2] : [(height - 1) / 2, (width - 1) / 2]
-                let x = maker.tensor("x", [1, 9, 8, 4])
-                let numbers = [0, 0] + margins.map { Int32($0) } + [0, 0]
-                let paddings = try maker.constant("p", [4, 2], numbers, .int32)
-                let padded = maker.result(.pad, [x, paddings], shape: [1, height, width, 4])
-                let shape = code == .conv2D ? [4, 3, 3, 4] : [1, 3, 3, 4]
-                let count = shape.reduce(1, *)
-                let filter =
-                    isFloat
-                    ? try maker.constant("w", shape, (0..<count).map { _ in random.float() }, .float32)
-                    : try maker.constant("w", shape, (0..<count).map { _ in Int8(random.below(255) - 127) }, .int8)
-                let bias =
-                    isFloat
-                    ? try maker.constant("b", [4], [Float](repeating: 0.5, count: 4), .float32)
-                    : try maker.constant("b", [4], [Int32](repeating: 77, count: 4), .int32)
-                var options = Options(code == .conv2D ? .conv2D : .depthwiseConv2D)
-                for (field, value) in [(0, padding), (1, 2), (2, 2)] { options[field] = .int(value) }
-                if code == .depthwiseConv2D { options[3] = .int(1) }
-                let y = maker.result(code, [padded, filter, bias], shape: [1] + output + [4], options)
-                if !isFloat {
-                    quantized(&maker, x, 0.05, -7, .int8)
-                    quantized(&maker, padded, 0.05, -7, .int8)
-                    quantized(&maker, filter, 0.01, 0, .int8)
-                    quantized(&maker, y, 0.2, 3, .int8)
-                }
-                maker.ends([x], [y])
-                #expect(try runners(maker) == [isJoined ? "fused" : "CPU", "CPU"])
-                #expect(
-                    try bytes(maker, keepAll: false, isFloat: isFloat) == bytes(maker, keepAll: true, isFloat: isFloat))
-            }
-        }
-    }
-
     /// The scores of attention as converters write them: K Q^T, transposed.
     @Test(arguments: [TensorType.float32, .int8])
     func transposedProductsKeepTheBits(_ type: TensorType) throws {

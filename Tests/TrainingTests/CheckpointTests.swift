@@ -1,5 +1,6 @@
 import CEdgeOpt
 import CPlatform
+import Glibc
 import Model
 import Testing
 
@@ -16,7 +17,7 @@ import Testing
         func write(_ bytes: [UInt8]) throws {
             let copy = try Bytes(copying: bytes)
             var parts = platform_part(base: copy.baseAddress, size: copy.count)
-            #expect(platform_write_file(path, &parts, 1) == 0)
+            #expect(platform_write_file(path, &parts, 1, false) == 0)
         }
     }
 

@@ -116,9 +116,10 @@ import Testing
         try check(
             .binaryCrossEntropy, [2, 3], values, labels,
             { x in
-                zip(x, [1.0, 0, 1, 0, 1, 0.5]).reduce(0) {
-                    $0 + max($1.0, 0) + Real.log1p(Real.exp(-abs($1.0))) - $1.0 * $1.1
-                } / 6
+                zip(x, [1.0, 0, 1, 0, 1, 0.5]).map { (score: Double, target: Double) -> Double in
+                    let softplus = max(score, 0) + Real.log1p(Real.exp(-score.magnitude))
+                    return softplus - score * target
+                }.reduce(0, +) / 6
             })
     }
 
@@ -126,11 +127,13 @@ import Testing
         let labels = try Bytes(copying: targets)
         let errors = { (x: [Double]) in zip(x, self.targets).map { $0 - Double($1) } }
         try check(.meanSquaredError, [2, 3], w, labels, { errors($0).reduce(0) { $0 + $1 * $1 } / 6 })
-        try check(.meanAbsoluteError, [2, 3], w, labels, { errors($0).reduce(0) { $0 + abs($1) } / 6 })
+        try check(.meanAbsoluteError, [2, 3], w, labels, { errors($0).map { $0.magnitude }.reduce(0, +) / 6 })
         try check(
             .huber, [2, 3], w, labels,
             {
-                errors($0).reduce(0) { $0 + (abs($1) <= 0.7 ? $1 * $1 / 2 : 0.7 * (abs($1) - 0.35)) } / 6
+                errors($0).map { (error: Double) -> Double in
+                    error.magnitude <= 0.7 ? error * error / 2 : 0.7 * (error.magnitude - 0.35)
+                }.reduce(0, +) / 6
             }
         ) { $0.delta = 0.7 }
     }

@@ -64,6 +64,9 @@ static void clustering(const eo_model *model) {
     eo_model *clustered;
     int32_t tensor;
     REQUIRE(eo_cluster(model, NULL, &clustered) == EO_OK);
+    eo_model_destroy(clustered);
+    options.granularity = EO_CLUSTERS_PER_TENSOR;
+    REQUIRE(eo_cluster(model, &options, &clustered) == EO_OK);
     CHECK(largest(clustered, &tensor).distinct == 16);
     int64_t counts[8], sum = 0;
     REQUIRE(eo_model_weight_histogram(clustered, 0, tensor, counts, 8) == EO_OK);

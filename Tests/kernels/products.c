@@ -42,6 +42,8 @@ static bool same(const struct block *a, const struct block *b) {
     return a->size == b->size && memcmp(a->base, b->base, a->size) == 0;
 }
 
+static size_t rows_of(int mr, size_t rows) { return rows < (size_t)mr ? rows : (size_t)mr; }
+
 // Calls body for every number of rows; with the fewest and the most also for every number of columns up to two blocks
 // and one more. Kernels for many rows get sizes around their blocks and steps.
 static void each_size(int mr, int nr, void (*body)(const void *kernel, struct size), const void *kernel) {
@@ -56,6 +58,10 @@ static void each_size(int mr, int nr, void (*body)(const void *kernel, struct si
             for (int d = blocks || all ? 0 : (int)columns % 3; d < DEPTHS; d += blocks || all ? 1 : 3)
                 if (depths[d] < 60 || columns % 8 < 2) body(kernel, (struct size){rows, columns, depths[d]});
     }
+    // Layers of real networks: MobileNetV1's classifier, V2's last convolution, a 3x3 convolution of ResNet.
+    body(kernel, (struct size){1, 1001, 1024});
+    body(kernel, (struct size){rows_of(mr, 49), 64, 320});
+    body(kernel, (struct size){rows_of(mr, 196), 72, 9 * 128});
 }
 
 // ---------------------------------------------------------------------------------------------------------- float32

@@ -74,5 +74,4 @@ static void K(gelu)(size_t n, const float *dy, const float *x, float *dx, int by
     }
 }
 
-const struct eo_gradients TABLE = {ISA,           K(clamp), K(claim), K(add_scaled), K(add_products), K(sum_products),
-                                   K(gelu)};
+const struct eo_gradients TABLE = {ISA, K(clamp), K(claim), K(add_scaled), K(add_products), K(sum_products), K(gelu)};

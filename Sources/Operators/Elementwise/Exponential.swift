@@ -45,7 +45,8 @@ enum Elu {
 /// GELU: x Phi(x), Phi the normal distribution. Options: 0 approximate (by tanh).
 enum Gelu {
     static var definition: OperatorDefinition {
-        .unary(.gelu, maxVersion: 3, quantization: .unary) { unary throws(Failure) in try kernel(unary) }.gradient { g throws(Failure) in
+        .unary(.gelu, maxVersion: 3, quantization: .unary) { unary throws(Failure) in try kernel(unary) }.gradient {
+            g throws(Failure) in
             [try g.dy.custom(GeluGradient.name, g.x, shape: g.x.shape, options: g.options)]
         }
     }

@@ -50,7 +50,8 @@ enum Rsqrt {
 /// SQUARE: x x.
 enum Square {
     static var definition: OperatorDefinition {
-        .unary(.square, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.square) }.gradient { g throws(Failure) in
+        .unary(.square, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.square) }.gradient {
+            g throws(Failure) in
             [try 2 * g.dy * g.x]
         }
     }

@@ -59,17 +59,20 @@ enum Sign {
 /// FLOOR, CEIL, ROUND (ties to even), SIN, COS: float32 only.
 enum Rounding {
     static var floor: OperatorDefinition {
-        .unary(.floor, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.floor) }.gradient { g throws(Failure) in
+        .unary(.floor, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.floor) }.gradient {
+            g throws(Failure) in
             [nil]
         }
     }
     static var ceil: OperatorDefinition {
-        .unary(.ceil, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.ceil) }.gradient { g throws(Failure) in
+        .unary(.ceil, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.ceil) }.gradient {
+            g throws(Failure) in
             [nil]
         }
     }
     static var round: OperatorDefinition {
-        .unary(.round, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.round) }.gradient { g throws(Failure) in
+        .unary(.round, maxVersion: 1) { unary throws(Failure) in try unary.kernel(.round) }.gradient {
+            g throws(Failure) in
             [nil]
         }
     }

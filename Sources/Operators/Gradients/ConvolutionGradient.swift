@@ -55,7 +55,8 @@ enum DepthwiseGradient {
         .stated(filter) { op throws(Failure) in
             let images = try op.input(1)
             let shape = try DepthwiseConv2D.geometry(
-                op.options, input: images, filter: op.output(), name: op.name).shape
+                op.options, input: images, filter: op.output(), name: op.name
+            ).shape
             let gradients = try DepthwiseGradients(op.gradientShape(shape))
             let scratch = op.scratch(bytes: gradients.scratchByteCount)
             return { io in
@@ -70,7 +71,8 @@ enum DepthwiseGradient {
         .stated(input) { op throws(Failure) in
             let filter = try op.input(1)
             let shape = try DepthwiseConv2D.geometry(
-                op.options, input: op.output(), filter: filter, name: op.name).shape
+                op.options, input: op.output(), filter: filter, name: op.name
+            ).shape
             let gradients = try DepthwiseGradients(op.gradientShape(shape))
             return { io in
                 var dx = io.output(as: Float.self)

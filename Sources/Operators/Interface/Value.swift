@@ -56,7 +56,8 @@ package struct Value {
     package func transpose(_ order: [Int]) throws(Failure) -> Value { try apply(.transpose, graph.indices(order)) }
 
     package func sum(_ axes: [Int], keep: Bool) throws(Failure) -> Value {
-        try apply(.sum, graph.indices(axes), options: Options(.reducer, [.int(keep ? 1 : 0)]))
+        if axes.isEmpty { return self }
+        return try apply(.sum, graph.indices(axes), options: Options(.reducer, [.int(keep ? 1 : 0)]))
     }
 
     package func slice(_ begin: [Int], _ size: [Int]) throws(Failure) -> Value {

@@ -11,7 +11,6 @@ struct ConvolutionOptions {
     var activation: FusedActivation
     /// 16-bit activations: type of bias and sums, int64 unless the file says int32.
     var biasType = TensorType.float32
-    var margins: ConvolutionMargins
 
     /// Fields by their schema ids; an absent dilation or bias type is not in that operator's table.
     init(
@@ -25,7 +24,6 @@ struct ConvolutionOptions {
         if let dilationHeight { self.dilationHeight = options.int(dilationHeight) }
         if let dilationWidth { self.dilationWidth = options.int(dilationWidth) }
         if let biasType { self.biasType = options.tensorType(biasType) }
-        margins = ConvolutionMargins(options)
     }
 
     /// A convolution of `input` (NHWC) with `filter`, whose height and width are dimensions 1 and 2.
@@ -33,11 +31,11 @@ struct ConvolutionOptions {
         input: TensorInfo, filter: TensorInfo, outputChannels: Int, groups: Int, operator name: String
     ) throws(Failure) -> ConvolutionShape {
         let rows = try SlidingWindow(
-            padding, input: input.shape[1] + margins.top + margins.bottom, filter: filter.shape[1],
+            padding, input: input.shape[1], filter: filter.shape[1],
             stride: strideHeight, dilation: dilationHeight,
             what: "height", operator: name)
         let columns = try SlidingWindow(
-            padding, input: input.shape[2] + margins.left + margins.right, filter: filter.shape[2], stride: strideWidth,
+            padding, input: input.shape[2], filter: filter.shape[2], stride: strideWidth,
             dilation: dilationWidth,
             what: "width", operator: name)
         var shape = ConvolutionShape()
@@ -48,29 +46,9 @@ struct ConvolutionOptions {
         (shape.kernelHeight, shape.kernelWidth) = (filter.shape[1], filter.shape[2])
         (shape.strideHeight, shape.strideWidth) = (strideHeight, strideWidth)
         (shape.dilationHeight, shape.dilationWidth) = (dilationHeight, dilationWidth)
-        shape.paddingTop = rows.paddingBefore + margins.top
-        shape.paddingLeft = columns.paddingBefore + margins.left
+        (shape.paddingTop, shape.paddingLeft) = (rows.paddingBefore, columns.paddingBefore)
         shape.groups = groups
         return shape
-    }
-}
-
-/// Zeros around the image besides what the padding option says: a PAD that the compiler has joined with the layer.
-package struct ConvolutionMargins {
-    /// Not a field of the schema: top, bottom, left, right.
-    package static let field = 63
-    let top: Int
-    let bottom: Int
-    let left: Int
-    let right: Int
-
-    init(_ options: Options) {
-        let numbers = options.ints(Self.field)
-        guard numbers.count == 4 else {
-            (top, bottom, left, right) = (0, 0, 0, 0)
-            return
-        }
-        (top, bottom, left, right) = (numbers[0], numbers[1], numbers[2], numbers[3])
     }
 }
 

@@ -64,6 +64,7 @@ enum ReduceProduct {
         }.gradient { g throws(Failure) in
             // The product of the others: zeros are left out, and counted.
             let (axes, x) = (try g.integers(1), try g.x)
+            if axes.isEmpty { return [try g.dy] }
             let (zero, one) = (try x.scalar(0), try x.scalar(1))
             let isZero = try x.compare(.equal, zero)
             let factors = try isZero.select(one, x)

@@ -117,7 +117,6 @@ extension Compiler {
     mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item]) {
         joinConversions(graph, &items)
         fuseTransposes(&graph, &items)
-        fusePadding(graph, &items)
         fuseLayerNormalization(graph, &items)
         fuseHardSwish(graph, &items)
         fuseScaleShift(graph, &items)

@@ -144,20 +144,20 @@ private struct Checksum {
         var place = 0
         var value = value
         while place + 8 <= data.count {
-            let word = unsafe span.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self)
-            value = (value ^ word) &* 0x0100_0000_01b3
-            // Products carry upwards only: the upper half has to reach the lower one.
-            value ^= value >> 32
+            value = Self.next(value, unsafe span.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self))
             place += 8
         }
         var rest: UInt64 = 0
-        var shift: UInt64 = 0
-        while place < data.count {
-            rest |= UInt64(unsafe span.unsafeLoadUnaligned(fromByteOffset: place, as: UInt8.self)) << shift
-            shift += 8
-            place += 1
+        for offset in place..<data.count {
+            let byte = unsafe span.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt8.self)
+            rest |= UInt64(byte) << UInt64(8 * (offset - place))
         }
-        if shift > 0 { value = (value ^ rest) &* 0x0100_0000_01b3 }
-        self.value = value
+        self.value = place < data.count ? Self.next(value, rest) : value
+    }
+
+    /// Products carry upwards only: the upper half has to reach the lower one.
+    private static func next(_ value: UInt64, _ word: UInt64) -> UInt64 {
+        let product = (value ^ word) &* 0x0100_0000_01b3
+        return product ^ product >> 32
     }
 }

@@ -35,7 +35,7 @@ struct LinearCase {
             var evaluation = Evaluation(definition, options: options, pool: pool, weights: try PackedWeightCache())
             evaluation.arithmetic = arithmetic
             let inputs = arrange(input.info, filter.info, bias?.info)
-            let results = try #require(try evaluation.evaluate(inputs, outputs: [output]), "\(label)")
+            let results = try #require(try evaluation.checked(inputs, outputs: [output]), "\(label)")
             #expect(results[0].shape == outputShape, "\(label): shape")
             let found = results[0].numbers
             guard found.count == sums.count else { continue }

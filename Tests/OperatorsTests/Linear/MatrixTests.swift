@@ -150,7 +150,7 @@ import Testing
             BatchMatmul.definition, options: Options(.batchMatMul), pool: try ThreadPool(threads: 1),
             weights: try PackedWeightCache())
         let c = try #require(
-            try evaluation.evaluate([a.info, b.info], outputs: [TensorInfo(type: .int32, shape: [])]))
+            try evaluation.checked([a.info, b.info], outputs: [TensorInfo(type: .int32, shape: [])]))
         var expected = [Double](repeating: 0, count: 4)
         for index in 0..<4 {
             for inner in 0..<3 { expected[index] += a.stored[index / 2 * 3 + inner] * b.stored[inner * 2 + index % 2] }

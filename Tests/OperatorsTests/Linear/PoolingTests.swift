@@ -51,7 +51,7 @@ import Testing
                 var evaluation = Evaluation(
                     definition, options: options, pool: threads, weights: try PackedWeightCache())
                 evaluation.arithmetic = arithmetic
-                let results = try #require(try evaluation.evaluate([x.info], outputs: [output]))
+                let results = try #require(try evaluation.checked([x.info], outputs: [output]))
                 let (height, width) = (window.rows.size, window.columns.size)
                 let expected = (0..<(image.batch * height * width * window.channels)).map { index in
                     let pixel = index / window.channels

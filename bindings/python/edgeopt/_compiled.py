@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import weakref
 from typing import Any
 
@@ -24,10 +25,20 @@ class Compiled:
     Shapes can be set before anything is compiled, as LiteRT's callers do; `allocate` makes them real.
     """
 
-    def __init__(self, model: Model, signature: str | None, *, num_threads: int, reference: bool, keep_all: bool,
-                 precision: int = 0):
+    def __init__(
+        self,
+        model: Model,
+        signature: str | None,
+        *,
+        num_threads: int,
+        reference: bool,
+        keep_all: bool,
+        weight_cache: str | bytes | None,
+        precision: int,
+    ):
         self._model = model
         self._signature = signature
+        self._weight_cache = weight_cache
         self._num_threads, self._reference, self._keep_all = num_threads, reference, keep_all
         self._precision = precision
         if signature is None:
@@ -70,6 +81,7 @@ class Compiled:
             signature=None if self._signature is None else encoded(self._signature),
             keep_all=self._keep_all,
             log=Log(),
+            weight_cache=None if self._weight_cache is None else os.fsencode(self._weight_cache),
             precision=self._precision,
         )
         pointer = ctypes.c_void_p()

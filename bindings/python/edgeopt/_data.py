@@ -23,7 +23,7 @@ def arrays(values: Any, names: Sequence[str], what: str) -> list[np.ndarray]:
         return [np.asarray(values[name]) for name in names]
     if values is None:
         values = []
-    elif not isinstance(values, (list, tuple)) or len(names) == 1 and len(values) != 1:
+    elif not isinstance(values, (list, tuple)) or len(names) == 1 and (len(values) != 1 or np.isscalar(values[0])):
         values = [values]
     if len(values) != len(names):
         raise ArgumentError(f"{len(values)} arrays were given as {what}, expected {len(names)}", Status.WRONG_SIZE)

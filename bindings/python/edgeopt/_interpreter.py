@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,7 +53,8 @@ class Interpreter:
     """Runs a .tflite model. Answers to the calls of `tf.lite.Interpreter` and `ai_edge_litert`'s Interpreter.
 
     `model_path` may also be an `edgeopt.Model`; interpreters of one Model share its weights. `num_threads`: 1 by
-    default. `experimental_preserve_all_tensors`: intermediate tensors stay readable after `invoke`.
+    default. `experimental_preserve_all_tensors`: intermediate tensors stay readable after `invoke`. `weight_cache`: a
+    file to keep packed weights in, which makes the next load of the same model fast; it is written if need be.
     `precision`: "bfloat16" lets float32 convolutions and fully connected layers compute in it where that is fast.
     The other experimental arguments choose how LiteRT delegates; they are accepted and change nothing here.
 
@@ -73,6 +75,7 @@ class Interpreter:
         experimental_disable_delegate_node_fusion: bool = False,
         experimental_force_delegate_node_profiling: bool = False,
         *,
+        weight_cache: PathLike | None = None,
         precision: str = "float32",
     ):
         if num_threads is not None and (not isinstance(num_threads, int) or num_threads < 1):
@@ -95,6 +98,7 @@ class Interpreter:
             num_threads=num_threads or 1,
             reference=resolver == OpResolverType.BUILTIN_REF.name,
             keep_all=bool(experimental_preserve_all_tensors),
+            weight_cache=None if weight_cache is None else os.fspath(weight_cache),
             precision=_PRECISIONS.index(precision),
         )
         self._main = Compiled(self._model, None, **self._options)

@@ -1,0 +1,84 @@
+import Model
+
+/// A constraint for the parameter with this name.
+package struct NamedConstraint {
+    package let parameter: String
+    package let constraint: any ParameterConstraint
+}
+
+/// Constraints for the weights of a model that is prepared for training.
+extension Model {
+    /// Pruning of the weights that the options select, along the schedule; a layer's own sparsity takes the place of the
+    /// schedule's target. The targets are those of single tensors.
+    package func pruningConstraints(
+        _ options: PruningOptions, schedule: PruningSchedule,
+        prunedGradient: PruningConstraint.PrunedGradient = .masked
+    ) throws(Failure) -> [NamedConstraint] {
+        var options = options
+        options.sparsity = schedule.target
+        try options.validate()
+        var made: [NamedConstraint] = []
+        for item in try prunableWeights(options) {
+            var own = schedule
+            own.target = item.sparsity
+            if schedule.initial == schedule.target { own.initial = item.sparsity }
+            made.append(
+                NamedConstraint(
+                    parameter: item.weights.name,
+                    constraint: try PruningConstraint(
+                        item.weights.matrix, pattern: options.pattern, schedule: own, prunedGradient: prunedGradient)))
+        }
+        return made
+    }
+
+    /// Clustering of the weights that the options select.
+    package func clusteringConstraints(
+        _ options: ClusteringOptions, aggregation: ClusteringConstraint.Aggregation = .sum
+    ) throws(Failure) -> [NamedConstraint] {
+        try options.validate()
+        var made: [NamedConstraint] = []
+        for item in try clusterableWeights(options) {
+            var method = options.method
+            method.count = item.count
+            made.append(
+                NamedConstraint(
+                    parameter: item.weights.name,
+                    constraint: try ClusteringConstraint(
+                        item.weights.matrix, method: method, granularity: options.granularity, aggregation: aggregation)
+                ))
+        }
+        return made
+    }
+
+    /// What keeps the zeros and the clusters that weights have already, while something else is trained (PQAT, CQAT,
+    /// PCQAT). Weights with more than `mostClusters` values, in a channel if they are clustered by channels, count as not
+    /// clustered; those with neither are free.
+    package func preservingConstraints(
+        zeros: Bool, clusters: Bool, mostClusters: Int = 256
+    ) throws(Failure) -> [NamedConstraint] {
+        var made: [NamedConstraint] = []
+        for weights in weightTensors() {
+            let values = try finiteWeights(weights)
+            let hasZeros = zeros && values.contains(0)
+            let form = clusters ? ClusterForm(values, weights.matrix) : nil
+            // Rows as long as there are values say nothing.
+            let isClustered = form.map { form in
+                form.count <= mostClusters
+                    && form.count * 2 <= (form.granularity == .channel ? weights.matrix.columns : values.count)
+            }
+            if isClustered == true {
+                made.append(
+                    NamedConstraint(
+                        parameter: weights.name,
+                        constraint: try ClusteringConstraint(
+                            preservingClustersOf: values, weights.matrix, preservesZeros: hasZeros)))
+            } else if hasZeros {
+                made.append(
+                    NamedConstraint(
+                        parameter: weights.name,
+                        constraint: PruningConstraint(preservingZerosOf: values, weights.matrix)))
+            }
+        }
+        return made
+    }
+}
