@@ -182,7 +182,7 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
         .weights = packed,
         .parameters = parameters,
     };
-    if (form.isFloat && l->kernel > 1) {
+    if (form.element == 4 && l->kernel > 1) {
         eo_convolution_segment(&c);
     } else if (l->kernel > 1 || c.flip || c.fill) {
         c.gather = wide ? eo_gather_wide_best()->run : eo_gather_best()->run;
@@ -190,8 +190,8 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     }
     c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);
-    void *output = allocate(rows * w.output_channels * c.output_element_size),
-         *scratch = allocate(c.row_stride * c.mr + c.slot_size);
+    void *output = allocate(rows * w.output_channels * c.output_element_size);
+    void *scratch = allocate(c.row_stride * c.mr + c.slot_size);
     c.input = input;
     c.output = output;
     c.scratch = scratch;

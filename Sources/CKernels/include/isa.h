@@ -31,8 +31,8 @@ enum kernels_isa {
 // scalar, avx2, avxvnni, avx512, avx512vnni, amx, neon, neondot, i8mm. It is read once. Any thread.
 bool kernels_isa_available(enum kernels_isa isa);
 
-// Does an AVX-512 machine look bytes up in tables of 128 (VBMI)? It is no level of its own: it only makes AVX-512 kernels
-// of byte tables faster. Any thread.
+// Does an AVX-512 machine look bytes up in tables of 128 (VBMI)? It is no level of its own: it only makes AVX-512
+// kernels of byte tables faster. Any thread.
 bool kernels_has_byte_tables(void);
 
 // Name of the richest level available, as EDGEOPT_ISA spells it. A constant string.
