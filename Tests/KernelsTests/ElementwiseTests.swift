@@ -211,12 +211,17 @@ import Testing
                 }
                 #expect(Self.sameBits(gradient(fast), gradient(plain)))
                 let inverse = (0...length).map { Float($0 % 7 + 1) }
+                let factor = inverse.map { $0 / 50 }
                 let requantized = { (kernels: eo_elementwise, away: Int32) in
                     Self.guarded(length, Float(9)) { y in
-                        var parameters = eo_fake_requantize_params(
-                            inverse: inverse, factor: inverse.map { $0 / 50 }, scale: 0.3, low: -9, high: 11, zero: -1,
-                            away: away)
-                        kernels.f32_fake_requantize(length, x, y, &parameters)
+                        inverse.withUnsafeBufferPointer { inverse in
+                            factor.withUnsafeBufferPointer { factor in
+                                var parameters = eo_fake_requantize_params(
+                                    inverse: inverse.baseAddress!, factor: factor.baseAddress!, scale: 0.3, low: -9,
+                                    high: 11, zero: -1, away: away)
+                                kernels.f32_fake_requantize(length, x, y, &parameters)
+                            }
+                        }
                     }
                 }
                 #expect(Self.sameBits(requantized(fast, 0), requantized(plain, 0)))

@@ -19,15 +19,18 @@ extension SimulatedModel {
             }
             var after = before
             if activation.method == .learned {
-                after.scale = max(values.first ?? 0, .leastNormalMagnitude)
+                after.scale = Real.exp(values.first ?? 0)
                 after.zeroPoint = activation.zeroPoint
+                guard after.scale.isNormal else {
+                    throw .execution("\(trained.origin): the scale of '\(name(activation.group))' is \(after.scale)")
+                }
             } else if values.count == 2 {
                 after = Parameters(ValueRange(values[0], values[1]), type: before.type, bits: before.bits)
             }
             plan.set(after, ofGroup: activation.group)
         }
         for weights in weightScales {
-            let scales = try state(weights.state)
+            let scales = try state(weights.state).map { Real.exp($0) }
             guard scales.allSatisfy({ $0.isFinite && $0 > 0 }) else {
                 throw .execution("\(trained.origin): the scales of a layer's weights are not positive after training")
             }

@@ -1,3 +1,4 @@
+import Kernels
 import Model
 import Operators
 
@@ -24,7 +25,7 @@ package struct SimulatedModel {
     /// Where a group of activations has its parameters.
     package struct Activation: Equatable, Sendable {
         let group: Int
-        /// A constant: the range (two numbers), or the scale where it is learned.
+        /// A constant: the range (two numbers), or the logarithm of the scale where it is learned.
         package let state: Int
         /// Computed tensors of two numbers, the least and largest value of what is quantized.
         package var observed: [Int]
@@ -36,7 +37,7 @@ package struct SimulatedModel {
     /// Trained scales of the weights in a tensor.
     package struct LearnedScales: Equatable, Sendable {
         package let tensor: Int
-        /// A constant: one scale, or one for each channel.
+        /// A constant: the logarithms of one scale, or of one for each channel.
         package let state: Int
     }
     package private(set) var activations: [Activation] = []
@@ -216,10 +217,12 @@ package struct SimulatedModel {
     ) throws(Failure) -> ParameterTensors {
         let method = isConstant(group) ? .lastValue : method
         guard method != .learned else {
-            let scale = try addConstant([parameters.scale], like: group, "_scale")
+            let learned = try addLearned([parameters.scale], like: group)
+            let scale = learned.scales
             let zeroPoint = try addConstant([Float(parameters.zeroPoint)], like: group, "_zero_point")
             activations.append(
-                Activation(group: group, state: scale, observed: [], method: method, zeroPoint: parameters.zeroPoint))
+                Activation(
+                    group: group, state: learned.state, observed: [], method: method, zeroPoint: parameters.zeroPoint))
             return ParameterTensors(group: group, scale: scale, zeroPoint: zeroPoint)
         }
         let state = try addConstant([range.min, range.max], like: group, "_range_state")
@@ -250,8 +253,9 @@ package struct SimulatedModel {
         }
         let scales: Int
         if form.learnsScales {
-            scales = try addConstant(initial, like: form.tensor, "_scales")
-            weightScales.append(LearnedScales(tensor: form.tensor, state: scales))
+            let learned = try addLearned(initial, like: form.tensor)
+            scales = learned.scales
+            weightScales.append(LearnedScales(tensor: form.tensor, state: learned.state))
         } else {
             let name = original.subgraphs[graph].tensors[form.tensor].shortName + "_scales"
             scales = model.add(Tensor(name: name, type: .float32, shape: [initial.count]), to: graph)
@@ -269,6 +273,19 @@ package struct SimulatedModel {
         let settings = FakeQuantizationSettings(low: -1, high: 1)
         try append(FakeQuantizeBias.name, [bias, first, second], [rounded], settings)
         return rounded
+    }
+
+    /// Scales to be learned: their logarithms are the state, so that a step of the optimizer is a share of a scale and
+    /// none becomes negative (Jain et al., 2020).
+    private mutating func addLearned(
+        _ scales: [Float], like pattern: Int
+    ) throws(Failure) -> (state: Int, scales: Int) {
+        let state = try addConstant(scales.map { Real.log($0) }, like: pattern, "_log_scales")
+        let name = original.subgraphs[graph].tensors[pattern].shortName + "_scales"
+        let result = model.add(Tensor(name: name, type: .float32, shape: [scales.count]), to: graph)
+        model.subgraphs[graph].operators.append(
+            Operator(opcode: model.operatorCode(.exp, version: 1), inputs: [state], outputs: [result]))
+        return (state, result)
     }
 
     private mutating func addConstant(_ values: [Float], like pattern: Int, _ suffix: String) throws(Failure) -> Int {
