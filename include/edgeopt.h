@@ -295,14 +295,17 @@ typedef struct eo_interpreter_options {
     eo_precision precision;
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
-    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0, EO_PRECISION_FLOAT32 }
+    {                                                                                                                  \
+        sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0,                \
+            EO_PRECISION_FLOAT32                                                                                       \
+    }
 
 // The packed-weight file makes the next compile of the same model fast, and lets processes share the memory of packed
-// weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with the
-// same instructions, from the same weights; a file that is missing, truncated, damaged, or anything else is ignored and
-// written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at the
-// same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong with
-// it, or why it cannot be written, goes to the log and is no failure.
+// weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with
+// the same instructions, from the same weights; a file that is missing, truncated, damaged, or anything else is ignored
+// and written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at
+// the same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong
+// with it, or why it cannot be written, goes to the log and is no failure.
 
 // Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
 // all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.
@@ -695,6 +698,66 @@ typedef enum eo_schedule {
 typedef int (*eo_host_loss)(void *user, const float *const *outputs, float *const *gradients, int32_t sample_count,
                             float *loss);
 
+// How sparse weights are at a step, counted from 0: initial_sparsity at begin_step and then, at every frequency-th
+// step, target + (initial_sparsity - target) * (1 - (step - begin_step) / (end_step - begin_step))^power. end_step
+// prunes too, so that the target is always met. The target is eo_pruning_options.sparsity or a layer's own.
+typedef struct eo_pruning_schedule {
+    size_t struct_size;
+    double initial_sparsity; // below 0: the target from the beginning. Default that
+    int64_t begin_step;      //
+    int64_t end_step;        // below 0: without end, with the target from the beginning. Default that
+    int64_t frequency;       // default 100
+    double power;            // default 3
+    bool regrow;             // gradients reach pruned weights too, which can come back at the next pruning
+} eo_pruning_schedule;
+#define EO_PRUNING_SCHEDULE_INIT                                                                                       \
+    { sizeof(eo_pruning_schedule), -1.0, 0, -1, 100, 3.0, false }
+
+// How the ranges of activations follow what a step sees, from those of the calibration.
+typedef enum eo_range_kind {
+    EO_RANGE_MOVING_AVERAGE = 0, // a share of the old one is kept
+    EO_RANGE_LAST_VALUE = 1,     // that of the last batch
+    EO_RANGE_ALL_VALUES = 2,     // it only grows
+    EO_RANGE_FIXED = 3,          // as calibration found it
+    EO_RANGE_LEARNED = 4         // the scale is trained
+} eo_range_kind;
+
+// Gives the next sample: data[i] gets the address of the sizes[i] bytes of input i of the model that is trained, in its
+// own shape, borrowed until the next call or the end. Returns 1, or 0 if there is none, or below 0 to give up, which
+// ends the call that asked with EO_CANCELLED.
+typedef int (*eo_next_sample)(void *user, const void **data, size_t *sizes, int32_t input_count);
+
+// The training simulates the integer model that is then exported. Patterns are those of eo_layer_rule, for the names of
+// what operators write, or an operator's name ("CONV_2D").
+typedef struct eo_training_quantization {
+    size_t struct_size;
+    eo_scheme scheme;        // EO_SCHEME_INT8 (default) or EO_SCHEME_INT16X8
+    int32_t weight_bits;     // 2 to 8. Default 8
+    int32_t activation_bits; // 4 to 8, with INT16X8 to 16; 0: all. Default 0
+    bool per_tensor_weights; // one scale for a weight tensor; default: one for each output channel
+    eo_type input_type;      // of the exported model, as for eo_quantizer_options
+    eo_type output_type;
+    eo_range_kind ranges; // default EO_RANGE_MOVING_AVERAGE
+    float range_momentum; // share of the old range kept. Default 0.99
+    int64_t freeze_step;  // ranges stay as they are from this step on; below 0: they always follow. Default that
+    bool learned_weights; // the scales of weights are trained, too
+    const char *const *float_layers; // patterns of layers that stay float
+    int32_t float_layer_count;
+    const eo_layer_rule *weight_bits_rules; // bits of single layers
+    int32_t weight_bits_rule_count;
+    const eo_layer_rule *activation_bits_rules;
+    int32_t activation_bits_rule_count;
+    eo_next_sample calibration; // samples for the ranges to start from; called within eo_trainer_create only
+    void *calibration_user;
+    eo_log log; // told which operators stay float, and why; called within eo_trainer_create and eo_trainer_export
+    void *log_user;
+} eo_training_quantization;
+#define EO_TRAINING_QUANTIZATION_INIT                                                                                  \
+    {                                                                                                                  \
+        sizeof(eo_training_quantization), EO_SCHEME_INT8, 8, 0, false, EO_FLOAT32, EO_FLOAT32,                         \
+            EO_RANGE_MOVING_AVERAGE, 0.99f, -1, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                                    \
+    }
+
 typedef struct eo_trainer_options {
     size_t struct_size;
     int32_t batch_size;         // samples of a step, whatever first dimension the model's inputs have. Default 32
@@ -732,19 +795,29 @@ typedef struct eo_trainer_options {
     bool batch_normalization;    // put scale and shift with the statistics of the batch back after each convolution and
                                  // hidden fully connected layer; they are folded again at export
     float batch_norm_momentum;   // share of the old statistics kept. Default 0.99
+    // What is made of the weights on the way; NULL and false: nothing. Of pruning and clustering at most one: to do
+    // both prune, export, and then cluster (with preserve_zeros), export, and quantize with both preserved. Parameters
+    // that are frozen stay as they are.
+    const eo_pruning_options *pruning;           // targets of single tensors, so `global` is EO_UNSUPPORTED
+    const eo_pruning_schedule *pruning_schedule; // NULL: EO_PRUNING_SCHEDULE_INIT
+    const eo_clustering_options *clustering;     // centroids are trained with the weights that choose among them
+    bool preserve_zeros;    // weights that are zero in the model stay zero, where pruning and clustering do not decide
+    bool preserve_clusters; // weights with few values in the model keep as few, likewise
+    const eo_training_quantization *quantization; // not with batch_normalization
 } eo_trainer_options;
 #define EO_TRAINER_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
         sizeof(eo_trainer_options), 32, 1, 0, 0, 0, 0, 0, 0, 0, EO_OPTIMIZER_ADAM, -1.0f, 0.0f, false, 0.9f, -1.0f,    \
             1e-7f, -1.0f, 0, 0, 0.0f, 0.0f, 0.0f, 0.0f, EO_SCHEDULE_CONSTANT, 0, 0, 0.0f, 0.1f, 1.0f, 0, 0, false,     \
-            0.99f                                                                                                      \
+            0.99f, 0, 0, 0, false, false, 0                                                                            \
     }
 
 // Begins to train a float model. Parameters are the constants that are weights, biases, slopes, tables and per-channel
 // factors; float16 ones become float32, batch normalization is folded. Caller owns *trainer: eo_trainer_destroy. Any
 // thread. EO_INVALID_MODEL (already quantized), EO_UNSUPPORTED (names every operator that has no gradient, or cannot
-// have this batch size), EO_INVALID_ARGUMENT (no parameters; an option out of its range), EO_OUT_OF_RANGE (a pattern
-// that fits no parameter; an output that is not there).
+// have this batch size; nothing to prune or cluster), EO_INVALID_ARGUMENT (no parameters; an option out of its range;
+// options that do not go together), EO_OUT_OF_RANGE (a pattern that fits no parameter; an output that is not there),
+// EO_NO_CALIBRATION, and what calibration gives: EO_WRONG_SIZE, EO_EXECUTION_ERROR, EO_CANCELLED.
 EO_API eo_status eo_trainer_create(const eo_model *model, const eo_trainer_options *options, eo_trainer **trainer);
 // NULL is allowed.
 EO_API void eo_trainer_destroy(eo_trainer *trainer);
@@ -822,9 +895,25 @@ EO_API eo_status eo_trainer_save(eo_trainer *trainer, const char *path, const vo
 // another model or optimizer).
 EO_API eo_status eo_trainer_restore(eo_trainer *trainer, const char *path, void **position, size_t *size);
 
-// The model with the trained parameters and nothing of the training in it. Training can go on. Caller owns *model:
-// eo_model_destroy. EO_OUT_OF_MEMORY.
+// The model with the trained parameters and nothing of the training in it: pruned, clustered, and with `quantization`
+// the integer model. Training can go on. Caller owns *model: eo_model_destroy. EO_OUT_OF_MEMORY.
 EO_API eo_status eo_trainer_export(eo_trainer *trainer, eo_model **model);
+
+// How far the integer model is from what was simulated.
+typedef struct eo_export_report {
+    int64_t samples;
+    int64_t same_top1;      // samples whose first output has its largest element at the same place
+    int64_t elements;       // of all float outputs of all samples
+    int64_t equal;          // elements less than half a step of the output's scale apart,
+    int64_t one_step;       // one step,
+    int64_t two_steps;      // and two
+    float largest_distance; // in steps
+} eo_export_report;
+
+// Runs samples through the simulation and through the model that eo_trainer_export would now make. EO_WRONG_STATE (this
+// training does not simulate quantization), EO_WRONG_SIZE, EO_CANCELLED.
+EO_API eo_status eo_trainer_check_export(eo_trainer *trainer, eo_next_sample next, void *user,
+                                         eo_export_report *report);
 
 #ifdef __cplusplus
 }

@@ -23,35 +23,44 @@ public func eo_prune(
     _ pruned: UnsafeMutablePointer<OpaquePointer?>!
 ) -> eo_status {
     unsafe transform(model, pruned) { source throws(Failure) in
-        var defaults = unsafe eo_pruning_options()
-        unsafe defaults.sparsity = 0.5
-        unsafe (defaults.block_rows, defaults.block_columns) = (1, 4)
-        unsafe (defaults.group_zeros, defaults.group_size) = (2, 4)
-        let given = try unsafe EdgeOpt.options(options, defaults: defaults, in: "eo_prune")
-        var made = PruningOptions()
-        made.sparsity = unsafe given.sparsity
-        made.pattern = try unsafe pattern(given)
-        made.isGlobal = unsafe given.global
-        made.forLatency = unsafe given.for_latency
-        made.includesDepthwise = unsafe given.depthwise
-        made.rules = try unsafe rules(given.rules, given.rule_count, in: "eo_prune")
-        if let log = unsafe logger(given.log, given.log_user) { made.log = log }
-        return try source.pruned(made)
+        try source.pruned(try unsafe pruningOptions(options, in: "eo_prune"))
     }
 }
 
-private func pattern(_ given: eo_pruning_options) throws(Failure) -> SparsityPattern {
+/// The caller's options; nil: the defaults.
+func pruningOptions(
+    _ options: UnsafePointer<eo_pruning_options>?, in function: String
+) throws(Failure) -> PruningOptions {
+    var defaults = unsafe eo_pruning_options()
+    unsafe defaults.sparsity = 0.5
+    unsafe (defaults.block_rows, defaults.block_columns) = (1, 4)
+    unsafe (defaults.group_zeros, defaults.group_size) = (2, 4)
+    let given = try unsafe EdgeOpt.options(options, defaults: defaults, in: function)
+    var made = PruningOptions()
+    made.sparsity = unsafe given.sparsity
+    made.pattern = try unsafe pattern(given, in: function)
+    made.isGlobal = unsafe given.global
+    made.forLatency = unsafe given.for_latency
+    made.includesDepthwise = unsafe given.depthwise
+    made.rules = try unsafe rules(given.rules, given.rule_count, in: function)
+    if let log = unsafe logger(given.log, given.log_user) { made.log = log }
+    return made
+}
+
+private func pattern(
+    _ given: eo_pruning_options, in function: String
+) throws(Failure) -> SparsityPattern {
     let kind: UInt32 = unsafe given.pattern.rawValue
     switch kind {
     case EO_SPARSITY_ELEMENT.rawValue: return .element
     case EO_SPARSITY_BLOCK.rawValue:
         guard let pooling = unsafe SparsityPattern.Pooling(rawValue: given.block_pooling.rawValue) else {
-            throw .invalidArgument("eo_prune: there is no block_pooling \(unsafe given.block_pooling.rawValue)")
+            throw .invalidArgument("\(function): there is no block_pooling \(unsafe given.block_pooling.rawValue)")
         }
         return .block(rows: Int(unsafe given.block_rows), columns: Int(unsafe given.block_columns), pooling: pooling)
     case EO_SPARSITY_N_OF_M.rawValue:
         return .zerosOfEvery(zeros: Int(unsafe given.group_zeros), size: Int(unsafe given.group_size))
-    default: throw .invalidArgument("eo_prune: there is no pattern \(kind)")
+    default: throw .invalidArgument("\(function): there is no pattern \(kind)")
     }
 }
 
@@ -85,31 +94,38 @@ public func eo_cluster(
     _ clustered: UnsafeMutablePointer<OpaquePointer?>!
 ) -> eo_status {
     unsafe transform(model, clustered) { source throws(Failure) in
-        var defaults = unsafe eo_clustering_options()
-        unsafe (defaults.clusters, defaults.iterations) = (16, 100)
-        unsafe defaults.start = EO_CENTROIDS_KMEANS_PLUS_PLUS
-        unsafe defaults.granularity = EO_CLUSTERS_SCALED_CHANNELS
-        unsafe (defaults.preserve_zeros, defaults.int8_grid) = (true, true)
-        let given = try unsafe EdgeOpt.options(options, defaults: defaults, in: "eo_cluster")
-        guard let start = unsafe ClusteringMethod.Start(rawValue: given.start.rawValue) else {
-            throw .invalidArgument("eo_cluster: there is no start \(unsafe given.start.rawValue)")
-        }
-        guard let granularity = unsafe ClusterGranularity(rawValue: given.granularity.rawValue) else {
-            throw .invalidArgument("eo_cluster: there is no granularity \(unsafe given.granularity.rawValue)")
-        }
-        var made = ClusteringOptions()
-        made.method.count = Int(unsafe given.clusters)
-        made.method.start = start
-        made.method.seed = unsafe given.seed
-        made.method.iterations = Int(unsafe given.iterations)
-        made.method.preservesZeros = unsafe given.preserve_zeros
-        made.method.isOnInt8Grid = unsafe given.int8_grid
-        made.granularity = granularity
-        made.includesDepthwise = unsafe given.depthwise
-        made.includesFirst = unsafe given.first
-        made.rules = try unsafe rules(given.rules, given.rule_count, in: "eo_cluster")
-        return try source.clustered(made)
+        try source.clustered(try unsafe clusteringOptions(options, in: "eo_cluster"))
     }
+}
+
+/// The caller's options; nil: the defaults.
+func clusteringOptions(
+    _ options: UnsafePointer<eo_clustering_options>?, in function: String
+) throws(Failure) -> ClusteringOptions {
+    var defaults = unsafe eo_clustering_options()
+    unsafe (defaults.clusters, defaults.iterations) = (16, 100)
+    unsafe defaults.start = EO_CENTROIDS_KMEANS_PLUS_PLUS
+    unsafe defaults.granularity = EO_CLUSTERS_SCALED_CHANNELS
+    unsafe (defaults.preserve_zeros, defaults.int8_grid) = (true, true)
+    let given = try unsafe EdgeOpt.options(options, defaults: defaults, in: function)
+    guard let start = unsafe ClusteringMethod.Start(rawValue: given.start.rawValue) else {
+        throw .invalidArgument("\(function): there is no start \(unsafe given.start.rawValue)")
+    }
+    guard let granularity = unsafe ClusterGranularity(rawValue: given.granularity.rawValue) else {
+        throw .invalidArgument("\(function): there is no granularity \(unsafe given.granularity.rawValue)")
+    }
+    var made = ClusteringOptions()
+    made.method.count = Int(unsafe given.clusters)
+    made.method.start = start
+    made.method.seed = unsafe given.seed
+    made.method.iterations = Int(unsafe given.iterations)
+    made.method.preservesZeros = unsafe given.preserve_zeros
+    made.method.isOnInt8Grid = unsafe given.int8_grid
+    made.granularity = granularity
+    made.includesDepthwise = unsafe given.depthwise
+    made.includesFirst = unsafe given.first
+    made.rules = try unsafe rules(given.rules, given.rule_count, in: function)
+    return made
 }
 
 @c @implementation
@@ -133,7 +149,7 @@ private func rules(
     return made
 }
 
-private func logger(_ log: eo_log?, _ user: UnsafeMutableRawPointer?) -> ((String) -> Void)? {
+func logger(_ log: eo_log?, _ user: UnsafeMutableRawPointer?) -> ((String) -> Void)? {
     guard let log = unsafe log else { return nil }
     return { message in unsafe message.withCString { unsafe log(user, EO_LOG_INFO, $0) } }
 }

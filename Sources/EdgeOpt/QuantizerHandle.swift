@@ -63,7 +63,7 @@ private func convert(_ given: eo_quantizer_options) throws(Failure) -> Quantizer
     return options
 }
 
-private func elementType(_ type: eo_type, _ name: String, in function: String) throws(Failure) -> TensorType {
+func elementType(_ type: eo_type, _ name: String, in function: String) throws(Failure) -> TensorType {
     guard let type = UInt8(exactly: type.rawValue).flatMap({ TensorType(rawValue: $0) }) else {
         throw .invalidArgument("\(function): \(name) is \(type.rawValue), which is no element type")
     }

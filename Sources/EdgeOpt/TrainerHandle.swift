@@ -98,6 +98,7 @@ extension TrainerOptions {
         if let function = unsafe given.host_loss { hostLoss = unsafe HostFunction(function, given.host_user).call }
         normalizesBatches = unsafe given.batch_normalization
         batchMomentum = unsafe given.batch_norm_momentum
+        targets = try unsafe TrainingTargets(given, in: creation)
     }
 }
 
@@ -139,7 +140,7 @@ extension Schedule {
     }
 }
 
-private func names(
+func names(
     _ list: UnsafePointer<UnsafePointer<CChar>?>?, _ count: Int32, _ name: String
 ) throws(Failure) -> [String] {
     guard count >= 0 else { throw .invalidArgument("\(creation): \(name)_count is \(count)") }

@@ -111,3 +111,20 @@ public func eo_trainer_export(_ trainer: OpaquePointer!, _ model: UnsafeMutableP
         unsafe place.pointee = EdgeOpt.handle(try ModelHandle(try handle.trainer.export()))
     }
 }
+
+@c @implementation
+public func eo_trainer_check_export(
+    _ trainer: OpaquePointer!, _ next: eo_next_sample!, _ user: UnsafeMutableRawPointer!,
+    _ report: UnsafeMutablePointer<eo_export_report>!
+) -> eo_status {
+    call { () throws(Failure) in
+        let function = "eo_trainer_check_export"
+        let place = try unsafe argument(report, "report")
+        let handle: TrainerHandle = try unsafe object(trainer, "trainer")
+        guard let next = unsafe next else { throw .invalidArgument("\(function): next is NULL") }
+        let source = unsafe SampleSource(next, user, "\(function): next")
+        let count = unsafe handle.inputs.count
+        unsafe place.pointee = eo_export_report(
+            try handle.trainer.checkExport { () throws(Failure) in try unsafe source.next(count) })
+    }
+}

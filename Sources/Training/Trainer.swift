@@ -45,9 +45,17 @@ import Runtime
 
     /// Prepares a float model and begins to train it.
     package static func make(_ model: Model, _ options: TrainerOptions) throws(Failure) -> Trainer {
+        try options.validate()
         let prepared = try model.preparedForTraining(signature: options.signature)
-        guard options.normalizesBatches else { return try make(TrainingSource(prepared), options) }
-        return try make(BatchNormalization.insert(into: prepared, momentum: options.batchMomentum), options)
+        var source: TrainingSource
+        if options.normalizesBatches {
+            source = try BatchNormalization.insert(into: prepared, momentum: options.batchMomentum)
+        } else {
+            source = try options.targets.source(prepared)
+        }
+        let constraints = try options.targets.constraints(for: prepared)
+        source.constraints = try source.trained(constraints, options)
+        return try make(source, options)
     }
 
     /// Throws `EO_UNSUPPORTED` naming an operator without a gradient, `EO_INVALID_ARGUMENT` for options no training can
@@ -271,6 +279,19 @@ extension TrainingSource {
             throw .invalidArgument("\(prepared.origin): all parameters are frozen, there is nothing to train")
         }
         return chosen
+    }
+
+    /// The constraints of parameters that are not frozen.
+    fileprivate func trained(
+        _ constraints: [NamedConstraint], _ options: TrainerOptions
+    ) throws(Failure) -> [(parameter: String, constraint: any ParameterConstraint)] {
+        guard !constraints.isEmpty else { return [] }
+        let names = try chosen(options).map { prepared.subgraphs[0].tensors[$0].name }
+        var kept: [(parameter: String, constraint: any ParameterConstraint)] = []
+        for item in constraints where names.contains(item.parameter) {
+            kept.append((item.parameter, item.constraint))
+        }
+        return kept
     }
 
     fileprivate func checkConstraints(_ parameters: [TrainedParameter]) throws(Failure) {

@@ -22,6 +22,8 @@ package struct TrainerOptions {
     package var batchMomentum: Float = 0.99
     /// For losses of kind `host`.
     package var hostLoss: HostLossFunction?
+    /// What is made of the weights on the way.
+    package var targets = TrainingTargets()
     package init() {}
 
     func validate() throws(Failure) {
@@ -35,6 +37,7 @@ package struct TrainerOptions {
         guard hostLoss != nil || !losses.contains(where: { $0.kind == .host }) else {
             throw .invalidArgument("a loss is the host's, but there is no function for it")
         }
+        try targets.validate(normalizesBatches: normalizesBatches)
     }
 }
 

@@ -38,6 +38,15 @@ from ._library import isa, library_path, version
 from ._model import Model, Operator, Signature, Subgraph
 from ._optimize import LEVELS, Leaf, Level, Tree, optimize, optimize_until
 from ._quantize import Scheme, quantize
+from ._targets import (
+    Clustering,
+    ConstantSparsity,
+    ExportReport,
+    PolynomialDecay,
+    Pruning,
+    PruningSchedule,
+    QuantizationAware,
+)
 from ._tensor import Quantization, Tensor
 from ._trainer import Loss, StepResult, Trainer
 
@@ -48,9 +57,12 @@ __all__ = [
     "CalibrationError",
     "CancelledError",
     "CentroidInitialization",
+    "Clustering",
+    "ConstantSparsity",
     "DelegateError",
     "Error",
     "ExecutionError",
+    "ExportReport",
     "FileError",
     "Interpreter",
     "LEVELS",
@@ -62,7 +74,11 @@ __all__ = [
     "OpResolverType",
     "Operator",
     "OperatorReport",
+    "PolynomialDecay",
+    "Pruning",
+    "PruningSchedule",
     "Quantization",
+    "QuantizationAware",
     "ResourceError",
     "Scheme",
     "Signature",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
+import re
 import zlib
 from collections.abc import Callable, Mapping
 
@@ -60,21 +61,8 @@ def prune(
 
     Raises `UnsupportedError` (no float weights to prune), `ModelError` and `ArgumentError`.
     """
-    rules = _rules(layers)
-    options = PruningOptions(
-        ctypes.sizeof(PruningOptions),
-        sparsity,
-        2 if zeros_of else 1 if block else 0,
-        *(block or (1, 4)),
-        _chosen(block_pooling, {"average": 0, "maximum": 1}, "block_pooling"),
-        *(zeros_of or (2, 4)),
-        over_all,
-        for_latency,
-        depthwise,
-        rules,
-        len(rules),
-        _log(log),
-        None,
+    options = pruning_options(
+        sparsity, block, block_pooling, zeros_of, over_all, for_latency, depthwise, layers, log
     )
     return _made(lib.eo_prune, model, options)
 
@@ -97,15 +85,15 @@ def prune_channels(
 
     Raises `UnsupportedError` (no layer can lose channels) and `ArgumentError`.
     """
-    rules = _rules(layers)
+    rules = rules_of(layers)
     options = ChannelPruningOptions(
         ctypes.sizeof(ChannelPruningOptions),
         ratio,
-        _chosen(norm, {"l1": 0, "l2": 1}, "norm"),
+        number_of(norm, {"l1": 0, "l2": 1}, "norm"),
         multiple,
         rules,
         len(rules),
-        _log(log),
+        log_of(log),
         None,
     )
     return _made(lib.eo_prune_channels, model, options)
@@ -139,20 +127,8 @@ def cluster(
 
     Raises `UnsupportedError` (no float weights to cluster), `ModelError` and `ArgumentError`.
     """
-    rules = _rules(layers)
-    options = ClusteringOptions(
-        ctypes.sizeof(ClusteringOptions),
-        clusters,
-        _STARTS[CentroidInitialization(start)],
-        seed,
-        iterations,
-        _chosen(granularity, _GRANULARITIES, "granularity"),
-        preserve_zeros,
-        int8_grid,
-        depthwise,
-        first,
-        rules,
-        len(rules),
+    options = clustering_options(
+        clusters, start, seed, iterations, granularity, preserve_zeros, int8_grid, depthwise, first, layers
     )
     return _made(lib.eo_cluster, model, options)
 
@@ -237,16 +213,82 @@ def _made(function: Callable[..., None], model: Model | PathLike | Bytes, option
     return Model._adopt(result, source._handle)
 
 
-def _rules(layers: Layers | None) -> ctypes.Array[LayerRule]:
+def pruning_options(
+    sparsity: float,
+    block: tuple[int, int] | None,
+    block_pooling: str,
+    zeros_of: tuple[int, int] | None,
+    over_all: bool,
+    for_latency: bool,
+    depthwise: bool,
+    layers: Layers | None,
+    log: Callable[[str], None] | None,
+) -> PruningOptions:
+    """The arguments of `prune` as the library takes them."""
+    rules = rules_of(layers)
+    return PruningOptions(
+        ctypes.sizeof(PruningOptions),
+        sparsity,
+        2 if zeros_of else 1 if block else 0,
+        *(block or (1, 4)),
+        number_of(block_pooling, {"average": 0, "maximum": 1}, "block_pooling"),
+        *(zeros_of or (2, 4)),
+        over_all,
+        for_latency,
+        depthwise,
+        rules,
+        len(rules),
+        log_of(log),
+        None,
+    )
+
+
+def clustering_options(
+    clusters: int,
+    start: CentroidInitialization | str,
+    seed: int,
+    iterations: int,
+    granularity: str,
+    preserve_zeros: bool,
+    int8_grid: bool,
+    depthwise: bool,
+    first: bool,
+    layers: Layers | None,
+) -> ClusteringOptions:
+    """The arguments of `cluster` as the library takes them."""
+    rules = rules_of(layers)
+    return ClusteringOptions(
+        ctypes.sizeof(ClusteringOptions),
+        clusters,
+        _STARTS[CentroidInitialization(start)],
+        seed,
+        iterations,
+        number_of(granularity, _GRANULARITIES, "granularity"),
+        preserve_zeros,
+        int8_grid,
+        depthwise,
+        first,
+        rules,
+        len(rules),
+    )
+
+
+def rules_of(layers: Layers | None) -> ctypes.Array[LayerRule]:
     items = list((layers or {}).items())
     return (LayerRule * len(items))(*(LayerRule(encoded(name), value) for name, value in items))
 
 
-def _log(log: Callable[[str], None] | None) -> Log:
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern of layers."""
+    words = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(words, name, re.DOTALL) is not None
+
+
+def log_of(log: Callable[[str], None] | None) -> Log:
     return Log(lambda _user, _level, sentence: log(text(sentence))) if log else Log()
 
 
-def _chosen(name: str, numbers: dict[str, int], what: str) -> int:
+def number_of(name: str, numbers: dict[str, int], what: str) -> int:
     if name not in numbers:
         raise ArgumentError(f"{what} {name!r} is not one of {list(numbers)}", Status.INVALID_ARGUMENT)
     return numbers[name]

@@ -113,6 +113,15 @@ class InterpreterOptions(ctypes.Structure):
     ]
 
 
+class ThreadPoolOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("num_threads", c_int32),
+        ("parallel_for", c_void_p),
+        ("user", c_void_p),
+    ]
+
+
 class OperatorReport(ctypes.Structure):
     _fields_ = [
         ("index", c_int32),
@@ -159,67 +168,6 @@ class LossTerm(ctypes.Structure):
 HostLoss = ctypes.CFUNCTYPE(
     c_int, c_void_p, POINTER(POINTER(c_float)), POINTER(POINTER(c_float)), c_int32, POINTER(c_float)
 )
-
-
-class TrainerOptions(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("batch_size", c_int32),
-        ("num_threads", c_int32),
-        ("signature", c_char_p),
-        ("losses", POINTER(LossTerm)),
-        ("loss_count", c_int32),
-        ("frozen", POINTER(c_char_p)),
-        ("frozen_count", c_int32),
-        ("trainable", POINTER(c_char_p)),
-        ("trainable_count", c_int32),
-        ("optimizer", c_int),
-        ("learning_rate", c_float),
-        ("momentum", c_float),
-        ("nesterov", c_bool),
-        ("beta1", c_float),
-        ("beta2", c_float),
-        ("epsilon", c_float),
-        ("weight_decay", c_float),
-        ("no_decay", POINTER(c_char_p)),
-        ("no_decay_count", c_int32),
-        ("clip_value", c_float),
-        ("clip_norm", c_float),
-        ("clip_global_norm", c_float),
-        ("averaging", c_float),
-        ("schedule", c_int),
-        ("schedule_steps", c_int32),
-        ("warmup_steps", c_int32),
-        ("end_learning_rate", c_float),
-        ("decay_rate", c_float),
-        ("power", c_float),
-        ("host_loss", HostLoss),
-        ("host_user", c_void_p),
-        ("batch_normalization", c_bool),
-        ("batch_norm_momentum", c_float),
-    ]
-
-
-class Batch(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("sample_count", c_int32),
-        ("inputs", POINTER(c_void_p)),
-        ("input_sizes", POINTER(c_size_t)),
-        ("labels", POINTER(c_void_p)),
-        ("label_sizes", POINTER(c_size_t)),
-        ("weights", POINTER(c_float)),
-    ]
-
-
-class BatchResult(ctypes.Structure):
-    _fields_ = [
-        ("loss", c_float),
-        ("correct", c_int32),
-        ("counted", c_int32),
-        ("gradient_norm", c_float),
-        ("learning_rate", c_float),
-    ]
 
 
 class LayerRule(ctypes.Structure):
@@ -273,6 +221,126 @@ class ClusteringOptions(ctypes.Structure):
         ("first", c_bool),
         ("rules", POINTER(LayerRule)),
         ("rule_count", c_int32),
+    ]
+
+
+class PruningScheduleOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("initial_sparsity", c_double),
+        ("begin_step", c_int64),
+        ("end_step", c_int64),
+        ("frequency", c_int64),
+        ("power", c_double),
+        ("regrow", c_bool),
+    ]
+
+
+NextSample = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(c_void_p), POINTER(c_size_t), c_int32)
+
+
+class TrainingQuantization(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("scheme", c_int),
+        ("weight_bits", c_int32),
+        ("activation_bits", c_int32),
+        ("per_tensor_weights", c_bool),
+        ("input_type", c_int),
+        ("output_type", c_int),
+        ("ranges", c_int),
+        ("range_momentum", c_float),
+        ("freeze_step", c_int64),
+        ("learned_weights", c_bool),
+        ("float_layers", POINTER(c_char_p)),
+        ("float_layer_count", c_int32),
+        ("weight_bits_rules", POINTER(LayerRule)),
+        ("weight_bits_rule_count", c_int32),
+        ("activation_bits_rules", POINTER(LayerRule)),
+        ("activation_bits_rule_count", c_int32),
+        ("calibration", NextSample),
+        ("calibration_user", c_void_p),
+        ("log", Log),
+        ("log_user", c_void_p),
+    ]
+
+
+class ExportReport(ctypes.Structure):
+    _fields_ = [
+        ("samples", c_int64),
+        ("same_top1", c_int64),
+        ("elements", c_int64),
+        ("equal", c_int64),
+        ("one_step", c_int64),
+        ("two_steps", c_int64),
+        ("largest_distance", c_float),
+    ]
+
+
+class TrainerOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("batch_size", c_int32),
+        ("num_threads", c_int32),
+        ("signature", c_char_p),
+        ("losses", POINTER(LossTerm)),
+        ("loss_count", c_int32),
+        ("frozen", POINTER(c_char_p)),
+        ("frozen_count", c_int32),
+        ("trainable", POINTER(c_char_p)),
+        ("trainable_count", c_int32),
+        ("optimizer", c_int),
+        ("learning_rate", c_float),
+        ("momentum", c_float),
+        ("nesterov", c_bool),
+        ("beta1", c_float),
+        ("beta2", c_float),
+        ("epsilon", c_float),
+        ("weight_decay", c_float),
+        ("no_decay", POINTER(c_char_p)),
+        ("no_decay_count", c_int32),
+        ("clip_value", c_float),
+        ("clip_norm", c_float),
+        ("clip_global_norm", c_float),
+        ("averaging", c_float),
+        ("schedule", c_int),
+        ("schedule_steps", c_int32),
+        ("warmup_steps", c_int32),
+        ("end_learning_rate", c_float),
+        ("decay_rate", c_float),
+        ("power", c_float),
+        ("host_loss", HostLoss),
+        ("host_user", c_void_p),
+        ("batch_normalization", c_bool),
+        ("batch_norm_momentum", c_float),
+        ("pruning", POINTER(PruningOptions)),
+        ("pruning_schedule", POINTER(PruningScheduleOptions)),
+        ("clustering", POINTER(ClusteringOptions)),
+        ("preserve_zeros", c_bool),
+        ("preserve_clusters", c_bool),
+        ("quantization", POINTER(TrainingQuantization)),
+    ]
+
+
+class Batch(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("sample_count", c_int32),
+        ("inputs", POINTER(c_void_p)),
+        ("input_sizes", POINTER(c_size_t)),
+        ("labels", POINTER(c_void_p)),
+        ("label_sizes", POINTER(c_size_t)),
+        ("weights", POINTER(c_float)),
+    ]
+
+
+class BatchResult(ctypes.Structure):
+    _fields_ = [
+        ("loss", c_float),
+        ("correct", c_int32),
+        ("counted", c_int32),
+        ("gradient_norm", c_float),
+        ("learning_rate", c_float),
     ]
 
 
@@ -358,6 +426,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "eo_interpreter_operator_count": (c_int32, [_handle]),
     "eo_interpreter_operator": (_Status, [_handle, c_int32, POINTER(OperatorReport)]),
     "eo_interpreter_set_profile": (None, [_handle, c_bool]),
+    "eo_thread_pool_create": (_Status, [POINTER(ThreadPoolOptions), _out]),
+    "eo_thread_pool_destroy": (None, [_handle]),
     "eo_quantizer_create": (_Status, [_handle, POINTER(QuantizerOptions), _out]),
     "eo_quantizer_destroy": (None, [_handle]),
     "eo_quantizer_input_count": (c_int32, [_handle]),
@@ -386,6 +456,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "eo_trainer_save": (_Status, [_handle, c_char_p, c_char_p, c_size_t]),
     "eo_trainer_restore": (_Status, [_handle, c_char_p, POINTER(c_void_p), POINTER(c_size_t)]),
     "eo_trainer_export": (_Status, [_handle, _out]),
+    "eo_trainer_check_export": (_Status, [_handle, NextSample, c_void_p, POINTER(ExportReport)]),
     "eo_prune": (_Status, [_handle, POINTER(PruningOptions), _out]),
     "eo_prune_channels": (_Status, [_handle, POINTER(ChannelPruningOptions), _out]),
     "eo_cluster": (_Status, [_handle, POINTER(ClusteringOptions), _out]),

@@ -70,8 +70,8 @@ def quantize(
         ctypes.sizeof(QuantizerOptions),
         _SCHEMES[scheme],
         not per_channel,
-        _type_number(input_type),
-        _type_number(output_type),
+        type_number(input_type),
+        type_number(output_type),
         _calibration_number(calibration_method),
         moving_average,
         min_weight_elements,
@@ -90,7 +90,7 @@ def quantize(
     return Model._adopt(result, source._handle)
 
 
-def _type_number(name: str) -> int:
+def type_number(name: str) -> int:
     if name.upper() not in _tensor.NUMBERS:
         raise ArgumentError(f"{name!r} is not a tensor type", Status.INVALID_ARGUMENT)
     return _tensor.NUMBERS[name.upper()]
@@ -119,16 +119,16 @@ def _calibrate(quantizer: Handle, sample: Sample) -> None:
         found = _Tensor()
         lib.eo_quantizer_input(quantizer.pointer, index, ctypes.byref(found))
         inputs.append((_tensor.name_of(found), _tensor.shape_of(found), _tensor.type_of(found)[1]))
-    arrays = [_as_input(value, *input) for value, input in zip(_in_order(sample, inputs), inputs)]
+    arrays = [as_input(value, *input) for value, input in zip(in_order(sample, inputs), inputs)]
     data = (ctypes.c_void_p * count)(*(array.ctypes.data for array in arrays))
     sizes = (ctypes.c_size_t * count)(*(array.nbytes for array in arrays))
     lib.eo_quantizer_calibrate(quantizer.pointer, data, sizes, count)
 
 
-_Input = tuple[str, tuple[int, ...], type[np.generic]]
+Input = tuple[str, tuple[int, ...], type[np.generic]]
 
 
-def _in_order(sample: Sample, inputs: list[_Input]) -> list[npt.ArrayLike]:
+def in_order(sample: Sample, inputs: list[Input]) -> list[npt.ArrayLike]:
     if isinstance(sample, Mapping):
         missing = [name for name, _, _ in inputs if name not in sample]
         if missing or len(sample) != len(inputs):
@@ -141,7 +141,7 @@ def _in_order(sample: Sample, inputs: list[_Input]) -> list[npt.ArrayLike]:
     return values
 
 
-def _as_input(value: npt.ArrayLike, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
+def as_input(value: npt.ArrayLike, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
     array = np.asarray(value)
     if array.shape != shape:
         raise ArgumentError(

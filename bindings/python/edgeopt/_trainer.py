@@ -21,6 +21,8 @@ from ._errors import ArgumentError, Status
 from ._library import Batch, BatchResult, Handle, HostLoss, LossTerm, TrainerOptions, encoded, lib
 from ._library import Tensor as _Tensor
 from ._model import Bytes, Model, PathLike
+from ._quantize import Sample
+from ._targets import Annotated, Clustering, ExportReport, Pruning, QuantizationAware, Targets, check_export, strings
 from .callbacks import Callback, Logs, StopTraining
 
 _LOSSES = {
@@ -87,6 +89,10 @@ class Trainer:
     "host". `batch_normalization` puts scale and shift with the statistics of the batch back behind each convolution and
     hidden fully connected layer; they are folded again at export.
 
+    What is made of the weights on the way, all of it by `export`: `pruning`: a sparsity or `Pruning`; `clustering`: a
+    number of values or `Clustering`; not both. `preserve`: "zeros", "clusters" or both: what the model's weights have of
+    them is kept where pruning and clustering do not decide. `quantization`: the integer model is simulated and exported.
+
     Raises `UnsupportedError` naming every operator that has no gradient, `ModelError` for a quantized model.
     One thread at a time. The same start, data, seed and `num_threads` give the same bits.
     """
@@ -105,8 +111,15 @@ class Trainer:
         batch_normalization: bool = False,
         batch_norm_momentum: float = 0.99,
         host_loss: HostFunction | None = None,
+        pruning: float | Pruning | None = None,
+        clustering: int | Clustering | None = None,
+        preserve: str | Sequence[str] = (),
+        quantization: QuantizationAware | None = None,
     ):
         source = model if isinstance(model, Model) else Model(model)
+        targets = Targets(pruning, clustering, preserve, quantization)
+        if isinstance(source, Annotated):
+            targets, source = source.targets.with_others(targets), source.original
         self.batch_size = batch_size
         self.batch_normalization = batch_normalization
         self._failure: BaseException | None = None  # what host_loss raised
@@ -116,15 +129,18 @@ class Trainer:
         options = TrainerOptions(struct_size=ctypes.sizeof(TrainerOptions))
         options.batch_size, options.num_threads = batch_size, num_threads
         options.signature = None if signature is None else encoded(signature)
-        options.frozen, options.frozen_count = _strings(frozen), len(frozen)
-        options.trainable, options.trainable_count = _strings(trainable), len(trainable)
+        options.frozen, options.frozen_count = strings(frozen), len(frozen)
+        options.trainable, options.trainable_count = strings(trainable), len(trainable)
         options.batch_normalization, options.batch_norm_momentum = batch_normalization, batch_norm_momentum
         options.host_loss = self._host_function
         terms = _terms(loss)
         options.losses, options.loss_count = terms, len(terms)
         _set_optimizer(options, optimizer)
         pointer = ctypes.c_void_p()
-        lib.eo_trainer_create(source._pointer, ctypes.byref(options), ctypes.byref(pointer))
+        filled = targets.fill(options, source)
+        with filled.raising():
+            lib.eo_trainer_create(source._pointer, ctypes.byref(options), ctypes.byref(pointer))
+        self._targets = filled  # its functions are called at export
         self._handle = Handle(pointer, lib.eo_trainer_destroy, source._handle)
         self._pointer = self._handle.pointer
         self._inputs = self._tensors(lib.eo_trainer_input_count, lib.eo_trainer_input)
@@ -400,10 +416,16 @@ class Trainer:
             lib.eo_free(position)
 
     def export(self) -> Model:
-        """The model with the trained parameters and nothing of the training in it."""
+        """The model with the trained parameters and nothing of the training in it: pruned, clustered, and with
+        `quantization` the integer model."""
         pointer = ctypes.c_void_p()
         lib.eo_trainer_export(self._pointer, ctypes.byref(pointer))
         return Model._adopt(pointer)
+
+    def check_export(self, samples: Iterable[Sample]) -> ExportReport:
+        """How far the integer model that `export` would now make is from what training simulates. `samples` as
+        `quantize` takes them. Raises `StateError` for a training without `quantization`."""
+        return check_export(self._pointer, self._targets.inputs, samples)
 
 
 class _Means:
@@ -508,10 +530,6 @@ def _sizes(values: Arrays) -> Any:
     return (ctypes.c_size_t * len(values))(*(array.nbytes for array in values))
 
 
-def _strings(values: Sequence[str]) -> Any:
-    return (ctypes.c_char_p * len(values))(*(encoded(value) for value in values))
-
-
 def _terms(loss: Union[str, Loss, Sequence[Union[str, Loss]]]) -> Any:
     given = [loss] if isinstance(loss, (str, Loss)) else list(loss)
     losses = [Loss(term) if isinstance(term, str) else term for term in given]
@@ -532,7 +550,7 @@ def _set_optimizer(options: TrainerOptions, given: str | optimizers.Optimizer) -
         given = optimizers.NAMES[given]()
     options.optimizer = optimizers.NUMBERS[type(given)]
     options.weight_decay = -1.0 if given.weight_decay is None else given.weight_decay
-    options.no_decay, options.no_decay_count = _strings(given.no_decay), len(given.no_decay)
+    options.no_decay, options.no_decay_count = strings(given.no_decay), len(given.no_decay)
     options.clip_value, options.clip_norm = given.clip_value, given.clip_norm
     options.clip_global_norm, options.averaging = given.clip_global_norm, given.averaging
     options.momentum = getattr(given, "momentum", 0.0)

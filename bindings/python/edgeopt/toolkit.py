@@ -1,21 +1,39 @@
 """The calls that users of the TensorFlow Model Optimization Toolkit know, for model files.
 
-    from edgeopt.toolkit import ConstantSparsity, prune_low_magnitude, strip_pruning
+    from edgeopt.toolkit import PolynomialDecay, prune_low_magnitude, strip_pruning
 
-    pruned = strip_pruning(prune_low_magnitude("model.tflite", ConstantSparsity(0.75, 0)))
+    prepared = prune_low_magnitude("model.tflite", PolynomialDecay(0.2, 0.75, begin_step=0, end_step=1000))
+    trainer = edgeopt.Trainer(prepared)
+    trainer.fit(images, labels, epochs=5)
+    pruned = strip_pruning(trainer)
 
-A model is pruned or clustered at once, to where the toolkit's schedule would end; nothing is wrapped around it, so that
-there is nothing to strip. Shapes are the toolkit's: a kernel is (inputs, outputs).
+Without training a model is pruned or clustered at once, to where the toolkit's schedule would end: strip it then and
+there. Shapes are the toolkit's: a kernel is (inputs, outputs). Zeros and clusters of earlier steps are kept with
+`edgeopt.Trainer(quantize_model(model, samples), preserve=("zeros", "clusters"))`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional
+from collections.abc import Iterable
+from typing import Any, Optional, Union
 
 from . import _compress
 from ._compress import CentroidInitialization
+from ._errors import ArgumentError, Status
 from ._model import Bytes, Model, PathLike
+from ._quantize import Sample
+from ._targets import (
+    Annotated,
+    Clustering,
+    ConstantSparsity,
+    PolynomialDecay,
+    Pruning,
+    PruningSchedule,
+    QuantizationAware,
+    Targets,
+)
+from ._trainer import Trainer
 
 __all__ = [
     "CentroidInitialization",
@@ -23,69 +41,16 @@ __all__ = [
     "PolynomialDecay",
     "PruneForLatencyOnXNNPack",
     "PruningSchedule",
+    "QuantizeConfig",
     "cluster_weights",
     "prune_low_magnitude",
+    "quantize_annotate_layer",
+    "quantize_annotate_model",
+    "quantize_apply",
+    "quantize_model",
     "strip_clustering",
     "strip_pruning",
 ]
-
-
-class PruningSchedule:
-    """How sparse weights are at a step of the training."""
-
-    def __call__(self, step: int) -> tuple[bool, float]:
-        """Whether weights are pruned at this step, and to which sparsity."""
-        raise NotImplementedError
-
-    @property
-    def final(self) -> float:
-        """The sparsity in the end."""
-        raise NotImplementedError
-
-
-def _prunes(step: int, begin: int, end: int, frequency: int) -> bool:
-    if step < begin or (end >= 0 and step > end):
-        return False
-    return step == end or (step - begin) % frequency == 0
-
-
-@dataclasses.dataclass(frozen=True)
-class ConstantSparsity(PruningSchedule):
-    """The same sparsity from `begin_step` to `end_step` (-1: always), applied every `frequency` steps."""
-
-    target_sparsity: float
-    begin_step: int
-    end_step: int = -1
-    frequency: int = 100
-
-    def __call__(self, step: int) -> tuple[bool, float]:
-        return _prunes(step, self.begin_step, self.end_step, self.frequency), self.target_sparsity
-
-    @property
-    def final(self) -> float:
-        return self.target_sparsity
-
-
-@dataclasses.dataclass(frozen=True)
-class PolynomialDecay(PruningSchedule):
-    """From `initial_sparsity` to `final_sparsity`, fast first: f + (i - f) (1 - (t - begin) / (end - begin)) ** power.
-    The last step prunes too, whatever the frequency."""
-
-    initial_sparsity: float
-    final_sparsity: float
-    begin_step: int
-    end_step: int
-    power: float = 3
-    frequency: int = 100
-
-    def __call__(self, step: int) -> tuple[bool, float]:
-        done = min(max((step - self.begin_step) / max(self.end_step - self.begin_step, 1), 0), 1)
-        sparsity = self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * (1 - done) ** self.power
-        return _prunes(step, self.begin_step, self.end_step, self.frequency), sparsity
-
-    @property
-    def final(self) -> float:
-        return self.final_sparsity
 
 
 class PruneForLatencyOnXNNPack:
@@ -99,23 +64,35 @@ def prune_low_magnitude(
     block_pooling_type: str = "AVG",
     pruning_policy: Optional[PruneForLatencyOnXNNPack] = None,
     sparsity_m_by_n: Optional[tuple[int, int]] = None,
-) -> Model:
-    """The model pruned to the schedule's final sparsity. `block_size` is (inputs, outputs); `sparsity_m_by_n` = (2, 4)
-    sets 2 of every 4 neighbouring inputs to zero."""
+) -> Annotated:
+    """The model pruned to the schedule's final sparsity, which a `Trainer` prunes by the schedule instead. `block_size`
+    is (inputs, outputs); `sparsity_m_by_n` = (2, 4) sets 2 of every 4 neighbouring inputs to zero."""
+    model = _model(to_prune)
     inputs, outputs = block_size
-    return _compress.prune(
-        to_prune,
-        pruning_schedule.final,
-        block=None if (inputs, outputs) == (1, 1) else (outputs, inputs),
-        block_pooling={"AVG": "average", "MAX": "maximum"}.get(block_pooling_type, block_pooling_type),
-        zeros_of=sparsity_m_by_n,
-        for_latency=pruning_policy is not None,
-    )
+    settings: dict[str, Any] = {
+        "block": None if (inputs, outputs) == (1, 1) else (outputs, inputs),
+        "block_pooling": {"AVG": "average", "MAX": "maximum"}.get(block_pooling_type, block_pooling_type),
+        "zeros_of": sparsity_m_by_n,
+        "for_latency": pruning_policy is not None,
+    }
+    pruned = _compress.prune(model, pruning_schedule.final, **settings)
+    return Annotated.of(model, Targets(pruning=Pruning(pruning_schedule, **settings)), pruned)
 
 
-def strip_pruning(model: Model | PathLike | Bytes) -> Model:
-    """The model: nothing is wrapped around pruned weights here."""
-    return model if isinstance(model, Model) else Model(model)
+def _model(given: Model | PathLike | Bytes) -> Model:
+    return given if isinstance(given, Model) else Model(given)
+
+
+def _strip(given: Trainer | Model | PathLike | Bytes) -> Model:
+    if isinstance(given, Trainer):
+        return given.export()
+    model = _model(given)
+    return model._copy() if isinstance(model, Annotated) else model
+
+
+def strip_pruning(model: Trainer | Model | PathLike | Bytes) -> Model:
+    """What the trainer has made, or the model pruned at once; nothing of the training is in it."""
+    return _strip(model)
 
 
 def cluster_weights(
@@ -124,19 +101,95 @@ def cluster_weights(
     cluster_centroids_init: CentroidInitialization = CentroidInitialization.KMEANS_PLUS_PLUS,
     preserve_sparsity: bool = False,
     cluster_per_channel: bool = False,
-) -> Model:
-    """The model with `number_of_clusters` values in each weight tensor, or in each output channel of it. As in the
-    toolkit the layers that read the inputs are clustered too, depthwise filters are not."""
-    return _compress.cluster(
-        to_cluster,
-        number_of_clusters,
-        start=cluster_centroids_init,
-        granularity="channel" if cluster_per_channel else "tensor",
-        preserve_zeros=preserve_sparsity,
-        first=True,
+) -> Annotated:
+    """The model with `number_of_clusters` values in each weight tensor, or in each output channel of it, which a
+    `Trainer` trains. As in the toolkit the layers that read the inputs are clustered too, depthwise filters are not."""
+    model = _model(to_cluster)
+    settings: dict[str, Any] = {
+        "start": cluster_centroids_init,
+        "granularity": "channel" if cluster_per_channel else "tensor",
+        "preserve_zeros": preserve_sparsity,
+        "first": True,
+    }
+    clustered = _compress.cluster(model, number_of_clusters, **settings)
+    return Annotated.of(model, Targets(clustering=Clustering(number_of_clusters, **settings)), clustered)
+
+
+def strip_clustering(model: Trainer | Model | PathLike | Bytes) -> Model:
+    """What the trainer has made, or the model clustered at once; nothing of the training is in it."""
+    return _strip(model)
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizeConfig:
+    """How a layer is quantized; None: as all are."""
+
+    weight_bits: Optional[int] = None
+    activation_bits: Optional[int] = None
+
+
+class QuantizeAnnotated(Model):
+    """A model with patterns of the layers to quantize."""
+
+    layers: dict[str, QuantizeConfig]
+
+
+def quantize_annotate_layer(
+    to_annotate: Model | PathLike | Bytes, layer: str, quantize_config: QuantizeConfig = QuantizeConfig()
+) -> QuantizeAnnotated:
+    """Says that the layers whose output has a name that fits `layer` ("*" any characters, "?" one), or whose operator is
+    called so ("CONV_2D"), are to be quantized; those that no call names stay float."""
+    model = _model(to_annotate)
+    names = {name for operator in _layers(model) for name in operator}
+    if not any(_compress.matches(name, layer) for name in names):
+        raise ArgumentError(f"no layer has a name like {layer!r}", Status.OUT_OF_RANGE)
+    made = QuantizeAnnotated.__new__(QuantizeAnnotated)
+    made._handle = model._handle
+    made.layers = {**getattr(model, "layers", {}), layer: quantize_config}
+    return made
+
+
+def quantize_annotate_model(to_annotate: Model | PathLike | Bytes) -> QuantizeAnnotated:
+    """Says that all layers are to be quantized, as far as no call has said how."""
+    model = _model(to_annotate)
+    made = QuantizeAnnotated.__new__(QuantizeAnnotated)
+    made._handle = model._handle
+    made.layers = {"*": QuantizeConfig(), **getattr(model, "layers", {})}
+    return made
+
+
+def quantize_apply(
+    model: QuantizeAnnotated, calibration: Iterable[Sample], **settings: Any
+) -> Annotated:
+    """The model for a `Trainer` that simulates its quantization and exports it. `calibration` are samples as
+    `edgeopt.quantize` takes them, for the ranges of activations to start from; `settings` are those of
+    `edgeopt.QuantizationAware`."""
+    if not isinstance(model, QuantizeAnnotated):
+        raise ArgumentError("nothing of the model is annotated: call quantize_annotate_model", Status.INVALID_ARGUMENT)
+    stay_float = []
+    for operator, output in _layers(model):
+        if not any(_compress.matches(name, layer) for name in (operator, output) for layer in model.layers):
+            stay_float.append(output)
+    weight_bits = {name: config.weight_bits for name, config in model.layers.items() if config.weight_bits}
+    activations = {name: config.activation_bits for name, config in model.layers.items() if config.activation_bits}
+    quantization = QuantizationAware(
+        calibration,
+        **{
+            "float_layers": stay_float,
+            "weight_bits_of": weight_bits,
+            "activation_bits_of": activations,
+            **settings,
+        },
     )
+    return Annotated.of(model._copy(), Targets(quantization=quantization))
 
 
-def strip_clustering(model: Model | PathLike | Bytes) -> Model:
-    """The model: nothing is wrapped around clustered weights here."""
-    return model if isinstance(model, Model) else Model(model)
+def quantize_model(to_quantize: Model | PathLike | Bytes, calibration: Iterable[Sample], **settings: Any) -> Annotated:
+    """`quantize_apply` of `quantize_annotate_model`."""
+    return quantize_apply(quantize_annotate_model(to_quantize), calibration, **settings)
+
+
+def _layers(model: Model) -> list[tuple[str, str]]:
+    """Of each operator its own name and that of its first output."""
+    graph = model.subgraphs[0]
+    return [(op.name, graph.tensors[op.outputs[0]].name) for op in graph.operators if op.outputs]
