@@ -19,7 +19,8 @@ struct EdgeOptCommand: ParsableCommand {
             """,
         version: String(cString: eo_version()),
         subcommands: [
-            Inspect.self, Quantize.self, Prune.self, Cluster.self, Optimize.self, Run.self, Benchmark.self, Diff.self,
+            Inspect.self, Quantize.self, Prune.self, Cluster.self, Optimize.self, Finetune.self, Run.self,
+            Benchmark.self, Diff.self,
             Evaluate.self,
         ])
 }

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import signal
 import subprocess
 
 import numpy as np
@@ -217,3 +218,62 @@ def test_benchmark_inputs_and_modes(folder, digits_path, images):
     assert "Signature: [serving_default]" in call(*base, "--list_signatures=true")
     assert "count=0" in call(*base, "--dry_run=true")
     assert "no input" in call(*base, "--input_layer=x", "--input_layer_shape=1", status=1)
+
+
+def test_finetune_prunes_clusters_and_quantizes(folder, digits_path, images, labels):
+    x, y = images.reshape(-1, 8, 8, 1)[:320].astype(np.float32), labels[:320]
+    data, log, paths = folder / "train.npz", folder / "log.csv", [folder / f"tuned{i}.tflite" for i in range(3)]
+    np.savez(data, images=x, labels=y)
+    out = call("finetune", digits_path, "--data", data, "--epochs", 2, "--prune", 0.75, "--log", log, "-o", paths[0])
+    assert "75.00 % of" in out and "epoch 2/2: loss" in out
+    assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["epoch", "1", "2"]
+    np.save(folder / "x.npy", x)
+    (folder / "y.txt").write_text("".join(f"{label}\n" for label in y))
+    more = ["--data", folder / "x.npy", "--labels", folder / "y.txt", "--preserve"]
+    call("finetune", paths[0], *more, "--cluster", 16, "-o", paths[1])
+    call("finetune", paths[1], *more, "--quantize", "int8", "-o", paths[2])
+    found = [weights for weights in edgeopt.weights(paths[2]) if weights.elements >= 600]
+    assert len(found) >= 3
+    for weights in found:
+        assert weights.type == "INT8" and weights.distinct <= 16 and weights.sparsity >= 0.74
+
+
+def test_finetune_goes_on_from_a_checkpoint(folder, digits_path, images, labels):
+    data, checkpoint = folder / "part.npz", folder / "train.ckpt"
+    np.savez(data, images=images.reshape(-1, 8, 8, 1)[:320].astype(np.float32), labels=labels[:320])
+    arguments = [COMMAND, "finetune", digits_path, "--data", data, "--epochs", "40", "--optimizer", "sgd"]
+    process = subprocess.Popen(
+        [*arguments, "--checkpoint", checkpoint, "-o", folder / "part.tflite"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("epoch 1/40")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 1 and "goes on from" in errors
+    call(*arguments[1:], "--checkpoint", checkpoint, "-o", folder / "part.tflite")
+    call(*arguments[1:], "-o", folder / "whole.tflite")
+    assert (folder / "part.tflite").read_bytes() == (folder / "whole.tflite").read_bytes()
+    assert "another seed" in call(
+        *arguments[1:], "--seed", 4, "--checkpoint", checkpoint, "-o", folder / "part.tflite", status=1
+    )
+
+
+def test_finetune_takes_folders_of_classes_and_refuses_nonsense(folder, digits_path, images, labels):
+    for index, (image, label) in enumerate(zip(images[:40], labels[:40])):
+        place = folder / "classes" / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((np.squeeze(image) * 255).astype(np.uint8)).save(place / f"{index}.png")
+    out = call(
+        "finetune", digits_path, "--data", folder / "classes", "--mean", 0, "--std", 255, "--crop", 1, "-o",
+        folder / "p.tflite",
+    )
+    assert float(re.search(r"accuracy ([\d.]+)", out)[1]) > 90
+    model, samples = ["finetune", digits_path, "-o", folder / "no.tflite"], digits_path.with_name("samples.f32")
+    assert "no array 'labels'" not in call(*model, "--data", samples, "--distill")
+    assert "nothing.txt" in call(*model, "--data", samples, "--labels", folder / "nothing.txt", status=1)
+    (folder / "two.txt").write_text("1\n2\n")
+    assert "2 labels" in call(*model, "--data", samples, "--labels", folder / "two.txt", status=1)
+    assert "sparsity of 1.5" in call(*model, "--data", samples, "--distill", "--prune", 1.5, status=1)
+    assert "epochs" in call(*model, "--data", samples, "--distill", "--epochs", 0, status=2)

@@ -107,7 +107,7 @@ struct Cluster: ParsableCommand {
 }
 
 /// Sizes before and after, and what the weights are like now.
-private func printSummary(_ before: String, _ after: String) throws {
+func printSummary(_ before: String, _ after: String) throws {
     let (old, new) = (try readFile(before), try readFile(after))
     let deflated = (old.withUnsafeBytes(deflatedSize), new.withUnsafeBytes(deflatedSize))
     let weights = try Model(path: after).weights()

@@ -33,6 +33,16 @@ struct Samples {
         }
     }
 
+    /// Pictures for a model with one input.
+    init(pictures: [String], for inputs: [Tensor], images: ImagePreprocessing) throws {
+        guard inputs.count == 1, !pictures.isEmpty else {
+            throw Failure("\(pictures.count) images in folders of classes for \(inputs.count) inputs")
+        }
+        self.inputs = inputs
+        count = pictures.count
+        sources = [Source(count: count) { try images.load(pictures[$0], for: inputs[0]) }]
+    }
+
     /// Random samples: uniform in [0, 1) for floats, over the whole range for 8-bit integers, 0 or 1 for other types.
     init(random count: Int, for inputs: [Tensor]) throws {
         self.inputs = inputs
@@ -61,7 +71,7 @@ struct Samples {
         let byName = Dictionary(archive.entries.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         // Arrays named like the inputs, else in the archive's order.
         let named = inputs.compactMap { byName["\($0.name).npy"] }
-        let chosen = named.count == inputs.count ? named : archive.entries.filter { $0.name.hasSuffix(".npy") }
+        let chosen = named.count == inputs.count ? named : archive.entries.filter { isInput($0.name) }
         guard chosen.count == inputs.count else {
             throw Failure("\(path) has \(archive.entries.map(\.name)), the model has inputs \(inputs.map(\.name))")
         }
@@ -70,6 +80,9 @@ struct Samples {
             return try split(NumPyFile.parse(archive.contents(of: entry), name), input, name)
         }
     }
+
+    /// Labels may lie beside the inputs.
+    private static func isInput(_ name: String) -> Bool { name.hasSuffix(".npy") && !Labels.names.contains(name) }
 
     private static func source(_ path: String, _ input: Tensor, _ images: ImagePreprocessing) throws -> Source {
         if isFolder(path) {

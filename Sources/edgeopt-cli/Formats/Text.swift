@@ -68,7 +68,8 @@ struct Progress {
 /// A remark on standard error.
 func note(_ text: String) { writeError(text + "\n") }
 
-private func writeError(_ text: String) {
+/// Writes to standard error, unchanged.
+func writeError(_ text: String) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
         let count = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
