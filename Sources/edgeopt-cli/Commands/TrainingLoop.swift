@@ -61,6 +61,7 @@ struct TrainingLoop {
         }
         line.finish()
         print("epoch \(epoch + 1)/\(epochs)" + summary(loss, seen, correct, counted))
+        fflush(nil)  // a pipe's reader wants to see it now
         let accuracy = counted == 0 ? "" : number(Double(correct) / Double(counted))
         return "\(epoch + 1),\(number(loss / Double(max(1, seen)))),\(accuracy),"
             + number(Double(now() - start) / 1e9)

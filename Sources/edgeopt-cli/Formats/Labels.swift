@@ -15,7 +15,9 @@ struct Labels {
             array = try NumPyFile.read(path)
         } else {
             let classes = try readLines(path).enumerated().map { index, line in
-                guard let number = Int(line) else { throw Failure("\(path): line \(index + 1), '\(line)', is no number") }
+                guard let number = Int(line) else {
+                    throw Failure("\(path): line \(index + 1), '\(line)', is no number")
+                }
                 return number
             }
             array = Self.list(classes)
