@@ -295,14 +295,17 @@ typedef struct eo_interpreter_options {
     eo_precision precision;
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
-    { sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0, EO_PRECISION_FLOAT32 }
+    {                                                                                                                  \
+        sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0,                \
+            EO_PRECISION_FLOAT32                                                                                       \
+    }
 
 // The packed-weight file makes the next compile of the same model fast, and lets processes share the memory of packed
-// weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with the
-// same instructions, from the same weights; a file that is missing, truncated, damaged, or anything else is ignored and
-// written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at the
-// same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong with
-// it, or why it cannot be written, goes to the log and is no failure.
+// weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with
+// the same instructions, from the same weights; a file that is missing, truncated, damaged, or anything else is ignored
+// and written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at
+// the same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong
+// with it, or why it cannot be written, goes to the log and is no failure.
 
 // Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
 // all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.

@@ -253,7 +253,8 @@ extension TrainingSource {
     fileprivate func chosen(_ options: TrainerOptions) throws(Failure) -> [Int] {
         let graph = prepared.subgraphs[0]
         let candidates = ParameterRoles.parameters(of: prepared)
-        guard !candidates.isEmpty else {
+        let learnsStates = states.contains { !$0.learned.isEmpty }
+        guard !candidates.isEmpty || learnsStates else {
             throw .invalidArgument("\(prepared.origin): the model has no tensor that could be trained")
         }
         for pattern in options.trainable + options.frozen
@@ -267,7 +268,7 @@ extension TrainingSource {
             return (options.trainable.isEmpty || options.trainable.contains { NamePattern($0).matches(name) })
                 && !options.frozen.contains { NamePattern($0).matches(name) }
         }
-        guard !chosen.isEmpty || states.contains(where: { !$0.learned.isEmpty }) else {
+        guard !chosen.isEmpty || learnsStates else {
             throw .invalidArgument("\(prepared.origin): all parameters are frozen, there is nothing to train")
         }
         return chosen

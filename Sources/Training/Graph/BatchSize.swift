@@ -180,8 +180,8 @@ private struct BatchSizeChange {
         let size = model.subgraphs[0].tensors[input].shape[axis]
         var target = before[output]
         guard var place = target.indices.first(where: { target[..<$0].reduce(1, &*) == leading }) else { return }
-        // Dimensions of 1 between the two belong to whoever is not the batch.
-        while before[input][axis] > 1, place < target.count, target[place] == 1 { place += 1 }
+        // Dimensions of 1 belong to the batch only if it was 1.
+        while old > 1, place < target.count, target[place] == 1 { place += 1 }
         guard place < target.count, before[input][axis] > 0 else { return }
         let (grown, overflow) = target[place].multipliedReportingOverflow(by: size)
         guard !overflow, grown % before[input][axis] == 0 else { return }
