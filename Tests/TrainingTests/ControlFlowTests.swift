@@ -173,6 +173,26 @@ import Testing
         for (a, b) in zip(try interpreter.outputTensor(0).read(), predictions) { #expect(abs(a - b) < 1e-5) }
     }
 
+    /// Rounds that depend on data, and those that never end, are refused by a sentence.
+    @Test(arguments: [true, false]) func loopsWithoutAKnownEnd(_ isEndless: Bool) throws {
+        var model = try Self.classifier()
+        if isEndless {
+            // The time stays where it is.
+            model.subgraphs[2].outputs[1] = 1
+            model.subgraphs[2].outputs[2] = 2
+            model.subgraphs[2].outputs[3] = 3
+            model.subgraphs[2].operators = []
+            model.subgraphs[2].outputs[0] = 0
+        } else {
+            let counter = model.subgraphs[0].operators.first { model.operatorCodes[$0.opcode].builtin == .while }!
+                .inputs[1]
+            model.subgraphs[0].tensors[counter].buffer = 0
+            model.subgraphs[0].inputs.append(counter)
+        }
+        let failure = #expect(throws: Failure.self) { try Trainer.make(model, TrainerOptions()) }
+        #expect(failure?.message.contains("WHILE") == true, "\(failure?.message ?? "")")
+    }
+
     /// y = f(f(x)), f a composite or a subgraph: shared weights, whose gradients sum up.
     @Test(arguments: [true, false]) func callsAreInlined(_ isComposite: Bool) throws {
         var model = Model()

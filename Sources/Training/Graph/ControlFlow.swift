@@ -18,11 +18,13 @@ extension Model {
 
 private struct Flattening {
     private static let mostOperators = 1 << 20
+    private static let mostCalls = 1 << 17
 
     private let source: Model
     private let graph: GraphEmitter
     private let pool: ThreadPool
     private let weights: PackedWeightCache
+    private var calls = 0
     /// Of each subgraph, the constants that the main one has by now.
     private var hoisted: [[Int: Int]]
     /// What lists of steps consist of, as far as it was written; a list is joined from its items when it is complete.
@@ -82,7 +84,7 @@ private struct Flattening {
                 case .while: results = try unroll(op, inputs, depth)
                 default: results = try append(op, inputs, op.outputs.map { names[$0] }, inLoop: depth > 0)
                 }
-                guard results.count == op.outputs.count else {
+                guard results.count == op.outputs.count, results.allSatisfy({ $0 >= 0 }) else {
                     throw .invalidModel("it has \(op.outputs.count) outputs, what it runs has \(results.count)")
                 }
                 for (output, result) in zip(op.outputs, results) { names[output] = result }
@@ -95,6 +97,11 @@ private struct Flattening {
     private mutating func call(_ subgraph: Int, _ inputs: [Int], _ depth: Int) throws(Failure) -> [Int] {
         guard source.subgraphs.indices.contains(subgraph), source.subgraphs[subgraph].inputs.count == inputs.count
         else { throw .invalidModel("there is no subgraph \(subgraph) with \(inputs.count) inputs") }
+        // A loop without end, or calls of calls of calls.
+        calls += 1
+        guard calls < Self.mostCalls, graph.operatorCount < Self.mostOperators else {
+            throw .unsupported("cannot be trained: what it runs comes to too many operators")
+        }
         let body = source.subgraphs[subgraph]
         var names: [Int] = []
         for (index, tensor) in body.tensors.enumerated() {
@@ -122,9 +129,6 @@ private struct Flattening {
         for input in inputs { values.append(try begin(input)) }
         while try holds(op.options.int(0), values, depth) {
             values = try call(op.options.int(1), values, depth)
-            guard graph.operatorCount < Self.mostOperators else {
-                throw .unsupported("its rounds are more than \(Self.mostOperators) operators")
-            }
         }
         for index in values.indices { values[index] = try joined(values[index]) }
         return values
@@ -223,7 +227,7 @@ private struct Flattening {
             guard let order = Self.transposition(value.shape, shape) else { return nil }
             return try value.transpose(order).tensor
         case .gather where op.options.int(0) == 0 && op.options.int(1) == 0 && inputs.count > 1:
-            guard let list = items[first], graph.value(inputs[1]).rank == 0,
+            guard let list = items[first], inputs[1] >= 0, graph.value(inputs[1]).rank == 0,
                 let index = graph.info(inputs[1]).integers?.first, list.indices.contains(index), let item = list[index]
             else { return nil }
             return try graph.value(item).apply(
@@ -236,14 +240,16 @@ private struct Flattening {
     /// Keeps account of lists: a step is written by joining what is before it, it, and what is after it.
     private mutating func note(_ op: Operator, _ code: BuiltinOperator, _ inputs: [Int], _ outputs: [Int]) {
         guard let first = inputs.first, first >= 0, let output = outputs.first else { return }
-        if code == .slice, inputs.count > 1, items[first] != nil, let begin = graph.info(inputs[1]).integers?.first {
+        if code == .slice, inputs.count > 1, inputs[1] >= 0, items[first] != nil,
+            let begin = graph.info(inputs[1]).integers?.first
+        {
             parts[output] = (first, begin)
         }
         guard code == .concatenation, op.options.int(0) == 0, inputs.count == 3, let before = parts[first],
             let after = parts[inputs[2]], before.list == after.list, before.begin == 0, var list = items[before.list],
-            list.indices.contains(after.begin - 1)
+            list.indices.contains(after.begin &- 1)
         else { return }
-        list[after.begin - 1] = inputs[1]
+        list[after.begin &- 1] = inputs[1]
         items[output] = list
     }
 }
