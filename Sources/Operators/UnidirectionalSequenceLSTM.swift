@@ -3,27 +3,27 @@ import Model
 
 /// UNIDIRECTIONAL_SEQUENCE_LSTM in float: Hochreiter and Schmidhuber (1997) with forget gates, and as options coupled
 /// input and forget gates (no input gate), peepholes, layer normalization and a projection (Sak et al., 2014).
-enum UnidirectionalSequenceLSTM {
-    enum Field {
-        static let activation = 0
-        static let cellClip = 1
-        static let projectionClip = 2
-        static let timeMajor = 3
-        static let diagonal = 5
+package enum UnidirectionalSequenceLSTM {
+    package enum Field {
+        package static let activation = 0
+        package static let cellClip = 1
+        package static let projectionClip = 2
+        package static let timeMajor = 3
+        package static let diagonal = 5
     }
-    enum Input {
-        static let sequence = 0
+    package enum Input {
+        package static let sequence = 0
         /// The first of four, for the input, forget, cell and output gates; so are the next two and the last.
-        static let inputWeights = 1
-        static let recurrentWeights = 5
+        package static let inputWeights = 1
+        package static let recurrentWeights = 5
         /// The first of three: the cell gate has none.
-        static let peepholes = 9
-        static let bias = 12
-        static let projection = 16
-        static let projectionBias = 17
-        static let outputState = 18
-        static let cellState = 19
-        static let normalization = 20
+        package static let peepholes = 9
+        package static let bias = 12
+        package static let projection = 16
+        package static let projectionBias = 17
+        package static let outputState = 18
+        package static let cellState = 19
+        package static let normalization = 20
     }
 
     static var definition: OperatorDefinition {

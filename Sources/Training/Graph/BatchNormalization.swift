@@ -235,7 +235,7 @@ extension Model {
 
 extension GraphEmitter {
     /// Appends an operator of another graph with the same tensors.
-    fileprivate func append(_ op: Operator, _ code: OperatorCode) {
+    func append(_ op: Operator, _ code: OperatorCode) {
         append(code, inputs: op.inputs, outputs: op.outputs, op.options, op.customOptions)
     }
 }

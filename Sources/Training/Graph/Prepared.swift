@@ -5,7 +5,7 @@ import Quantization
 extension Model {
     /// The model as training wants it: float16 and sparse constants as dense float32, batch normalization folded,
     /// activations fused, and one constant for each parameter: a converter stores equal constants once, so that all
-    /// biases of a fresh network are one tensor of zeros. The main subgraph is the one of the signature.
+    /// biases of a fresh network are one tensor of zeros. What the main subgraph calls is put in its place. The main subgraph is the one of the signature.
     package func preparedForTraining(signature key: String? = nil) throws(Failure) -> Model {
         var model = self
         if let key { try model.makeMain(key) }
@@ -13,7 +13,7 @@ extension Model {
         model = try model.preparedForQuantization()
         try model.refuseIntegers()
         try model.separateConstants()
-        return model
+        return try model.flatteningControlFlow()
     }
 
     /// Moves the subgraph of a signature to place 0. Its inputs and outputs are those of the signature, in its order.

@@ -35,7 +35,7 @@ struct TrainingGraph {
     init(
         _ source: Model, batchSize: Int, losses: [LossTerm], tensors: Tensors, for purpose: Purpose
     ) throws(Failure) {
-        var start = try source.withBatchSize(batchSize)
+        var start = try source.withBatchSize(batchSize).expandingSequenceLSTMs()
         start.signatures = []
         let outputs = start.subgraphs[0].outputs
         dataCount = start.subgraphs[0].inputs.count

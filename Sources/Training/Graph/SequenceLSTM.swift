@@ -1,0 +1,173 @@
+import Kernels
+import Model
+import Operators
+import Quantization
+
+extension Model {
+    /// The model with each float UNIDIRECTIONAL_SEQUENCE_LSTM of the main subgraph as operators with gradients, one time
+    /// step after the other. Tensors keep their places, the weights among them; what is new comes after them. All shapes
+    /// must be known. Throws `EO_UNSUPPORTED` for layer normalization and diagonal weights.
+    package func expandingSequenceLSTMs() throws(Failure) -> Model {
+        let places = subgraphs[0].operators.indices.filter { code(0, $0).builtin == .unidirectionalSequenceLstm }
+        guard !places.isEmpty else { return self }
+        var bare = self
+        bare.subgraphs[0].operators = []
+        let graph = GraphEmitter(bare)
+        for (index, op) in subgraphs[0].operators.enumerated() {
+            guard code(0, index).builtin == .unidirectionalSequenceLstm else {
+                graph.append(op, code(0, index))
+                continue
+            }
+            do throws(Failure) {
+                let layer = try SequenceLSTM(op, graph)
+                try layer.emit()
+            } catch {
+                throw Failure(error.status, "\(place(0, index)): \(error.message)")
+            }
+        }
+        return graph.model
+    }
+}
+
+/// One layer as it is expanded. Gates are in the order of the operator's inputs: input, forget, cell, output; with
+/// coupled input and forget gates there is no input gate.
+private struct SequenceLSTM {
+    private typealias Input = UnidirectionalSequenceLSTM.Input
+    private typealias Field = UnidirectionalSequenceLSTM.Field
+
+    private let op: Operator
+    private let graph: GraphEmitter
+    private let sequence: Value
+    private let timeAxis: Int
+    private let gates: [Int]
+    private let cells: Int
+    private let activation: BuiltinOperator?
+    private let cellClip: Float
+    private let projectionClip: Float
+
+    init(_ op: Operator, _ graph: GraphEmitter) throws(Failure) {
+        self.op = op
+        self.graph = graph
+        for input in op.inputs where input >= 0 && graph.value(input).type != .float32 {
+            throw .unsupported("tensor '\(graph.info(input).name)' is not FLOAT32")
+        }
+        guard !op.options.bool(Field.diagonal) else { throw .unsupported("diagonal weights cannot be trained") }
+        for gate in 0..<4 where Self.input(op, Input.normalization + gate) != nil {
+            throw .unsupported("layer normalization inside the layer cannot be trained")
+        }
+        activation =
+            switch op.options.activation(Field.activation) {
+            case .none: nil
+            case .tanh: .tanh
+            case .relu: .relu
+            case .relu6: .relu6
+            default: throw .unsupported("its activation cannot be trained")
+            }
+        cellClip = op.options.float(Field.cellClip)
+        projectionClip = op.options.float(Field.projectionClip)
+        timeAxis = op.options.bool(Field.timeMajor) ? 0 : 1
+        gates = Array((Self.input(op, Input.inputWeights) == nil ? 1 : 0)..<4)
+        guard let tensor = Self.input(op, Input.sequence), let weights = Self.input(op, Input.inputWeights + 3) else {
+            throw .invalidModel("the sequence or the weights are missing")
+        }
+        sequence = graph.value(tensor)
+        guard sequence.rank == 3, graph.value(weights).rank == 2, sequence.count > 0 else {
+            throw .invalidModel("the sequence has shape \(sequence.shape.listed)")
+        }
+        cells = graph.value(weights).shape[0]
+    }
+
+    private static func input(_ op: Operator, _ place: Int) -> Int? {
+        place < op.inputs.count && op.inputs[place] >= 0 ? op.inputs[place] : nil
+    }
+
+    private func optional(_ place: Int) -> Value? { Self.input(op, place).map { graph.value($0) } }
+
+    private func value(_ place: Int) throws(Failure) -> Value {
+        guard let value = optional(place) else { throw .invalidModel("input \(place) is missing") }
+        return value
+    }
+
+    /// The tensors of all gates, one below the other: one product serves them all.
+    private func joined(_ first: Int) throws(Failure) -> Value {
+        var parts: [Value?] = []
+        for gate in gates { parts.append(try value(first + gate)) }
+        return try graph.emit(OperatorCode(.concatenation), parts, Options(.concatenation, [.int(0), .int(0)]))[0]
+    }
+
+    /// A state before the first step; nil: zeros.
+    private func initial(_ place: Int) throws(Failure) -> Value? {
+        let state = try value(place)
+        return graph.info(state.tensor).isVariable ? nil : state
+    }
+
+    func emit() throws(Failure) {
+        let recurrent = try joined(Input.recurrentWeights)
+        var hidden = try initial(Input.outputState)
+        var cell = try initial(Input.cellState)
+        var outputs: [Int] = []
+        for projected in try inputProducts() {
+            var sums = projected
+            if let hidden {
+                sums = try sums + hidden.apply(.fullyConnected, recurrent, nil, options: Options(.fullyConnected))
+            }
+            let next = try step(sums, cell)
+            (hidden, cell) = (next.hidden, next.cell)
+            outputs.append(next.hidden.tensor)
+        }
+        graph.append(
+            OperatorCode(.pack), inputs: outputs, outputs: op.outputs,
+            Options(.pack, [.int(Int64(outputs.count)), .int(Int64(timeAxis))]))
+    }
+
+    /// W x + b of all gates for each time step, by one product over the whole sequence.
+    private func inputProducts() throws(Failure) -> [Value] {
+        let width = gates.count * cells
+        let (outer, inner, features) = (sequence.shape[0], sequence.shape[1], sequence.shape[2])
+        let product = try sequence.reshape([outer * inner, features])
+            .apply(
+                .fullyConnected, joined(Input.inputWeights), joined(Input.bias), options: Options(.fullyConnected)
+            ).reshape([outer, inner, width])
+        let steps = sequence.shape[timeAxis]
+        return try graph.emit(
+            OperatorCode(.unpack), [product], Options(.unpack, [.int(Int64(steps)), .int(Int64(timeAxis))]),
+            types: [TensorType](repeating: .float32, count: steps))
+    }
+
+    private func step(_ sums: Value, _ cell: Value?) throws(Failure) -> (hidden: Value, cell: Value) {
+        let axis = try graph.constant(.int32, [], Bytes(copying: [Int32(1)]))
+        var parts = try graph.emit(
+            OperatorCode(.split), [axis, sums], Options(.split, [.int(Int64(gates.count))]),
+            types: [TensorType](repeating: .float32, count: gates.count))
+        if gates.count == 3 { parts.insert(parts[0], at: 0) }
+        let forget = try gate(parts[1], Input.peepholes + 1, cell)
+        let gain =
+            gates.count == 3 ? try 1 - forget : try gate(parts[0], Input.peepholes, cell)
+        var next = try gain * activated(parts[2])
+        if let cell { next = try forget * cell + next }
+        next = try clipped(next, cellClip)
+        let output = try gate(parts[3], Input.peepholes + 2, next)
+        return (try projected(output * activated(next)), next)
+    }
+
+    private func gate(_ sum: Value, _ peephole: Int, _ cell: Value?) throws(Failure) -> Value {
+        guard let weights = optional(peephole), let cell else { return try sum.apply(.logistic) }
+        return try (sum + weights * cell).apply(.logistic)
+    }
+
+    private func activated(_ x: Value) throws(Failure) -> Value {
+        if let activation { try x.apply(activation) } else { x }
+    }
+
+    private func clipped(_ x: Value, _ limit: Float) throws(Failure) -> Value {
+        guard limit > 0 else { return x }
+        return try x.apply(.minimum, x.scalar(limit)).apply(.maximum, x.scalar(-limit))
+    }
+
+    private func projected(_ hidden: Value) throws(Failure) -> Value {
+        guard let weights = optional(Input.projection) else { return hidden }
+        let product = try hidden.apply(
+            .fullyConnected, weights, optional(Input.projectionBias), options: Options(.fullyConnected))
+        return try clipped(product, projectionClip)
+    }
+}
