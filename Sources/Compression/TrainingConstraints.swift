@@ -22,6 +22,7 @@ extension Model {
             var own = schedule
             own.target = item.sparsity
             if schedule.initial == schedule.target { own.initial = item.sparsity }
+            try own.validate()
             made.append(
                 NamedConstraint(
                     parameter: item.weights.name,
