@@ -94,6 +94,7 @@ int platform_write_file(const char *path, const struct platform_part *parts, siz
     char *temporary = malloc(length + 8);
     if (!temporary) return ENOMEM;
     memcpy(temporary, path, length);
+    // mkostemp puts a name that nobody has in the place of the Xs.
     memcpy(temporary + length, ".XXXXXX", 8);
     int file = mkostemp(temporary, O_CLOEXEC);
     if (file < 0) {
