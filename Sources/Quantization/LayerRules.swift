@@ -20,29 +20,6 @@ package struct LayerRule: Equatable, Sendable {
     func applies(to op: Operator, _ code: OperatorCode, in graph: Subgraph) -> Bool {
         if pattern == code.name { return true }
         guard let output = op.outputs.first, output >= 0 else { return false }
-        return matches(graph.tensors[output].name, pattern: pattern)
+        return NamePattern(pattern).matches(graph.tensors[output].name)
     }
-}
-
-/// True if all of `text` fits a pattern of `*` and `?`. Time grows with the product of the lengths at most.
-package func matches(_ text: String, pattern: String) -> Bool {
-    let (text, pattern) = (Array(text.utf8), Array(pattern.utf8))
-    let (star, one) = (UInt8(ascii: "*"), UInt8(ascii: "?"))
-    var (t, p) = (0, 0)
-    // Where to go on after a mismatch: the last star takes one more character.
-    var retry: (t: Int, p: Int)?
-    while t < text.count {
-        if p < pattern.count, pattern[p] == star {
-            retry = (t, p)
-            p += 1
-        } else if p < pattern.count, pattern[p] == one || pattern[p] == text[t] {
-            (t, p) = (t + 1, p + 1)
-        } else if let last = retry {
-            retry = (last.t + 1, last.p)
-            (t, p) = (last.t + 1, last.p + 1)
-        } else {
-            return false
-        }
-    }
-    return pattern[p...].allSatisfy { $0 == star }
 }

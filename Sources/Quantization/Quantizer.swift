@@ -131,8 +131,8 @@ import Runtime
 }
 
 extension Model {
-    /// A model with integer activations or weights has lost what quantization starts from.
-    fileprivate func refuseQuantized() throws(Failure) {
+    /// A model with integer activations or weights has lost what quantization and training start from.
+    package func refuseQuantized() throws(Failure) {
         for subgraph in subgraphs {
             for tensor in subgraph.tensors {
                 guard let quantization = tensor.quantization,

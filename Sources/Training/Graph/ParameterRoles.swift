@@ -65,32 +65,3 @@ enum ParameterRoles {
         return values.allSatisfy { abs($0) < 1e4 }
     }
 }
-
-/// A name pattern: `*` stands for any run of characters, `?` for one.
-struct NamePattern {
-    private let pattern: [UInt8]
-
-    init(_ pattern: String) { self.pattern = Array(pattern.utf8) }
-
-    func matches(_ name: String) -> Bool {
-        let name = Array(name.utf8)
-        var (at, place) = (0, 0)
-        // Where to go on after the last star, should what follows it not fit.
-        var star: (pattern: Int, name: Int)?
-        while place < name.count {
-            if at < pattern.count, pattern[at] == UInt8(ascii: "*") {
-                star = (at, place)
-                at += 1
-            } else if at < pattern.count, pattern[at] == name[place] || pattern[at] == UInt8(ascii: "?") {
-                at += 1
-                place += 1
-            } else if let last = star {
-                star = (last.pattern, last.name + 1)
-                (at, place) = (last.pattern + 1, last.name + 1)
-            } else {
-                return false
-            }
-        }
-        return pattern[at...].allSatisfy { $0 == UInt8(ascii: "*") }
-    }
-}

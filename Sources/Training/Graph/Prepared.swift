@@ -11,7 +11,7 @@ extension Model {
         if let key { try model.makeMain(key) }
         guard !model.subgraphs.isEmpty else { throw .invalidModel("\(origin): the model has no subgraph") }
         model = try model.preparedForQuantization()
-        try model.refuseIntegers()
+        try model.refuseQuantized()
         try model.separateConstants()
         return try model.flatteningControlFlow()
     }
@@ -32,22 +32,6 @@ extension Model {
         }
         subgraphs[0].inputs = signature.inputs.map { $0.tensor }
         subgraphs[0].outputs = signature.outputs.map { $0.tensor }
-    }
-
-    /// Training starts from a float model: integers have lost what it would move.
-    private func refuseIntegers() throws(Failure) {
-        for tensor in subgraphs[0].tensors {
-            guard let quantization = tensor.quantization,
-                !quantization.scales.isEmpty || quantization.details != nil
-            else { continue }
-            switch tensor.type {
-            case .int8, .uint8, .int16, .int4, .uint4, .int2:
-                throw .invalidModel(
-                    "\(origin): the model is already quantized: tensor '\(tensor.name)' is \(tensor.type.name). Training"
-                        + " starts from a float32 model")
-            default: continue
-            }
-        }
     }
 
     /// A constant with one value throughout that several operators read becomes one for each: a network that shares
