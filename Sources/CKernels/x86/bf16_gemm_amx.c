@@ -2,19 +2,22 @@
 #include "tile_products.h"
 
 // Floats that began with the bias.
-static inline __attribute__((always_inline)) TARGET void leave_pair(const int fast, const struct product *p,
-                                                                    const struct block *b, struct pair pair) {
+static inline __attribute__((always_inline)) TARGET void leave_rows(const int fast, const struct product *p,
+                                                                    const struct leaving *l) {
     (void)fast;
     const struct eo_f32_gemm_parameters *limits = p->tile->parameters;
     const vec low = vec_set(limits->minimum), high = vec_set(limits->maximum);
-    const uint32_t mask = _bzhi_u32(~0u, (unsigned)b->columns);
-    for (size_t i = 0; i <= pair.below; i++) {
-        const float *sums = (const float *)(pair.sums + i * NR);
-        float *output = (float *)(b->output + (pair.row + i) * p->tile->output_stride);
-        const vec left = vec_load(sums), right = vec_load(sums + LANES);
-        _mm512_mask_storeu_ps(output, (__mmask16)mask, vec_clamp(left, low, high));
-        _mm512_mask_storeu_ps(output + LANES, (__mmask16)(mask >> LANES), vec_clamp(right, low, high));
-    }
+    const uint32_t mask = _bzhi_u32(~0u, (unsigned)l->columns);
+    vec x[4];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < 4; i++)
+        x[i] = vec_clamp(vec_load((const float *)l->sums + i / 2 * TILE_ROWS * NR + i % 2 * LANES), low, high);
+    float *output = (float *)l->output;
+    _mm512_mask_storeu_ps(output, (__mmask16)mask, x[0]);
+    _mm512_mask_storeu_ps(output + LANES, (__mmask16)(mask >> LANES), x[1]);
+    output = (float *)(l->output + l->below * (ptrdiff_t)p->tile->output_stride);
+    _mm512_mask_storeu_ps(output, (__mmask16)mask, x[2]);
+    _mm512_mask_storeu_ps(output + LANES, (__mmask16)(mask >> LANES), x[3]);
 }
 
 TARGET void eo_bf16_gemm_32x32__amx(const struct eo_gemm_tile *t) {

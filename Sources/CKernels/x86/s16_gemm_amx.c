@@ -5,26 +5,25 @@
 #include "../simd/s16_finish_avx512.h"
 
 // A row of sums of both halves becomes results.
-static __attribute__((noinline)) TARGET void finish_words(const struct product *p, const struct block *b,
-                                                          const int32_t *sums, size_t row) {
+static __attribute__((noinline)) TARGET void finish_words(const struct product *p, const struct leaving *l) {
     const struct eo_s16_parameters *q = p->tile->parameters;
-    const int64_t *bias = (const int64_t *)b->head;
+    const int64_t *bias = (const int64_t *)l->head;
     const float *scale = (const float *)(bias + NR);
-    int16_t *output = (int16_t *)(b->output + row * p->tile->output_stride);
-    for (size_t j = 0; j < b->columns; j += LANES) {
-        const ivec upper = ivec_load(sums + j), lower = ivec_load(sums + TILE_ROWS * NR + j);
+    int16_t *output = (int16_t *)l->output;
+    for (size_t j = 0; j < l->columns; j += LANES) {
+        const ivec upper = ivec_load(l->sums + j), lower = ivec_load(l->sums + TILE_ROWS * NR + j);
         ivec low = _mm512_add_epi64(_mm512_slli_epi64(low_sums(upper), 8), low_sums(lower));
         ivec high = _mm512_add_epi64(_mm512_slli_epi64(high_sums(upper), 8), high_sums(lower));
         low = _mm512_add_epi64(low, _mm512_loadu_si512(bias + j));
         high = _mm512_add_epi64(high, _mm512_loadu_si512(bias + j + 8));
-        finish_sums(low, high, scale + j, q, output + j, b->columns - j);
+        finish_sums(low, high, scale + j, q, output + j, l->columns - j);
     }
 }
 
 // The same where sums fit 32 bits and scales are below 1: packing limits what leaves 16 bits.
-SIMD void finish_narrow_words(const struct product *p, const struct block *b, const int32_t *sums, size_t row) {
+SIMD void finish_narrow_words(const struct product *p, const struct leaving *l) {
     const struct eo_s16_parameters *q = p->tile->parameters;
-    const int64_t *bias = (const int64_t *)b->head;
+    const int64_t *bias = (const int64_t *)l->head;
     const float *scales = (const float *)(bias + NR);
     const ivec order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
     ivec part[2];
@@ -34,23 +33,22 @@ SIMD void finish_narrow_words(const struct product *p, const struct block *b, co
         const ivec even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
         const ivec offset = _mm512_permutex2var_epi32(_mm512_loadu_si512(bias + LANES * j), even,
                                                       _mm512_loadu_si512(bias + LANES * j + 8));
-        const ivec upper = _mm512_slli_epi32(ivec_load(sums + LANES * j), 8);
-        const ivec lower = ivec_add(ivec_load(sums + TILE_ROWS * NR + LANES * j), offset);
+        const ivec upper = _mm512_slli_epi32(ivec_load(l->sums + LANES * j), 8);
+        const ivec lower = ivec_add(ivec_load(l->sums + TILE_ROWS * NR + LANES * j), offset);
         part[j] = vec_round(vec_multiply(ivec_to_float(ivec_add(upper, lower)), vec_load(scales + LANES * j)));
     }
     const ivec words = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(part[0], part[1]));
-    _mm512_mask_storeu_epi16(b->output + row * p->tile->output_stride, _bzhi_u32(~0u, (unsigned)b->columns),
+    _mm512_mask_storeu_epi16(l->output, _bzhi_u32(~0u, (unsigned)l->columns),
                              _mm512_min_epi16(_mm512_max_epi16(words, _mm512_set1_epi16((int16_t)q->minimum)),
                                               _mm512_set1_epi16((int16_t)q->maximum)));
 }
 
-static inline __attribute__((always_inline)) TARGET void leave_pair(const int fast, const struct product *p,
-                                                                    const struct block *b, struct pair pair) {
-    for (size_t i = 0; i <= pair.below; i++)
-        if (fast)
-            finish_narrow_words(p, b, pair.sums + i * NR, pair.row + i);
-        else
-            finish_words(p, b, pair.sums + i * NR, pair.row + i);
+static inline __attribute__((always_inline)) TARGET void leave_rows(const int fast, const struct product *p,
+                                                                    const struct leaving *l) {
+    if (fast)
+        finish_narrow_words(p, l);
+    else
+        finish_words(p, l);
 }
 
 static TARGET void multiply(struct product *p) { tile_products(WORDS, 0, p); }

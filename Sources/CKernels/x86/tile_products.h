@@ -23,14 +23,15 @@ struct sums {
     _Alignas(64) int32_t values[2 * TILE_ROWS][NR];
 };
 
-// A block on its way to the output.
-struct block {
-    struct sums *sums;
+// A block on its way to the output: what leaves next, row `row` of its first tile and the same row of the other,
+// `below` rows further on in the output, and how many are left.
+struct leaving {
+    const int32_t *sums;
+    char *output; // of row `row`
+    size_t row, left;
+    ptrdiff_t below;
     const char *head; // of the block of weights
-    char *output;     // of the first row of all and the first of these columns
-    size_t row[2];    // number of the first row of each tile
     size_t columns;
-    size_t done, all; // pairs of rows that have left
 };
 
 struct product {
@@ -38,30 +39,28 @@ struct product {
     size_t element;        // bytes of a result
     size_t heads;          // numbers at the head of a block of weights, for each column
     bool has_bias;         // they begin with what sums begin with
-    const void *constants; // of `leave_pair`
-    // The rest is set by tile_products.
+    const void *constants; // of `leave_rows`
+};
+
+// How rows are cut into tiles, and tiles into steps.
+struct cut {
     size_t depth, pieces;         // bytes of a piece of a row; how many make a row
-    size_t step;                  // bytes of a step
+    size_t step, steps;           // bytes of a step; all steps
     size_t line_rows, line_tiles; // rows that lie input_stride apart, and how many tiles make them
     size_t height;                // rows of a tile
-    size_t pairs;                 // of rows, in a tile
-    size_t leaving;               // pairs of rows that leave after a product of tiles
 };
 
-// Two rows of sums; `below` is 1 if there is a second one.
-struct pair {
-    const int32_t *sums;
-    size_t row, below;
-};
-// They become results. `fast`: what the caller of tile_products knows.
-static inline __attribute__((always_inline)) void leave_pair(const int fast, const struct product *product,
-                                                             const struct block *block, struct pair pair);
+// The next row of both tiles becomes results; of WORDS both tiles are halves of the same. `fast`: what the caller of
+// tile_products knows.
+static inline __attribute__((always_inline)) void leave_rows(const int fast, const struct product *product,
+                                                             const struct leaving *leaving);
 
-SIMD void leave(const int fast, const struct product *p, struct block *b, size_t count) {
-    for (; count > 0 && b->done < b->all; count--, b->done++) {
-        const size_t tile = b->done >= p->pairs, row = 2 * (tile ? b->done - p->pairs : b->done);
-        leave_pair(fast, p, b,
-                   (struct pair){b->sums->values[tile * TILE_ROWS + row], b->row[tile] + row, row + 1 < p->height});
+SIMD void leave(const int fast, const struct product *p, struct leaving *l, size_t count) {
+    for (; count > 0 && l->left > 0; count--, l->left--) {
+        leave_rows(fast, p, l);
+        l->sums += NR;
+        l->row++;
+        l->output += p->tile->output_stride;
     }
 }
 
@@ -80,59 +79,58 @@ SIMD void leave(const int fast, const struct product *p, struct block *b, size_t
 // (Setting a register to zero would be slower than loading zeros.)
 #define EXCHANGE(sum)                                                                                                  \
     do {                                                                                                               \
-        if (stored->all > 0 && (sum % 2 == 0 || stored->columns > LANES))                                              \
-            _tile_stored(sum, stored->sums->values[sum / 2 * TILE_ROWS] + sum % 2 * LANES, sizeof(int32_t[NR]));       \
+        if (stores) _tile_stored(sum, stores->values[sum / 2 * TILE_ROWS] + sum % 2 * LANES, sizeof(int32_t[NR]));     \
         _tile_loadd(sum, start + sum % 2 * TILE_BYTES, 0);                                                             \
     } while (0)
 
-// A step; `first`: of the block.
-SIMD void step(const enum numbers numbers, const int fast, const int first, const struct product *p,
-               const struct block *now, const struct block *stored, struct block *leaves, const char *upper,
-               const char *lower, const char *w) {
-    static const _Alignas(64) char zeros[2 * TILE_BYTES];
-    const char *start = p->has_bias ? now->head : zeros;
+// A step of a block; the first one lets the sums of the block before go to `stores`. Without `right` there are at most
+// 16 columns, and whatever the other registers hold.
+SIMD void step(const enum numbers numbers, const int fast, const int first, const int right, const struct product *p,
+               size_t step_size, const char *start, struct sums *stores, struct leaving *leaves, size_t count,
+               const char *upper, const char *lower, const char *w) {
     const size_t stride = p->tile->input_stride;
-    const int right = now->columns > LANES;
     _tile_loadd(6, w, TILE_BYTES);
     _tile_loadd(4, upper, stride);
     if (first) EXCHANGE(0);
     MULTIPLY(0, 4, 6);
-    leave(fast, p, leaves, p->leaving);
+    leave(fast, p, leaves, count);
     if (first) EXCHANGE(1);
     if (right) {
-        _tile_loadd(7, w + p->step * LANES, TILE_BYTES);
+        _tile_loadd(7, w + step_size * LANES, TILE_BYTES);
         MULTIPLY(1, 4, 7);
-        leave(fast, p, leaves, p->leaving);
+        leave(fast, p, leaves, count);
     }
     _tile_loadd(5, lower, stride);
     if (first) EXCHANGE(2);
     MULTIPLY(2, 5, 6);
-    leave(fast, p, leaves, p->leaving);
+    leave(fast, p, leaves, count);
     if (first) EXCHANGE(3);
     if (right) {
         MULTIPLY(3, 5, 7);
-        leave(fast, p, leaves, p->leaving);
+        leave(fast, p, leaves, count);
     }
 }
 
-SIMD void run_block(const enum numbers numbers, const int fast, const struct product *p, const struct block *now,
-                    const struct block *stored, struct block *leaves, const char *upper, const char *lower) {
-    const size_t depth = p->depth;
-    const char *w = now->head + p->heads * 4 * NR;
-    step(numbers, fast, 1, p, now, stored, leaves, upper, lower, w);
+SIMD void run_block(const enum numbers numbers, const int fast, const struct product *p, const struct cut *c,
+                    const char *head, int right, struct sums *stores, struct leaving *leaves, size_t count,
+                    const char *upper, const char *lower) {
+    static const _Alignas(64) char zeros[2 * TILE_BYTES];
+    const char *start = p->has_bias ? head : zeros, *w = head + p->heads * 4 * NR;
+    const size_t depth = c->depth, weights = c->step * NR;
+    step(numbers, fast, 1, right, p, c->step, start, stores, leaves, count, upper, lower, w);
     size_t k = 0;
     for (size_t piece = 0;;) {
         if (k + TILE_BYTES < depth) {
             // The last step overlaps the one before: what it has in common with it has weights of 0.
             k = k + 2 * TILE_BYTES <= depth ? k + TILE_BYTES : depth - TILE_BYTES;
         } else {
-            if (++piece == p->pieces) break;
+            if (++piece == c->pieces) break;
             k = 0;
             upper += p->tile->segment_stride;
             lower += p->tile->segment_stride;
         }
-        w += p->step * NR;
-        step(numbers, fast, 0, p, now, stored, leaves, upper + k, lower + k, w);
+        w += weights;
+        step(numbers, fast, 0, right, p, c->step, start, stores, leaves, count, upper + k, lower + k, w);
     }
     leave(fast, p, leaves, SIZE_MAX);
 }
@@ -156,78 +154,80 @@ static inline __attribute__((target("amx-tile"))) void tiles_configure(size_t he
     _tile_loadconfig(&c);
 }
 
-// Where a tile of rows begins; *number becomes its first row's. The last tile of a line ends with the line.
-SIMD const char *tile_rows(const struct product *p, size_t tile, size_t *number) {
-    const struct eo_gemm_tile *t = p->tile;
-    const size_t line = p->line_rows == t->rows ? 0 : (uint32_t)tile / (uint32_t)p->line_tiles;
-    size_t row = (tile - line * p->line_tiles) * p->height;
-    if (row + p->height > p->line_rows) row = p->line_rows - p->height;
-    *number = line * p->line_rows + row;
-    return (const char *)t->input + line * t->line_stride + row * t->input_stride;
+// Number of a tile's first row. The last tile of a line ends with the line.
+SIMD size_t first_row(const struct cut *c, size_t rows, size_t tile, size_t *line) {
+    *line = c->line_rows == rows ? 0 : (uint32_t)tile / (uint32_t)c->line_tiles;
+    const size_t row = (tile - *line * c->line_tiles) * c->height;
+    return row + c->height > c->line_rows ? c->line_rows - c->height : row;
 }
 
-static TARGET void plan_product(struct product *p, const enum numbers numbers) {
-    const struct eo_gemm_tile *t = p->tile;
-    p->pieces = t->segments ? t->segments : 1;
-    p->depth = (numbers == BFLOATS ? 2 : 1) * t->depth / p->pieces;
-    p->step = p->depth < TILE_BYTES ? p->depth : TILE_BYTES;
-    p->line_rows = t->line_rows ? t->line_rows : t->rows;
-    p->line_tiles = (p->line_rows + TILE_ROWS - 1) / TILE_ROWS;
+static TARGET struct cut cut_rows(const struct eo_gemm_tile *t, const enum numbers numbers) {
+    struct cut c = {.pieces = t->segments ? t->segments : 1};
+    c.depth = (numbers == BFLOATS ? 2 : 1) * t->depth / c.pieces;
+    c.step = c.depth < TILE_BYTES ? c.depth : TILE_BYTES;
+    c.steps = c.pieces * ((c.depth + TILE_BYTES - 1) / TILE_BYTES);
+    c.line_rows = t->line_rows ? t->line_rows : t->rows;
+    c.line_tiles = (c.line_rows + TILE_ROWS - 1) / TILE_ROWS;
     // Two at a time.
-    if (p->line_rows == t->rows && numbers != WORDS) p->line_tiles = (p->line_tiles + 1) / 2 * 2;
-    p->height = (p->line_rows + p->line_tiles - 1) / p->line_tiles;
-    p->pairs = (p->height + 1) / 2;
-    const size_t products = 4 * p->pieces * ((p->depth + TILE_BYTES - 1) / TILE_BYTES);
-    p->leaving = ((numbers == WORDS ? 1 : 2) * p->pairs + products - 1) / products;
+    if (c.line_rows == t->rows && numbers != WORDS) c.line_tiles = (c.line_tiles + 1) / 2 * 2;
+    c.height = (c.line_rows + c.line_tiles - 1) / c.line_tiles;
+    return c;
 }
 
 // Bytes of rows that stay in the first-level cache while the weights pass by.
 enum { PANEL_SIZE = 16 * 1024 };
 
 // All blocks: panels of rows, in them columns, in them rows.
-SIMD void tile_products(const enum numbers numbers, const int fast, struct product *p) {
+SIMD void tile_products(const enum numbers numbers, const int fast, const struct product *p) {
     const struct eo_gemm_tile *t = p->tile;
-    const int halves = numbers == WORDS;
-    plan_product(p, numbers);
-    const size_t steps = p->pieces * ((p->depth + TILE_BYTES - 1) / TILE_BYTES);
-    const size_t size = NR * (p->heads * 4 + steps * p->step);
-    const size_t tiles = t->rows / p->line_rows * p->line_tiles, in_block = halves ? 1 : 2;
-    const size_t panel = PANEL_SIZE / (p->depth * p->pieces * TILE_ROWS) / 2 * 2;
+    const struct cut c = cut_rows(t, numbers);
+    const size_t size = NR * (p->heads * 4 + c.steps * c.step), count = (c.height + 4 * c.steps - 1) / (4 * c.steps);
+    const size_t tiles = t->rows / c.line_rows * c.line_tiles, in_block = numbers == WORDS ? 1 : 2;
+    const size_t fitting = PANEL_SIZE / (c.depth * c.pieces * TILE_ROWS) / 2 * 2, panel = fitting < 2 ? 2 : fitting;
     struct sums sums[2];
-    struct block blocks[3];
-    struct block *now = blocks, *stored = blocks + 1, *leaves = blocks + 2;
-    stored->all = leaves->all = leaves->done = 0;
+    struct leaving stored = {.left = 0}, leaves = {.left = 0};
     size_t turn = 0;
-    tiles_configure(p->height, p->step);
+    tiles_configure(c.height, c.step);
     for (size_t top = 0, bottom; top < tiles; top = bottom) {
-        bottom = tiles - top < panel ? tiles : top + (panel < 2 ? 2 : panel);
-        if (bottom > tiles) bottom = tiles;
+        bottom = tiles - top < panel ? tiles : top + panel;
         const char *head = t->weights;
         for (size_t column = 0; column < t->columns; column += NR, head += size)
             for (size_t tile = top; tile < bottom; tile += in_block, turn ^= 1) {
-                const char *upper = tile_rows(p, tile, now->row), *lower = upper + t->input_stride / 2;
-                if (!halves) lower = tile_rows(p, tile + 1 < bottom ? tile + 1 : tile, now->row + 1);
-                now->sums = sums + turn;
-                now->head = head;
-                now->output = (char *)t->output + column * p->element;
-                now->columns = t->columns - column < NR ? t->columns - column : NR;
-                now->done = 0;
-                now->all = in_block * p->pairs;
-                run_block(numbers, fast, p, now, stored, leaves, upper, lower);
-                struct block *left = leaves;
+                size_t line;
+                const size_t at = first_row(&c, t->rows, tile, &line), row = line * c.line_rows + at;
+                const char *upper = (const char *)t->input + line * t->line_stride + at * t->input_stride;
+                const char *lower = upper + t->input_stride / 2;
+                size_t other = row;
+                if (numbers != WORDS) {
+                    const size_t next = tile + 1 < bottom ? tile + 1 : tile;
+                    const size_t at = first_row(&c, t->rows, next, &line);
+                    lower = (const char *)t->input + line * t->line_stride + at * t->input_stride;
+                    other = line * c.line_rows + at;
+                }
+                const size_t columns = t->columns - column < NR ? t->columns - column : NR;
+                struct sums *stores = stored.left > 0 ? sums + !turn : NULL;
+                if (columns > LANES)
+                    run_block(numbers, fast, p, &c, head, 1, stores, &leaves, count, upper, lower);
+                else
+                    run_block(numbers, fast, p, &c, head, 0, stores, &leaves, count, upper, lower);
                 leaves = stored;
-                stored = now;
-                now = left;
+                stored = (struct leaving){.sums = sums[turn].values[0],
+                                          .output = (char *)t->output + row * t->output_stride + column * p->element,
+                                          .row = row,
+                                          .left = c.height,
+                                          .below = (ptrdiff_t)other - (ptrdiff_t)row,
+                                          .head = head,
+                                          .columns = columns};
             }
     }
-    leave(fast, p, leaves, SIZE_MAX);
-    int32_t(*values)[NR] = stored->sums->values;
+    leave(fast, p, &leaves, SIZE_MAX);
+    int32_t(*values)[NR] = sums[!turn].values;
     _tile_stored(0, values, sizeof *values);
     _tile_stored(1, values[0] + LANES, sizeof *values);
     _tile_stored(2, values + TILE_ROWS, sizeof *values);
     _tile_stored(3, values[TILE_ROWS] + LANES, sizeof *values);
     _tile_release();
-    leave(fast, p, stored, SIZE_MAX);
+    leave(fast, p, &stored, SIZE_MAX);
 }
 
 #endif

@@ -26,67 +26,59 @@ SIMD __m512i requantized_words(const int general, const struct requantization *r
 }
 
 // Everything is read before the first store, which might change anything as far as the compiler knows.
-SIMD void requantize(const int general, const struct product *p, const struct block *b, struct pair pair) {
+SIMD void requantize(const int general, const struct product *p, const struct leaving *l) {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     const struct requantization *r = p->constants;
-    const float *scales = (const float *)b->head + NR;
-    const size_t stride = p->tile->output_stride, below = pair.below;
-    const int32_t first = general && r->corrections ? r->corrections[pair.row] : 0;
-    const int32_t second = general && r->corrections ? r->corrections[pair.row + below] : 0;
-    __m512i bytes = _mm512_packs_epi16(requantized_words(general, r, pair.sums, scales, first),
-                                       requantized_words(general, r, pair.sums + below * NR, scales, second));
-    bytes = _mm512_min_epi8(_mm512_max_epi8(bytes, r->minimum), r->maximum);
+    const float *scales = (const float *)l->head + NR;
+    const int32_t first = general && r->corrections ? r->corrections[l->row] : 0;
+    const int32_t second = general && r->corrections ? r->corrections[(ptrdiff_t)l->row + l->below] : 0;
+    __m512i bytes = _mm512_packs_epi16(requantized_words(general, r, l->sums, scales, first),
+                                       requantized_words(general, r, l->sums + TILE_ROWS * NR, scales, second));
+    if (general) bytes = _mm512_xor_si512(_mm512_min_epi8(_mm512_max_epi8(bytes, r->minimum), r->maximum), r->flip);
     // Columns 0-3 and 16-19 of both rows, 4-7 and 20-23 of both, ... come to be in order.
-    bytes = _mm512_permutexvar_epi32(order, _mm512_xor_si512(bytes, r->flip));
-    const __m256i upper = _mm512_castsi512_si256(bytes), lower = _mm512_extracti64x4_epi64(bytes, 1);
-    char *to = b->output + pair.row * stride;
-    if (general) {
-        const __mmask32 mask = _bzhi_u32(~0u, (unsigned)b->columns);
-        _mm256_mask_storeu_epi8(to, mask, upper);
-        _mm256_mask_storeu_epi8(to + below * stride, mask, lower);
-    } else {
-        _mm256_storeu_si256((__m256i *)to, upper);
-        _mm256_storeu_si256((__m256i *)(to + below * stride), lower);
-    }
+    bytes = _mm512_permutexvar_epi32(order, bytes);
+    const __mmask32 mask = _bzhi_u32(~0u, (unsigned)l->columns);
+    _mm256_mask_storeu_epi8(l->output, mask, _mm512_castsi512_si256(bytes));
+    _mm256_mask_storeu_epi8(l->output + l->below * (ptrdiff_t)p->tile->output_stride, mask,
+                            _mm512_extracti64x4_epi64(bytes, 1));
 }
 
-static __attribute__((noinline)) TARGET void requantize_any(const struct product *p, const struct block *b,
-                                                            struct pair pair) {
-    requantize(1, p, b, pair);
+static __attribute__((noinline)) TARGET void requantize_any(const struct product *p, const struct leaving *l) {
+    requantize(1, p, l);
 }
 
-SIMD void dequantize_row(const struct product *p, const struct block *b, const int32_t *sums, size_t row) {
+SIMD void dequantize_row(const struct product *p, const struct leaving *l, const int32_t *sums, ptrdiff_t below) {
     const struct eo_hybrid_gemm_parameters *limits = p->tile->parameters;
-    const struct eo_hybrid_row grid = ((const struct eo_hybrid_row *)p->tile->row_parameters)[row];
-    const float *scales = (const float *)b->head + NR;
-    float *output = (float *)(b->output + row * p->tile->output_stride);
+    const struct eo_hybrid_row grid =
+        ((const struct eo_hybrid_row *)p->tile->row_parameters)[(ptrdiff_t)l->row + below];
+    const float *scales = (const float *)l->head + NR;
+    float *output = (float *)(l->output + below * (ptrdiff_t)p->tile->output_stride);
 #pragma clang loop unroll(full)
     for (int j = 0; j < 2; j++) {
-        const ivec zero = ivec_multiply(ivec_load((const int32_t *)b->head + LANES * j), ivec_set(-grid.zero_point));
+        const ivec zero = ivec_multiply(ivec_load((const int32_t *)l->head + LANES * j), ivec_set(-grid.zero_point));
         const ivec sum = ivec_add(ivec_load(sums + LANES * j), zero);
         const vec scale = vec_multiply(vec_set(grid.scale), vec_load(scales + LANES * j));
         const vec x = vec_add(vec_multiply(ivec_to_float(sum), scale), vec_load(scales + NR + LANES * j));
-        const uint32_t mask = _bzhi_u32(~0u, (unsigned)b->columns) >> LANES * j;
+        const uint32_t mask = _bzhi_u32(~0u, (unsigned)l->columns) >> LANES * j;
         _mm512_mask_storeu_ps(output + LANES * j, (__mmask16)mask,
                               vec_clamp(x, vec_set(limits->minimum), vec_set(limits->maximum)));
     }
 }
 
-static __attribute__((noinline)) TARGET void dequantize(const struct product *p, const struct block *b,
-                                                        struct pair pair) {
-    dequantize_row(p, b, pair.sums, pair.row);
-    if (pair.below) dequantize_row(p, b, pair.sums + NR, pair.row + 1);
+static __attribute__((noinline)) TARGET void dequantize(const struct product *p, const struct leaving *l) {
+    dequantize_row(p, l, l->sums, 0);
+    dequantize_row(p, l, l->sums + TILE_ROWS * NR, l->below);
 }
 
-// `fast`: no corrections, scales below 1. No constants: results are floats.
-static inline __attribute__((always_inline)) TARGET void leave_pair(const int fast, const struct product *p,
-                                                                    const struct block *b, struct pair pair) {
-    if (fast && b->columns == NR)
-        requantize(0, p, b, pair);
-    else if (fast || p->constants)
-        requantize_any(p, b, pair);
+// `fast`: no corrections, no limits but those of int8, scales below 1. No constants: results are floats.
+static inline __attribute__((always_inline)) TARGET void leave_rows(const int fast, const struct product *p,
+                                                                    const struct leaving *l) {
+    if (fast)
+        requantize(0, p, l);
+    else if (p->constants)
+        requantize_any(p, l);
     else
-        dequantize(p, b, pair);
+        dequantize(p, l);
 }
 
 static TARGET void multiply_signed(struct product *p) { tile_products(SIGNED_BYTES, 1, p); }
@@ -129,7 +121,7 @@ TARGET void eo_u8_gemm_32x32__amx(const struct eo_gemm_tile *t) {
     struct product p = {.tile = t, .element = 1, .heads = 2, .has_bias = true, .constants = &constants};
     if (!q->rows_are_signed)
         multiply_unsigned(&p);
-    else if (q->weight_zero_point == 0 && q->scales_below_one)
+    else if (q->weight_zero_point == 0 && q->scales_below_one && minimum == -128 && maximum == 127)
         multiply_signed(&p);
     else
         multiply_signed_any(&p);
