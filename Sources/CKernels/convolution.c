@@ -210,7 +210,7 @@ size_t eo_convolution_pieces(const struct eo_window *w, size_t element_size) {
     const size_t piece = w->kernel_width * w->input_channels * element_size;
     const bool contiguous = w->groups == 1 && (w->dilation_width == 1 || w->kernel_width == 1);
     // Tiles of few pixels, and steps of few bytes, take as long as full ones.
-    return contiguous && piece % 4 == 0 && piece >= 48 && w->output_width >= 7 ? w->kernel_height : 0;
+    return contiguous && piece % 4 == 0 && piece >= 48 && w->output_width >= 8 ? w->kernel_height : 0;
 }
 
 void eo_convolution_by_lines(struct eo_convolution *c, size_t pieces, size_t workers) {
