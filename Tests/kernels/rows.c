@@ -3,12 +3,12 @@
 
 enum form { PLAIN, WIDE, SPLIT };
 
-// Runs one kernel on some pixels of a window; 40 bytes of a row are its kernel's not to touch.
+// Runs one kernel on some pixels of a window: rows of which the last 40 bytes do not matter.
 static struct block gather(eo_gather_function *kernel, enum form form, const struct eo_window *w, const void *input,
                            size_t element, size_t first, size_t pixels) {
     const size_t depth = w->kernel_height * w->kernel_width * w->input_channels * element, fill = 3 * element;
     const size_t stride = ((depth + fill) << (form == WIDE)) + 40;
-    struct block rows = block_of(pixels * stride - (form == SPLIT ? 20 : 40));
+    struct block rows = block_of(pixels * stride);
     const struct eo_gather gather = {.window = w,
                                      .input = input,
                                      .first = first,
@@ -20,6 +20,8 @@ static struct block gather(eo_gather_function *kernel, enum form form, const str
                                      .padding = 0x7c,
                                      .flip = element == 1 ? 0x80 : 0};
     kernel(&gather);
+    const size_t parts = form == SPLIT ? 2 : 1, part = stride / parts;
+    for (size_t i = 0; i < pixels * parts; i++) memset((char *)rows.base + i * part + part - 40 / parts, 0, 40 / parts);
     return rows;
 }
 

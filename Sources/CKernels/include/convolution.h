@@ -30,7 +30,7 @@ struct eo_gather {
     size_t first, pixels;
     size_t element_size;
     void *_Nonnull rows;
-    size_t row_stride; // bytes
+    size_t row_stride; // bytes; what is behind `fill` may be overwritten
     size_t fill;       // bytes, as the image counts them, to be zeroed behind the taps
     uint8_t padding, flip;
 };

@@ -27,7 +27,14 @@ SIMD void bytes_copy(uint8_t *to, const uint8_t *from, size_t count, uint8_t fli
     _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), flips));
 }
 
-// The same, each byte becoming 16 bits.
+// 16 bytes.
+#define BYTES_COPY_16
+SIMD void bytes_copy_16(uint8_t *to, const uint8_t *from, uint8_t flip) {
+    const __m128i flips = _mm_set1_epi8((char)flip);
+    _mm_storeu_si128((__m128i *)to, _mm_xor_si128(_mm_loadu_si128((const __m128i *)from), flips));
+}
+
+// bytes_copy, each byte becoming 16 bits.
 SIMD void bytes_widen(uint16_t *to, const uint8_t *from, size_t count, uint8_t flip) {
     const __m256i flips = _mm256_set1_epi8((char)flip);
     for (; count > 32; count -= 32, to += 32, from += 32)

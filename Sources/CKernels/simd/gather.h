@@ -64,11 +64,12 @@ static inline struct gather_interior gather_interior(const struct eo_window *w) 
     return (struct gather_interior){begin, contiguous ? (room - w->kernel_width) / w->stride_width + 1 : 0};
 }
 
-// One kernel row of `count` neighbouring pixels of an output row, the first in column `x`.
+// One kernel row of `count` neighbouring pixels of an output row, the first in column `x`, at `place` of the rows.
 SIMD void gather_line(const enum form form, const struct eo_gather *g, const uint8_t *from, size_t x, size_t count,
-                      uint8_t *to) {
+                      uint8_t *to, size_t place) {
     const struct eo_window *w = g->window;
     const size_t taps = w->kernel_width * w->input_channels * g->element_size;
+    to += place;
     if (!from) {
         for (size_t i = 0; i < count; i++) gather_fill(form, g, to + i * g->row_stride, g->padding, taps);
         return;
@@ -80,6 +81,14 @@ SIMD void gather_line(const enum form form, const struct eo_gather *g, const uin
         if (x >= inside.begin && x < inside.end) {
             const size_t last = end < inside.end ? end : inside.end;
             const uint8_t *pixel = from + (x * step - padding);
+#ifdef BYTES_COPY_16
+            // What is too much is overwritten by the next kernel row, or never read.
+            if (form == PLAIN && taps <= 16 && place + 16 <= stride) {
+                const uint8_t *end = from + w->input_width * w->input_channels * g->element_size;
+                for (; x < last && end - pixel >= 16; x++, to += stride, pixel += step)
+                    bytes_copy_16(to, pixel, g->flip);
+            }
+#endif
             for (; x < last; x++, to += stride, pixel += step) gather_copy(form, g, to, pixel, taps);
         } else {
             gather_taps(form, g, from, (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left, to);
@@ -101,8 +110,8 @@ SIMD void gather_rows(const enum form form, const struct eo_gather *g) {
         ptrdiff_t line = (ptrdiff_t)(y * w->stride_height) - (ptrdiff_t)w->padding_top;
         for (size_t j = 0; j < w->kernel_height; j++, line += w->dilation_height) {
             const int inside = line >= 0 && line < (ptrdiff_t)w->input_height;
-            gather_line(form, g, inside ? image + line * (ptrdiff_t)row : NULL, x, count,
-                        to + gather_place(form, j * taps));
+            gather_line(form, g, inside ? image + line * (ptrdiff_t)row : NULL, x, count, to,
+                        gather_place(form, j * taps));
         }
         if (g->fill > 0)
             for (size_t i = 0; i < count; i++)

@@ -183,7 +183,9 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
     const struct cut c = cut_rows(t, numbers);
     const size_t size = NR * (p->heads * 4 + c.steps * c.step), count = (c.height + 4 * c.steps - 1) / (4 * c.steps);
     const size_t tiles = t->rows / c.line_rows * c.line_tiles, in_block = numbers == WORDS ? 1 : 2;
-    const size_t fitting = PANEL_SIZE / (c.depth * c.pieces * TILE_ROWS) / 2 * 2, panel = fitting < 2 ? 2 : fitting;
+    // Neighbouring pixels share most of their pieces.
+    const size_t row_size = c.pieces > 1 ? t->input_stride * c.pieces : c.depth;
+    const size_t fitting = PANEL_SIZE / (row_size * TILE_ROWS) / 2 * 2, panel = fitting < 2 ? 2 : fitting;
     struct sums sums[2];
     struct leaving stored = {.left = 0}, leaves = {.left = 0};
     size_t turn = 0;
