@@ -35,7 +35,7 @@ struct eo_gemm_tile {
 typedef void eo_gemm_function(const struct eo_gemm_tile *_Nonnull tile);
 
 // A call of a tile kernel, which configures and releases the tiles, is worth it for many rows; it cuts them itself.
-enum { EO_AMX_ROWS = 256 };
+enum { EO_AMX_ROWS = 512 };
 
 // ---------------------------------------------------------------------------------------------------------- float32
 
