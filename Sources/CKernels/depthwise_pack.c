@@ -28,7 +28,7 @@ size_t eo_u8_depthwise_packed_size(const eo_u8_depthwise_kernel *kernel, size_t 
 // One channel at its place in a block. Taps beyond the last stay zero.
 static void pack_channel(const eo_u8_depthwise_kernel *kernel, const struct eo_u8_gemm_weights *w, size_t channel,
                          char *block, size_t place) {
-    const size_t mr = kernel->mr, nr = kernel->nr;
+    const size_t mr = kernel->mr, nr = kernel->nr, each = eo_u8_depthwise_group(mr, w->depth);
     int32_t *bias = (int32_t *)block;
     float *scale = (float *)(bias + nr);
     const uint32_t offset = eo_gemm_takes_unsigned_rows(kernel->isa) ? 0 : 128;
@@ -36,7 +36,7 @@ static void pack_channel(const eo_u8_depthwise_kernel *kernel, const struct eo_u
     uint32_t sum = 0;
     for (size_t t = 0; t < w->depth; t++) {
         const int8_t weight = (int8_t)(w->weights[t * w->columns + channel] ^ w->flip);
-        const size_t at = (t / mr * nr + place) * mr + t % mr;
+        const size_t at = (t / each * nr + place) * mr + t % each;
         sum += (uint32_t)weight;
         if (mr == 4)
             ((int8_t *)(scale + nr))[at] = weight;
