@@ -22,7 +22,8 @@ static size_t u8_block_size(const eo_u8_depthwise_kernel *kernel, size_t taps) {
 }
 
 size_t eo_u8_depthwise_packed_size(const eo_u8_depthwise_kernel *kernel, size_t taps, size_t channels) {
-    return round_up(channels, kernel->nr) / kernel->nr * u8_block_size(kernel, taps);
+    const size_t all = channels * eo_u8_depthwise_pixels(kernel->nr, channels);
+    return round_up(all, kernel->nr) / kernel->nr * u8_block_size(kernel, taps);
 }
 
 // One channel at its place in a block. Taps beyond the last stay zero.
@@ -51,10 +52,11 @@ void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *kernel, const struct eo_
     char *block = packed;
     const size_t size = u8_block_size(kernel, w->depth);
     memset(packed, 0, eo_u8_depthwise_packed_size(kernel, w->depth, w->columns));
-    for (size_t first = 0; first < w->columns; first += kernel->nr, block += size)
+    const size_t all = w->columns * eo_u8_depthwise_pixels(kernel->nr, w->columns);
+    for (size_t first = 0; first < all; first += kernel->nr, block += size)
         for (size_t place = 0; place < (size_t)kernel->nr; place++) {
             const size_t channel = first + eo_u8_depthwise_channel(kernel->mr, kernel->nr, place);
-            if (channel < w->columns) pack_channel(kernel, w, channel, block, place);
+            if (channel < all) pack_channel(kernel, w, channel % w->columns, block, place);
         }
 }
 

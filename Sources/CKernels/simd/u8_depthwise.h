@@ -72,6 +72,13 @@ SIMD void block_of_channels(const struct eo_depthwise_run *r, size_t pixel, size
 }
 
 #ifdef PAIR
+// The channels of neighbouring pixels lie side by side.
+SIMD bool is_dense(const struct eo_depthwise_run *r) {
+    bool dense = r->output_stride == r->channels;
+    for (size_t t = 0; dense && t < r->taps; t++) dense = r->step[t] == r->channels;
+    return dense;
+}
+
 // 3x3 kernels of which neighbouring pixels share two taps of three in each row (or all are padding).
 SIMD bool shares_taps(const struct eo_depthwise_run *r) {
     const struct eo_u8_depthwise_parameters *p = r->parameters;
@@ -115,7 +122,14 @@ SIMD void depthwise_run(const struct eo_depthwise_run *r) {
     const size_t size = CHANNELS * (sizeof(int32_t) + sizeof(float) + groups * TAPS * sizeof(element));
     size_t pixel = 0;
 #ifdef PAIR
-    for (const size_t end = shares_taps(r) ? r->pixels / 2 * 2 : 0; pixel < end; pixel += 2) {
+    const size_t together = eo_u8_depthwise_pixels(CHANNELS, r->channels);
+    if (together > 1 && is_dense(r))
+        for (; pixel + together <= r->pixels; pixel += together) {
+            const char *block = r->weights;
+            for (size_t channel = 0; channel < together * r->channels; channel += CHANNELS, block += size)
+                block_of_channels(r, pixel, channel, 0, block);
+        }
+    for (const size_t end = shares_taps(r) ? pixel + (r->pixels - pixel) / 2 * 2 : 0; pixel < end; pixel += 2) {
         const char *block = r->weights;
         size_t channel = 0;
         for (; channel + CHANNELS <= r->channels; channel += CHANNELS, block += size)
