@@ -117,6 +117,15 @@ SIMD void pair_of_pixels(const struct eo_depthwise_run *r, size_t pixel, size_t 
 }
 #endif
 
+SIMD void whole_block(const struct eo_depthwise_run *r, size_t pixel, size_t channel, const char *block) {
+    block_of_channels(r, pixel, channel, 0, block);
+}
+
+static __attribute__((noinline)) TARGET void part_block(const struct eo_depthwise_run *r, size_t pixel, size_t channel,
+                                                        const char *block) {
+    block_of_channels(r, pixel, channel, r->channels - channel, block);
+}
+
 SIMD void depthwise_run(const struct eo_depthwise_run *r) {
     const size_t each = eo_u8_depthwise_group(TAPS, r->taps), groups = (r->taps + each - 1) / each;
     const size_t size = CHANNELS * (sizeof(int32_t) + sizeof(float) + groups * TAPS * sizeof(element));
@@ -127,7 +136,7 @@ SIMD void depthwise_run(const struct eo_depthwise_run *r) {
         for (; pixel + together <= r->pixels; pixel += together) {
             const char *block = r->weights;
             for (size_t channel = 0; channel < together * r->channels; channel += CHANNELS, block += size)
-                block_of_channels(r, pixel, channel, 0, block);
+                whole_block(r, pixel, channel, block);
         }
     for (const size_t end = shares_taps(r) ? pixel + (r->pixels - pixel) / 2 * 2 : 0; pixel < end; pixel += 2) {
         const char *block = r->weights;
@@ -135,15 +144,15 @@ SIMD void depthwise_run(const struct eo_depthwise_run *r) {
         for (; channel + CHANNELS <= r->channels; channel += CHANNELS, block += size)
             pair_of_pixels(r, pixel, channel, block);
         if (channel == r->channels) continue;
-        block_of_channels(r, pixel, channel, r->channels - channel, block);
-        block_of_channels(r, pixel + 1, channel, r->channels - channel, block);
+        part_block(r, pixel, channel, block);
+        part_block(r, pixel + 1, channel, block);
     }
 #endif
     for (; pixel < r->pixels; pixel++) {
         const char *block = r->weights;
         size_t channel = 0;
         for (; channel + CHANNELS <= r->channels; channel += CHANNELS, block += size)
-            block_of_channels(r, pixel, channel, 0, block);
-        if (channel < r->channels) block_of_channels(r, pixel, channel, r->channels - channel, block);
+            whole_block(r, pixel, channel, block);
+        if (channel < r->channels) part_block(r, pixel, channel, block);
     }
 }

@@ -55,13 +55,24 @@ struct cut {
 static inline __attribute__((always_inline)) void leave_rows(const int fast, const struct product *product,
                                                              const struct leaving *leaving);
 
-SIMD void leave(const int fast, const struct product *p, struct leaving *l, size_t count) {
+SIMD void leave_each(const int fast, const struct product *p, struct leaving *l, size_t count) {
     for (; count > 0 && l->left > 0; count--, l->left--) {
         leave_rows(fast, p, l);
         l->sums += NR;
         l->row++;
         l->output += p->tile->output_stride;
     }
+}
+
+static __attribute__((noinline)) TARGET void leave_any(const struct product *p, struct leaving *l, size_t count) {
+    leave_each(0, p, l, count);
+}
+
+SIMD void leave(const int fast, const struct product *p, struct leaving *l, size_t count) {
+    if (fast)
+        leave_each(fast, p, l, count);
+    else if (l->left > 0)
+        leave_any(p, l, count);
 }
 
 // The tiles are named by constants.
@@ -208,10 +219,12 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
                 }
                 const size_t columns = t->columns - column < NR ? t->columns - column : NR;
                 struct sums *stores = stored.left > 0 ? sums + !turn : NULL;
-                if (columns > LANES)
+                // Code of its own where it is worth it.
+                const int right = columns > LANES;
+                if (fast && right)
                     run_block(numbers, fast, p, &c, head, 1, stores, &leaves, count, upper, lower);
                 else
-                    run_block(numbers, fast, p, &c, head, 0, stores, &leaves, count, upper, lower);
+                    run_block(numbers, fast, p, &c, head, fast ? 0 : right, stores, &leaves, count, upper, lower);
                 leaves = stored;
                 stored = (struct leaving){.sums = sums[turn].values[0],
                                           .output = (char *)t->output + row * t->output_stride + column * p->element,
