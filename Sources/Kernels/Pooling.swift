@@ -28,6 +28,13 @@ package struct PoolShape: Equatable, Sendable {
         Self.cut(outputX * strideWidth - paddingLeft, filterWidth, inputWidth)
     }
 
+    /// Output columns whose windows no border cuts at the left or right.
+    var inside: Range<Int> {
+        let room = inputWidth + paddingLeft - filterWidth
+        let begin = (paddingLeft + strideWidth - 1) / strideWidth
+        return begin..<max(begin, min(outputWidth, room < 0 ? 0 : room / strideWidth + 1))
+    }
+
     private static func cut(_ origin: Int, _ filter: Int, _ input: Int) -> Range<Int> {
         let end = min(input, origin + filter)
         return min(end, max(0, origin))..<max(0, end)
@@ -110,16 +117,21 @@ private struct PoolJob {
         var window = eo_pool_window()
         (window.rows, window.channels) = (rows.count, shape.channels)
         (window.row_stride, window.pixel_stride) = (shape.inputWidth * shape.channels, shape.channels)
+        window.step = shape.strideWidth * shape.channels
         (window.low, window.high) = clamp
-        for column in 0..<shape.outputWidth {
+        let inside = shape.inside
+        var column = 0
+        while column < shape.outputWidth {
             let columns = shape.columns(column)
             window.columns = columns.count
+            window.count = inside.contains(column) ? inside.upperBound - column : 1
             let count = Float(max(1, rows.count * columns.count))
             window.factor = factor == .reciprocal ? 1 / count : count
             let pixel = (image + rows.lowerBound) * shape.inputWidth + columns.lowerBound
             kernel(
                 &window, x + pixel * shape.channels * size,
                 y + (row * shape.outputWidth + column) * shape.channels * size)
+            column += window.count
         }
     }
 }

@@ -30,8 +30,8 @@ struct eo_gather {
     size_t first, pixels;
     size_t element_size;
     void *_Nonnull rows;
-    size_t row_stride; // bytes
-    size_t fill;       // bytes, before widening, to be zeroed behind the taps
+    size_t row_stride; // bytes; what is behind `fill` may be overwritten
+    size_t fill;       // bytes, as the image counts them, to be zeroed behind the taps
     uint8_t padding, flip;
 };
 typedef void eo_gather_function(const struct eo_gather *_Nonnull gather);
@@ -51,6 +51,14 @@ typedef eo_gather_function eo_gather_wide_function;
     ROW(eo_gather_wide__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_wide)
 
+// Numbers of 16 bits in halves, for tiles: the upper bytes of a row's numbers stand at its beginning, the lower ones
+// from row_stride / 2 on. `fill` is the same for both. Padding is 0.
+typedef eo_gather_function eo_gather_split_function;
+#define EO_GATHER_SPLIT_ROWS(ROW)                                                                                      \
+    X86_ROW(ROW, eo_gather_split__avx512, ISA_AVX512, 0, 0)                                                            \
+    ROW(eo_gather_split__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_gather_split)
+
 // A convolution ready to run. Everything is decided beforehand but the addresses and the number of workers.
 struct eo_convolution {
     struct eo_window window;
@@ -65,7 +73,9 @@ struct eo_convolution {
     size_t slot_size;  // bytes of scratch for a worker
     size_t fill;
     uint8_t padding, flip;
-    size_t segments; // pieces of a row, see eo_convolution_segment; 0: rows are contiguous
+    size_t segments; // pieces of a row, see eo_convolution_segment and eo_convolution_by_lines; 0: rows are contiguous
+    size_t call_lines;     // output lines for a call of a tile kernel; 0: it gets contiguous rows
+    size_t padded_columns; // of lines copied with their padding; 0: the window never leaves the image
 
     const void *_Nullable input;
     void *_Nullable output;
@@ -83,6 +93,13 @@ struct eo_convolution {
 // Makes the rows of `convolution` pieces in the image: sets `segments` and `slot_size`. For kernels that take pieces.
 void eo_convolution_segment(struct eo_convolution *_Nonnull convolution);
 
+// Whether a tile kernel can take the rows of a convolution straight from the image, each in pieces of a kernel row, and
+// this is faster than gathering them; how many pieces, or 0. Lines under windows that leave the image are copied with
+// their padding. `element_size`: of activations.
+size_t eo_convolution_pieces(const struct eo_window *_Nonnull window, size_t element_size);
+// Makes the rows of `convolution` such pieces, for up to `workers` workers: sets all that depends on it.
+void eo_convolution_by_lines(struct eo_convolution *_Nonnull convolution, size_t pieces, size_t workers);
+
 // How many rows a call of the kernel gets, of the `mr` that it takes at most, for up to `workers` workers. The scratch
 // slot must hold as many.
 size_t eo_convolution_rows(const struct eo_convolution *_Nonnull convolution, size_t mr, size_t workers);
@@ -95,6 +112,7 @@ void eo_convolution_work(const struct eo_convolution *_Nonnull convolution, size
 #define KERNEL_ROW(function, ...) eo_gather_function function;
 EO_GATHER_ROWS(KERNEL_ROW)
 EO_GATHER_WIDE_ROWS(KERNEL_ROW)
+EO_GATHER_SPLIT_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop
