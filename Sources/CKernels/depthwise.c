@@ -19,7 +19,10 @@ size_t eo_depthwise_slot_size(const struct eo_window *w) {
 bool eo_f32_depthwise_by_lines(const struct eo_window *w) {
     // An image that the second-level cache does not hold is better read pixel after pixel.
     const size_t pixels = w->input_height * w->input_width + w->output_height * w->output_width;
-    if (pixels * w->input_channels * sizeof(float) > line_images) return false;
+    return pixels * w->input_channels * sizeof(float) <= line_images && eo_f32_depthwise_fits_lines(w);
+}
+
+bool eo_f32_depthwise_fits_lines(const struct eo_window *w) {
     // A line of a kernel's height must fit the scratch memory, with room for a few columns of vectors of 64 bytes.
     const size_t span = (w->kernel_height - 1) * w->dilation_height,
                  breadth = (w->kernel_width - 1) * w->dilation_width;
@@ -121,6 +124,7 @@ void eo_depthwise_work(struct eo_depthwise *d, size_t worker) {
                 .scratch = (float *)slot,
             };
             d->lines(&part);
+            eo_finish_run(&d->finish, d->output, first * output, part.count * output, d->output_element_size);
             continue;
         }
         for (size_t i = first; i < smaller(lines(w), first + d->unit_rows); i++) {
@@ -128,6 +132,7 @@ void eo_depthwise_work(struct eo_depthwise *d, size_t worker) {
             line.top = (ptrdiff_t)(i % w->output_height * w->stride_height) - (ptrdiff_t)w->padding_top;
             line.output = (char *)d->output + i * output;
             run_line(&line);
+            eo_finish_run(&d->finish, d->output, i * output, output, d->output_element_size);
         }
     }
 }
