@@ -2,11 +2,7 @@
 
 #include <string.h>
 
-// Units per worker: the lines at the edge of a unit are computed twice.
-static const size_t units_per_worker = 2;
-
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 static size_t round_up(size_t size) { return (size + 63) / 64 * 64; }
 
 // Lines of an image, from `first` up to `end`.
@@ -66,13 +62,17 @@ void eo_cascade_plan(struct eo_cascade *c, size_t size) {
     c->slot_size = offset;
 }
 
+static size_t units_of_image(const struct eo_cascade *c) {
+    return (window(&c->stages[c->count - 1])->output_height + c->unit_lines - 1) / c->unit_lines;
+}
+
 size_t eo_cascade_start(struct eo_cascade *c, size_t workers) {
     const struct eo_window *w = window(&c->stages[c->count - 1]);
-    const size_t units = workers > 1 ? workers * units_per_worker : 1;
-    c->unit_lines = workers > 1 ? larger(1, w->output_height * w->batch / units) : w->output_height;
-    c->unit_lines = smaller(c->unit_lines, w->output_height);
-    c->next = 0;
-    return smaller(workers, (w->output_height + c->unit_lines - 1) / c->unit_lines * w->batch);
+    // The lines at the edge of a unit are computed twice.
+    c->unit_lines = workers > 1 ? (w->output_height + workers - 1) / workers : w->output_height;
+    const size_t units = units_of_image(c) * w->batch;
+    c->workers = smaller(workers, units);
+    return units;
 }
 
 // Output lines `output` of a stage to `to`; `from` is input line `first`. `operand`: the whole one.
@@ -88,13 +88,13 @@ static void run_lines(const struct eo_cascade_stage *s, const char *from, size_t
     if (s->is_depthwise) {
         struct eo_depthwise d = s->depthwise;
         d.window = w, d.input = from, d.output = to, d.scratch = slot + s->scratch, d.finish.operand = operand;
-        eo_depthwise_start(&d, 1);
-        eo_depthwise_work(&d, 0);
+        const size_t units = eo_depthwise_start(&d, 1);
+        for (size_t unit = 0; unit < units; unit++) eo_depthwise_work(&d, unit, 0);
     } else {
         struct eo_convolution d = s->convolution;
         d.window = w, d.input = from, d.output = to, d.scratch = slot + s->scratch, d.finish.operand = operand;
-        eo_convolution_start(&d, 1);
-        eo_convolution_work(&d, 0);
+        const size_t units = eo_convolution_start(&d, 1);
+        for (size_t unit = 0; unit < units; unit++) eo_convolution_work(&d, unit, 0);
     }
 }
 
@@ -126,14 +126,8 @@ static void run_unit(const struct eo_cascade *c, size_t image, struct lines unit
     }
 }
 
-void eo_cascade_work(struct eo_cascade *c, size_t worker) {
-    const struct eo_window *w = window(&c->stages[c->count - 1]);
-    const size_t per_image = (w->output_height + c->unit_lines - 1) / c->unit_lines;
-    char *slot = (char *)c->scratch + worker * c->slot_size;
-    for (;;) {
-        const size_t unit = __atomic_fetch_add(&c->next, 1, __ATOMIC_RELAXED);
-        if (unit >= per_image * w->batch) return;
-        const size_t first = unit % per_image * c->unit_lines;
-        run_unit(c, unit / per_image, (struct lines){first, smaller(w->output_height, first + c->unit_lines)}, slot);
-    }
+void eo_cascade_work(const struct eo_cascade *c, size_t unit, size_t worker) {
+    const size_t per_image = units_of_image(c), first = unit % per_image * c->unit_lines;
+    const struct lines lines = {first, smaller(window(&c->stages[c->count - 1])->output_height, first + c->unit_lines)};
+    run_unit(c, unit / per_image, lines, (char *)c->scratch + worker * c->slot_size);
 }

@@ -104,7 +104,7 @@ package final class Cascade: @unchecked Sendable {
         }
         var context = eo_cascade(
             count: parts.count, stages: stages, slot_size: 0, input: nil, output: nil, operand: nil, scratch: nil,
-            unit_lines: 0, line: eo_cascade().line, next: 0)
+            unit_lines: 0, workers: 0)
         eo_cascade_plan(&context, Self.keptBytes)
         self.context = context
         slots = threads
@@ -133,11 +133,10 @@ package final class Cascade: @unchecked Sendable {
                         context.output = UnsafeMutableRawPointer(output.baseAddress)
                         context.operand = UnsafeRawPointer(operand.baseAddress)
                         context.scratch = UnsafeMutableRawPointer(scratch.baseAddress)
-                        withUnsafeMutablePointer(to: &context) { context in
-                            pool.run(eo_cascade_start(context, workers), context) { context, worker in
-                                eo_cascade_work(
-                                    UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(
-                                        to: eo_cascade.self), worker)
+                        let units = eo_cascade_start(&context, workers)
+                        withUnsafePointer(to: context) { job in
+                            pool.run(units, workers: context.workers, job) { context, unit, worker in
+                                eo_cascade_work(context.assumingMemoryBound(to: eo_cascade.self), unit, worker)
                             }
                         }
                     }

@@ -82,7 +82,7 @@ package struct Finish: @unchecked Sendable {
             guard let base = output.baseAddress else { return }
             let job = Job(raw: raw, output: base, size: output.count, elementSize: elementSize)
             withUnsafePointer(to: job) { job in
-                pool.run((output.count + Job.piece - 1) / Job.piece, job) { context, piece in
+                pool.run((output.count + Job.piece - 1) / Job.piece, job) { context, piece, _ in
                     var job = context.assumingMemoryBound(to: Job.self).pointee
                     let offset = piece * Job.piece
                     eo_finish_run(&job.raw, job.output, offset, min(Job.piece, job.size - offset), job.elementSize)

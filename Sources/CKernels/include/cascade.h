@@ -30,16 +30,14 @@ struct eo_cascade {
     const void *_Nullable operand; // of what follows the last stage
     void *_Nullable scratch;
 
-    size_t unit_lines; // set by eo_cascade_start
-    char line[64];
-    size_t next;
+    size_t unit_lines, workers; // set by eo_cascade_start: lines of a unit, workers there is work for
 };
 
 // Sets `lines`, the offsets and slot_size from the stages' layers, for about `size` bytes of kept lines.
 void eo_cascade_plan(struct eo_cascade *_Nonnull cascade, size_t size);
 // As eo_convolution_start and eo_convolution_work.
 size_t eo_cascade_start(struct eo_cascade *_Nonnull cascade, size_t workers);
-void eo_cascade_work(struct eo_cascade *_Nonnull cascade, size_t worker);
+void eo_cascade_work(const struct eo_cascade *_Nonnull cascade, size_t unit, size_t worker);
 
 #pragma GCC visibility pop
 #endif
