@@ -59,7 +59,7 @@ extension LinearLayer {
             }
             return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
                 if op.autotune {
-                    return try .tuned(
+                    return try FloatConvolution.tuned(
                         shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
                         threads: op.threadCount)
                 }
