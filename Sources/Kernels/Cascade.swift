@@ -14,8 +14,10 @@ package struct CascadeStage: @unchecked Sendable {
     private let weights: Storage
     private let parameters: Storage
     private let finish: Finish
-    package let outputBytes: Int
+    fileprivate let outputBytes: Int
     package var weightBytes: Int { weights.count }
+    /// Bytes of its result for one image.
+    package var imageBytes: Int { outputBytes / max(1, window.batch) }
     package var hasOperand: Bool { finish.hasOperand }
 
     /// nil: the layer has groups.
@@ -41,11 +43,6 @@ package struct CascadeStage: @unchecked Sendable {
         context.weights = UnsafeRawPointer(Bytes(weights).baseAddress)
         context.parameters = UnsafeRawPointer(Bytes(parameters).baseAddress)
         context.finish = finish.raw
-        // Images cut into lines are in the cache.
-        if eo_f32_depthwise_fits_lines(&context.window) {
-            context.lines = eo_f32_depthwise_lines_best().pointee.run
-            context.slot_size = EO_DEPTHWISE_SCRATCH
-        }
         return CascadeStage(
             plan: .depthwise(context), window: context.window, padding: plan.padding, weights: weights,
             parameters: parameters, finish: finish, outputBytes: plan.outputCount * context.output_element_size)
@@ -62,8 +59,8 @@ package struct CascadeStage: @unchecked Sendable {
 /// Convolutions one after the other, a few lines at a time; see cascade.h. The bits are those of the layers by
 /// themselves. Immutable: any thread.
 package final class Cascade: @unchecked Sendable {
-    /// Lines kept, and the scratch memory of a thread, take about this much at most, half a second-level cache.
-    private static let keptBytes = 640 * 1024
+    /// Lines kept take about this much (256 to 384 KiB are fastest), and the scratch memory of a thread at most that.
+    private static let keptBytes = 320 * 1024
     private static let mostBytes = 1 << 20
 
     private let parts: [CascadeStage]
@@ -99,6 +96,11 @@ package final class Cascade: @unchecked Sendable {
             case .depthwise(let plan):
                 stage.depthwise = plan
                 stage.is_depthwise = true
+                // What a layer of the cascade has computed is in the cache.
+                if index > 0, eo_f32_depthwise_fits_lines(&stage.depthwise.window) {
+                    stage.depthwise.lines = eo_f32_depthwise_lines_best().pointee.run
+                    stage.depthwise.slot_size = EO_DEPTHWISE_SCRATCH
+                }
             }
             (stages + index).initialize(to: stage)
         }

@@ -40,17 +40,30 @@ package struct Finish: @unchecked Sendable {
     ) throws(Failure) -> Finish {
         var raw = eo_finish()
         raw.binary = function.kernel.vv
-        return Finish(
-            raw, try stored(eo_f32_params(low: clamp.minimum, high: clamp.maximum)), elementSize: 4)
+        return Finish(raw, try stored(eo_f32_params(low: clamp.minimum, high: clamp.maximum)), elementSize: 4)
     }
 
     /// As `Elementwise.add`, the layer's result being a, the operand b.
     package static func add<T: QuantizedInteger>(
         _ arithmetic: QuantizedArithmetic, _: T.Type
     ) throws(Failure) -> Finish {
+        try add(arithmetic, T.kernels.add.vv, elementSize: MemoryLayout<T>.stride)
+    }
+
+    @inline(never)
+    private static func add(
+        _ arithmetic: QuantizedArithmetic, _ kernel: @escaping eo_binary_form, elementSize: Int
+    ) throws(Failure) -> Finish {
         var raw = eo_finish()
-        raw.binary = T.kernels.add.vv
-        return Finish(raw, try stored(arithmetic.parameters), elementSize: MemoryLayout<T>.stride)
+        raw.binary = kernel
+        let parameters = try withUnsafeBytes(of: arithmetic.parameters) { bytes throws(Failure) in
+            try Kernels.stored(bytes)
+        }
+        return Finish(raw, parameters, elementSize: elementSize)
+    }
+
+    private static func stored(_ parameters: eo_f32_params) throws(Failure) -> Storage {
+        try withUnsafeBytes(of: parameters) { bytes throws(Failure) in try Kernels.stored(bytes) }
     }
 
     package var hasOperand: Bool { raw.binary != nil }
@@ -101,6 +114,11 @@ package struct Finish: @unchecked Sendable {
 }
 
 /// A copy with an address of its own.
-func stored<T: BitwiseCopyable>(_ value: T) throws(Failure) -> Storage {
-    try allocatePacked(MemoryLayout<T>.size) { $0.storeBytes(of: value, as: T.self) }
+@inline(never)
+func stored(_ bytes: UnsafeRawBufferPointer) throws(Failure) -> Storage {
+    try allocatePacked(bytes.count) { $0.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count) }
+}
+
+func stored(_ parameters: eo_f32_gemm_parameters) throws(Failure) -> Storage {
+    try withUnsafeBytes(of: parameters) { bytes throws(Failure) in try stored(bytes) }
 }

@@ -225,6 +225,25 @@ struct LayerPatternTests {
         #expect(try maker.bytes(keepAll: false, isFloat: true, threads: 2) == apart)
     }
 
+    /// A residual sum with what a layer of the row has computed.
+    @Test func cascadesEndWhereOthersRead() throws {
+        var maker = ModelMaker()
+        let shape = [1, 96, 96, 16]
+        let x = maker.tensor("x", shape)
+        let (first, firstBias) = try maker.weights([16, 1, 1, 16], channels: 16, .float32)
+        let options = Self.convolution(padding: .same, stride: 1, .conv2D)
+        let start = maker.result(.conv2D, [x, first, firstBias], shape: shape, options)
+        let (second, secondBias) = try maker.weights([1, 3, 3, 16], channels: 16, .float32)
+        var y = maker.result(
+            .depthwiseConv2D, [start, second, secondBias], shape: shape,
+            Self.convolution(padding: .same, stride: 1, .depthwiseConv2D))
+        y = maker.result(.conv2D, [y, first, firstBias], shape: shape, options)
+        y = maker.result(.add, [start, y], shape: shape)
+        maker.ends([x], [y])
+        #expect(try maker.runners() == ["CPU", "fused", "fused", "CPU"])
+        #expect(try maker.bytes(keepAll: false, isFloat: true) == maker.bytes(keepAll: true, isFloat: true))
+    }
+
     private static func floats(_ bytes: [UInt8]) -> [Float] {
         bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
     }

@@ -50,6 +50,8 @@ struct Matcher {
         return node
     }
 
+    func isReadOnce(_ tensor: Int) -> Bool { counts[tensor] == 1 }
+
     /// Number of the item that computes `tensor`; -1: none of the CPU's.
     func age(_ tensor: Int) -> Int { producer[tensor] }
 
