@@ -293,11 +293,12 @@ typedef struct eo_interpreter_options {
     const char *weight_cache;    // path of a packed-weight file, see below; NULL: none
     eo_thread_pool *thread_pool; // runs on these threads, and num_threads is not looked at; NULL: threads of its own
     eo_precision precision;
+    bool autotune; // time the kernels that can run a layer, see below
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
     {                                                                                                                  \
         sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0,                \
-            EO_PRECISION_FLOAT32                                                                                       \
+            EO_PRECISION_FLOAT32, false                                                                                \
     }
 
 // The packed-weight file makes the next compile of the same model fast, and lets processes share the memory of packed
@@ -306,6 +307,12 @@ typedef struct eo_interpreter_options {
 // and written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at
 // the same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong
 // with it, or why it cannot be written, goes to the log and is no failure.
+
+// With autotune, layers that several kernels can run (float32 3x3 convolutions: by the definition, or by Winograd's
+// filtering with tiles of 2x2 or 4x4) are run by each of them on this machine while the model is compiled, and the
+// fastest is taken; without, a rule decides. That takes some milliseconds a layer, once for a model, or for a
+// packed-weight file, which keeps the answers. Float32 results then may differ by rounding from one such choice to
+// another; integer results never do.
 
 // Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
 // all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.

@@ -110,6 +110,7 @@ class InterpreterOptions(ctypes.Structure):
         ("weight_cache", c_char_p),
         ("thread_pool", c_void_p),
         ("precision", c_int),
+        ("autotune", c_bool),
     ]
 
 
