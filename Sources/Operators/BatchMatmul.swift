@@ -46,7 +46,7 @@ enum BatchMatmul {
         let rows = matrices.rowsOfOneProduct(of: count)
         let product = try Matmul(
             rows: rows, columns: columns, depth: depth, transposesA: op.options.bool(0),
-            transposesB: op.options.bool(1))
+            transposesB: op.options.bool(1), threads: op.threadCount)
         op.kernelName = product.kernelName
         let scratch = op.scratch(bytes: product.scratchByteCount)
         return { io throws(Failure) in
