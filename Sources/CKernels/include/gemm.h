@@ -61,6 +61,28 @@ void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t st
 // to [columns][rows] = from [rows][columns], rows `stride` floats apart
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
 
+// Sums of outer products: the sum over the pixels p of a[p][i] b[p][j] is added to output[i][j], in the order of the
+// pixels; consecutive pixels of a run are a_step and b_step floats apart. Neither factor is packed: what a product with
+// a transposed left side asks for, as gradients of weights are.
+struct eo_outer_run {
+    const float *_Nonnull a, *_Nonnull b;
+    size_t count;
+};
+struct eo_outer_tile {
+    size_t rows, columns; // any number
+    const struct eo_outer_run *_Nonnull runs;
+    size_t run_count, a_step, b_step;
+    float *_Nonnull output;
+    size_t output_step; // floats between rows
+};
+typedef void eo_f32_outer_function(const struct eo_outer_tile *_Nonnull tile);
+#define EO_F32_OUTER_ROWS(ROW)                                                                                         \
+    X86_ROW(ROW, eo_f32_outer__avx512, ISA_AVX512, 16, 16)                                                             \
+    X86_ROW(ROW, eo_f32_outer__avx2, ISA_AVX2, 10, 8)                                                                  \
+    ARM_ROW(ROW, eo_f32_outer__neon, ISA_NEON, 16, 4)                                                                  \
+    ROW(eo_f32_outer__scalar, ISA_SCALAR, 1, 1)
+KERNEL_FAMILY(eo_f32_outer)
+
 // ------------------------------------------------------------------------------------------------- bfloat16 to float32
 
 // Rows of bfloat16 activations times bfloat16 weights, summed in float32: products are exact, sums rounded in an order
@@ -219,6 +241,9 @@ EO_S16_GEMM_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;
 EO_F32_TO_BF16_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_f32_outer_function function;
+EO_F32_OUTER_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

@@ -320,6 +320,7 @@ class TrainerOptions(ctypes.Structure):
         ("preserve_zeros", c_bool),
         ("preserve_clusters", c_bool),
         ("quantization", POINTER(TrainingQuantization)),
+        ("recompute_activations", c_bool),
     ]
 
 

@@ -93,6 +93,9 @@ class Trainer:
     number of values or `Clustering`; not both. `preserve`: "zeros", "clusters" or both: what the model's weights have of
     them is kept where pruning and clustering do not decide. `quantization`: the integer model is simulated and exported.
 
+    `recompute_activations`: less memory for about a third more time: results of the forward pass are computed a second
+    time where the backward pass needs them. The bits are the same.
+
     Raises `UnsupportedError` naming every operator that has no gradient, `ModelError` for a quantized model.
     One thread at a time. The same start, data, seed and `num_threads` give the same bits.
     """
@@ -115,6 +118,7 @@ class Trainer:
         clustering: int | Clustering | None = None,
         preserve: str | Sequence[str] = (),
         quantization: QuantizationAware | None = None,
+        recompute_activations: bool = False,
     ):
         source = model if isinstance(model, Model) else Model(model)
         targets = Targets(pruning, clustering, preserve, quantization)
@@ -132,6 +136,7 @@ class Trainer:
         options.frozen, options.frozen_count = strings(frozen), len(frozen)
         options.trainable, options.trainable_count = strings(trainable), len(trainable)
         options.batch_normalization, options.batch_norm_momentum = batch_normalization, batch_norm_momentum
+        options.recompute_activations = recompute_activations
         options.host_loss = self._host_function
         terms = _terms(loss)
         options.losses, options.loss_count = terms, len(terms)
