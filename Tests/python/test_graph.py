@@ -20,7 +20,7 @@ def attentive(graph):
     x = graph.dense(graph.input(6, 10), 8)
     x = graph.add(x, graph.weights(1, 6, 8, fan_in=8, name="positions"))
     x = graph.add(x, graph.attention(graph.layer_normalization(x), 2))
-    x = graph.gelu(graph.dense(graph.layer_normalization(x), 12))
+    x = graph.unary("GELU", graph.dense(graph.layer_normalization(x), 12))
     return graph.softmax(graph.dense(graph.mean(x, (1,)), 4))
 
 

@@ -163,8 +163,12 @@ class Graph:
         name, width = self._name("dense"), x.shape[-1]
         weights = self.weights(units, width, fan_in=width, gain=_gain(activation), name=f"{name}/weights")
         bias = self.constant(np.zeros(units, np.float32), f"{name}/bias")
+        return self.full(x, weights, bias, activation)
+
+    def full(self, x: Node, weights: Node, bias: Optional[Node] = None, activation: Optional[str] = None) -> Node:
+        """FULLY_CONNECTED with these weights, [units, width of x], which several operators may share."""
         options = {0: np.int8(_activation(activation)), 2: np.bool_(len(x.shape) > 2)}
-        return self.operator("FULLY_CONNECTED", [x, weights, bias], (*x.shape[:-1], units), options, name)
+        return self.operator("FULLY_CONNECTED", [x, weights, bias], (*x.shape[:-1], weights.shape[0]), options)
 
     def max_pool(self, x: Node, size: int, stride: Optional[int] = None, padding: str = "valid") -> Node:
         return self._pool("MAX_POOL_2D", x, size, stride, padding)
@@ -206,8 +210,15 @@ class Graph:
     def softmax(self, x: Node) -> Node:
         return self.operator("SOFTMAX", [x], x.shape, {0: np.float32(1)})
 
-    def gelu(self, x: Node) -> Node:
-        return self.operator("GELU", [x], x.shape)
+    def unary(self, kind: str, x: Node) -> Node:
+        """An operator of each number alone: LOGISTIC, TANH, RELU, RELU6, GELU, RSQRT."""
+        return self.operator(kind, [x], x.shape)
+
+    def slice(self, x: Node, begin: Sequence[int], size: Sequence[int]) -> Node:
+        """A part of each dimension, -1 for all that is left; of the batch all."""
+        shape = [extent - first if count < 0 else count for extent, first, count in zip(x.shape, begin, size)]
+        inputs = [x, self._integers(begin, "begin"), self._integers(size, "size")]
+        return self.operator("SLICE", inputs, shape)
 
     def matmul(self, a: Node, b: Node, transpose_b: bool = False) -> Node:
         """BATCH_MATMUL over the last two dimensions."""
@@ -223,8 +234,8 @@ class Graph:
         variance = self.add(self.mean(squares, last, keep=True), self.constant(np.float32(epsilon), f"{name}/epsilon"))
         scale = self.constant(np.ones(x.shape[-1], np.float32), f"{name}/scale")
         shift = self.constant(np.zeros(x.shape[-1], np.float32), f"{name}/shift")
-        inverse = self.operator("RSQRT", [variance], variance.shape)
-        return self.add(self.multiply(self.multiply(self.subtract(x, center), inverse), scale), shift)
+        normal = self.multiply(self.subtract(x, center), self.unary("RSQRT", variance))
+        return self.add(self.multiply(normal, scale), shift)
 
     def attention(self, x: Node, heads: int) -> Node:
         """Self-attention of [1, time, features] with so many heads (Vaswani et al., 2017)."""
@@ -267,8 +278,7 @@ class Graph:
     def last(self, x: Node) -> Node:
         """The last time step of [1, time, features]: [1, features]."""
         _, time, width = x.shape
-        begin, size = self._integers((0, time - 1, 0), "begin"), self._integers((-1, 1, width), "size")
-        return self.reshape(self.operator("SLICE", [x, begin, size], (1, 1, width)), width)
+        return self.reshape(self.slice(x, (0, time - 1, 0), (-1, 1, width)), width)
 
     def _integers(self, values: Sequence[int], what: str) -> Node:
         return self.constant(np.array(values, np.int32), f"{self._name(what)}/{what}")
