@@ -105,10 +105,12 @@ def made(case: Case, source: Path, network: Network, data: Data) -> tuple[edgeop
         targets["clustering"] = case.clusters
     if case.weight_bits:
         targets["quantization"] = edgeopt.QuantizationAware(samples(data), weight_bits=case.weight_bits)
+    rate = network.pruning_rate if "pruning" in targets else network.tuning_rate
     trainer = edgeopt.Trainer(
         source,
-        optimizer=edgeopt.optimizers.Adam(edgeopt.schedules.Cosine(network.tuning_rate, count)),
+        optimizer=edgeopt.optimizers.Adam(edgeopt.schedules.Cosine(rate, count)),
         batch_size=network.batch_size,
+        batch_normalization=network.batch_normalization and "pruning" in targets,
         **targets,
     )
     fit(trainer, network, data, network.tuning_epochs)
