@@ -795,10 +795,10 @@ typedef struct eo_trainer_options {
     bool batch_normalization;    // put scale and shift with the statistics of the batch back after each convolution and
                                  // hidden fully connected layer; they are folded again at export
     float batch_norm_momentum;   // share of the old statistics kept. Default 0.99
-    // What is made of the weights on the way; NULL and false: nothing. Of pruning and clustering at most one: to do
-    // both prune, export, and then cluster (with preserve_zeros), export, and quantize with both preserved. Parameters
-    // that are frozen stay as they are.
-    const eo_pruning_options *pruning;           // targets of single tensors, so `global` is EO_UNSUPPORTED
+    // What is made of the weights on the way; NULL and false: nothing; all together: PCQAT in one training. Where
+    // weights are both pruned and clustered, those that are left are clustered once the schedule has met its target,
+    // and zero is one of the values. Parameters that are frozen stay as they are.
+    const eo_pruning_options *pruning;
     const eo_pruning_schedule *pruning_schedule; // NULL: EO_PRUNING_SCHEDULE_INIT
     const eo_clustering_options *clustering;     // centroids are trained with the weights that choose among them
     bool preserve_zeros;    // weights that are zero in the model stay zero, where pruning and clustering do not decide

@@ -10,6 +10,7 @@ extension Trainer {
     /// Name, shape and present values of a parameter as the model uses it; averaged ones are not among them.
     package func parameter(_ index: Int) throws(Failure) -> (name: String, shape: [Int], memory: FloatMemory) {
         let parameter = try checked(index)
+        surveyParameters(averaged: false)
         parameter.use(step: step)
         return (parameter.name, parameter.shape, parameter.used)
     }
@@ -60,9 +61,9 @@ extension Trainer {
     /// nothing of the training.
     package func parameterModel() throws(Failure) -> Model {
         var model = source.prepared
+        surveyParameters(averaged: true)
         for parameter in parameters where parameter.tensor < model.subgraphs[0].tensors.count {
-            parameter.evaluate(step: step)
-            model.buffers.append(Buffer(try Bytes(copying: parameter.evaluated.values)))
+            model.buffers.append(Buffer(try Bytes(copying: parameter.exported(step: step))))
             model.subgraphs[0].tensors[parameter.tensor].buffer = model.buffers.count - 1
         }
         return model

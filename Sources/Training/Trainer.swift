@@ -136,7 +136,7 @@ import Runtime
     /// gradient that is not finite is `EO_EXECUTION_ERROR`, whose sentence names the first operator with such a value.
     package func step(_ batch: Batch) throws(Failure) -> BatchResult {
         try begin(batch)
-        for parameter in parameters { parameter.use(step: step) }
+        useParameters()
         try load(batch, into: steps)
         var result = try run(steps, batch)
         for parameter in parameters { parameter.pullBack() }
@@ -157,7 +157,7 @@ import Runtime
     /// Shows a batch to the states (ranges, statistics) without moving a parameter.
     package func calibrate(_ batch: Batch) throws(Failure) {
         try begin(batch)
-        for parameter in parameters { parameter.use(step: step) }
+        useParameters()
         try load(batch, into: steps)
         let result = try run(steps, batch)
         guard result.loss.isFinite else { throw diagnosis(result.loss) }
@@ -167,13 +167,24 @@ import Runtime
     /// Shows the first batch to states that begin with its statistics.
     private func begin(_ batch: Batch) throws(Failure) {
         guard source.states.contains(where: { $0.needsBeginning }) else { return }
-        for parameter in parameters { parameter.use(step: step) }
+        useParameters()
         let session = try forwardSession(source.evaluation, parameters.map { $0.used }, for: .beginning)
         try bindObserved(session)
         try load(batch, into: session)
         let result = try run(session, batch)
         guard result.loss.isFinite else { throw diagnosis(result.loss, session) }
         for (state, values) in zip(source.states, stateValues) where state.needsBeginning { state.begin(values) }
+    }
+
+    /// Makes what the graph of steps reads.
+    private func useParameters() {
+        surveyParameters(averaged: false)
+        for parameter in parameters { parameter.use(step: step) }
+    }
+
+    /// To be called before parameters make what a graph reads.
+    func surveyParameters(averaged: Bool) {
+        for parameter in parameters { parameter.survey(step: step, averaged: averaged) }
     }
 
     private func updateStates() {
@@ -202,6 +213,7 @@ import Runtime
     }
 
     private func evaluating() throws(Failure) -> GraphSession {
+        surveyParameters(averaged: true)
         for parameter in parameters { parameter.evaluate(step: step) }
         if let evaluation { return evaluation }
         let session = try forwardSession(source.evaluation, parameters.map { $0.evaluated })

@@ -122,7 +122,7 @@ import Testing
     }
 
     @Test func layersHaveTargetsOfTheirOwn() throws {
-        let rules = [LayerRule("*", 0.25), LayerRule("?/w", 0.5), LayerRule("b", 0), LayerRule("d/*", 0.75)]
+        let rules = [LayerTarget("*", 0.25), LayerTarget("?/w", 0.5), LayerTarget("b", 0), LayerTarget("d/*", 0.75)]
         let pruned = try model().pruned(options { ($0.rules, $0.includesDepthwise) = (rules, true) })
         #expect(zeros(pruned.values("a/w")) == 108 && zeros(pruned.values("p/w")) == 560)
         #expect(zeros(pruned.values("b/w")) == 0 && zeros(pruned.values("d/w")) == 54)
@@ -152,9 +152,9 @@ import Testing
     @Test func wrongOptionsAreRefused() throws {
         let source = try model()
         for change: (inout PruningOptions) -> Void in [
-            { $0.sparsity = 1 }, { $0.sparsity = -0.1 }, { $0.sparsity = .nan }, { $0.rules = [LayerRule("*", 2)] },
+            { $0.sparsity = 1 }, { $0.sparsity = -0.1 }, { $0.sparsity = .nan }, { $0.rules = [LayerTarget("*", 2)] },
             { $0.pattern = .block(rows: 0, columns: 4, pooling: .average) },
-            { $0.pattern = .zerosOfEvery(zeros: 4, size: 4) }, { $0.rules = [LayerRule("*", 0)] },
+            { $0.pattern = .zerosOfEvery(zeros: 4, size: 4) }, { $0.rules = [LayerTarget("*", 0)] },
         ] {
             #expect(throws: Failure.self) { try source.pruned(options(change)) }
         }

@@ -90,8 +90,9 @@ class Trainer:
     hidden fully connected layer; they are folded again at export.
 
     What is made of the weights on the way, all of it by `export`: `pruning`: a sparsity or `Pruning`; `clustering`: a
-    number of values or `Clustering`; not both. `preserve`: "zeros", "clusters" or both: what the model's weights have of
-    them is kept where pruning and clustering do not decide. `quantization`: the integer model is simulated and exported.
+    number of values or `Clustering`; with both, what pruning leaves is clustered once its schedule has met the target.
+    `preserve`: "zeros", "clusters" or both: what the model's weights have of them is kept where pruning and clustering
+    do not decide. `quantization`: the integer model is simulated and exported.
 
     Raises `UnsupportedError` naming every operator that has no gradient, `ModelError` for a quantized model.
     One thread at a time. The same start, data, seed and `num_threads` give the same bits.
