@@ -146,6 +146,36 @@ def test_the_tree_of_all_leaves(model, images, labels, tmp_path):
     assert all(sum(histogram["counts"]) > 0 for histogram in first["histograms"])
 
 
+def test_the_tree_of_all_trained_leaves(model, images, labels, tmp_path):
+    x, y = images[:320].astype(np.float32), labels[:320]
+    samples, data = [image[np.newaxis] for image in x[::5]], (images[900:1000], labels[900:1000])
+    training = edgeopt.Training(x, y, epochs=4, optimizer=edgeopt.optimizers.Adam(0.003))
+    tree = edgeopt.optimize(model, samples, data, sparsity=0.6, clusters=16, training=training)
+    assert [leaf.name for leaf in tree][4:] == [
+        prefix + how
+        for prefix in ("", "pruned 60% + ", "clustered 16 + ", "pruned 60% + clustered 16 + ")
+        for how in ("int8", "int8 QAT")
+    ]
+    for leaf in tree:
+        assert leaf.accuracy > 0.85, leaf.name
+        assert ("pruned" in leaf.name) == (leaf.sparsity > 0.59), leaf.name
+    assert tree["pruned 60% + clustered 16 + int8 QAT"].deflated_size < tree["int8 QAT"].deflated_size / 2
+    for path in tree.save(tmp_path):
+        litert.Interpreter(model_path=str(path)).allocate_tensors()
+    small = int(tree["clustered 16 + int8"].deflated_size * 1.1)
+    leaf = edgeopt.optimize_until(
+        model, samples, data, accuracy=0.85, deflated_size=small, training=training,
+        levels=[edgeopt.Level("int8"), edgeopt.Level("int8", clusters=16)],
+    )
+    assert leaf.name in ("clustered 16 + int8", "clustered 16 + int8 QAT") and leaf.deflated_size <= small
+
+
+def test_training_without_labels_distills(model, images):
+    x = images[:64].astype(np.float32)
+    made = edgeopt.Training(x, epochs=1).pruned(model, 0.5, None, 1)
+    assert all(found.sparsity > 0.49 for found in edgeopt.weights(made))
+
+
 def test_the_first_level_that_meets_the_wish(model, images, labels):
     samples = [image[np.newaxis] for image in images[:200:4]]
     data = (images[900:1000], labels[900:1000])

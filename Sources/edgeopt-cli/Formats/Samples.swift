@@ -14,8 +14,8 @@ struct Samples {
     }
 
     /// `paths`: one for each input, in their order, or a single .npz for all. A .npy array holds one sample, in the
-    /// input's shape, or many, along a leading dimension or along the batch dimension; a folder holds images; any other
-    /// file holds the elements of samples one after the other.
+    /// input's shape, or many, along a leading dimension or along the batch dimension; a folder holds images; an idx file
+    /// pixels or numbers; any other file holds the elements of samples one after the other.
     init(_ paths: [String], for inputs: [Tensor], images: ImagePreprocessing) throws {
         self.inputs = inputs
         if paths.count == 1, paths[0].hasSuffix(".npz") {
@@ -93,6 +93,7 @@ struct Samples {
         if [".jpg", ".jpeg", ".png"].contains(where: path.lowercased().hasSuffix) {
             return Source(count: 1) { _ in try images.load(path, for: input) }
         }
+        if IDXFile.isNamed(path) { return try pictures(IDXFile.read(path), input, path, images) }
         if path.hasSuffix(".npy") { return try split(NumPyFile.read(path), input, path) }
         let type = try elementType(of: input)
         let bytes = try readFile(path)
@@ -103,6 +104,25 @@ struct Samples {
         }
         return Source(count: bytes.count / size) { index in
             NumericArray(shape: input.shape, type: type, bytes: Array(bytes[index * size..<(index + 1) * size]))
+        }
+    }
+
+    /// Samples of an idx file, whatever dimensions of 1 the input has; bytes are pixels of pictures.
+    private static func pictures(
+        _ array: NumericArray, _ input: Tensor, _ path: String, _ images: ImagePreprocessing
+    ) throws -> Source {
+        let type = try elementType(of: input)
+        guard array.shape.count > 1, input.shape.first == 1, array.shape[0] > 0,
+            array.shape.dropFirst().reduce(1, *) == input.count
+        else { throw Failure("\(path): shape \(brief(array.shape)) does not fit input \(input.described)") }
+        return Source(count: array.shape[0]) { index in
+            var part = array[part: index]
+            part.shape = input.shape
+            guard array.type == .uint8, !type.isInteger else { return part }
+            let channels = input.shape.count == 4 ? input.shape[3] : 1
+            let pixels = part.bytes.map { Float($0) }
+            return NumericArray(
+                shape: part.shape, type: type, bytes: images.normalized(pixels, channels: channels, as: type))
         }
     }
 

@@ -24,6 +24,7 @@ from ._model import Bytes, Model, PathLike
 from ._quantize import Sample
 from ._targets import Annotated, Clustering, ExportReport, Pruning, QuantizationAware, Targets, check_export, strings
 from .callbacks import Callback, Logs, StopTraining
+from .data import split
 
 _LOSSES = {
     "auto": 0,
@@ -244,6 +245,7 @@ class Trainer:
         seed: int = 0,
         augment: Augment | None = None,
         validation_data: Any = None,
+        validation_split: float = 0.0,
         callbacks: Sequence[Callback] = (),
         checkpoint: PathLike | None = None,
         checkpoint_steps: int | None = None,
@@ -257,10 +259,18 @@ class Trainer:
         by name), or `x` is an iterable of batches (x, y) or (x, y, weights) that can be begun anew: a list, a
         DataLoader, an object with `__iter__`. Arrays are shuffled by `seed` and epoch.
         `augment(x_batch, generator)` returns the batch changed; the generator depends on seed, epoch and batch.
+        `edgeopt.augment` has some. `validation_split` holds this share of the arrays back, chosen at random by the seed,
+        and takes it as `validation_data`.
         `checkpoint`: a file written after each epoch, every `checkpoint_steps` steps, and at Ctrl-C, from which
         training with the same arguments goes on (`resume`) with the same bits.
         `progress`: show a tqdm bar (default: where stderr is a terminal and tqdm is installed).
         """
+        if validation_split:
+            if validation_data is not None or sample_weight is not None:
+                raise ArgumentError(
+                    "validation_split goes with neither validation_data nor sample_weight", Status.INVALID_ARGUMENT
+                )
+            (x, y), validation_data = split(x, y, validation_split, seed)
         data = self._data(x, y, sample_weight)
         run = _Run(seed, 0, self.steps, self.steps)
         path = None if checkpoint is None else pathlib.Path(checkpoint)
