@@ -61,16 +61,29 @@ extension Trainer {
     /// nothing of the training.
     package func parameterModel() throws(Failure) -> Model {
         var model = source.prepared
-        surveyParameters(averaged: true)
-        for parameter in parameters where parameter.tensor < model.subgraphs[0].tensors.count {
-            model.buffers.append(Buffer(try Bytes(copying: parameter.exported(step: step))))
-            model.subgraphs[0].tensors[parameter.tensor].buffer = model.buffers.count - 1
+        for (tensor, values) in trainedValues() {
+            model.buffers.append(Buffer(try Bytes(copying: values)))
+            model.subgraphs[0].tensors[tensor].buffer = model.buffers.count - 1
         }
         return model
     }
 
-    /// The model that training has made: `parameterModel` and what the states do to it.
+    /// What is exported for the parameters of the prepared model, by its tensors.
+    private func trainedValues() -> [(tensor: Int, values: [Float])] {
+        surveyParameters(averaged: true)
+        var all: [(tensor: Int, values: [Float])] = []
+        for parameter in parameters where parameter.tensor < source.prepared.subgraphs[0].tensors.count {
+            all.append((parameter.tensor, parameter.exported(step: step)))
+        }
+        return all
+    }
+
+    /// The model that training has made: `parameterModel` and what the states do to it; where they do nothing, with the
+    /// loops and calls that the model had.
     package func export() throws(Failure) -> Model {
+        if source.states.isEmpty, let rolled = try source.rolled?.replacing(trainedValues()) {
+            return rolled.compacted()
+        }
         var model = try parameterModel()
         for (state, values) in zip(source.states, stateValues) { model = try state.export(model, values) }
         return model.compacted()

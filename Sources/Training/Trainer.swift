@@ -46,13 +46,15 @@ import Runtime
     /// Prepares a float model and begins to train it.
     package static func make(_ model: Model, _ options: TrainerOptions) throws(Failure) -> Trainer {
         try options.validate()
-        let prepared = try model.preparedForTraining(signature: options.signature)
+        var rolled: RolledModel?
+        let prepared = try model.preparedForTraining(signature: options.signature, &rolled)
         var source: TrainingSource
         if options.normalizesBatches {
             source = try BatchNormalization.insert(into: prepared, momentum: options.batchMomentum)
         } else {
             source = try options.targets.source(prepared)
         }
+        source.rolled = rolled
         let constraints = try options.targets.constraints(for: prepared)
         source.constraints = try source.trained(constraints, options)
         return try make(source, options)

@@ -54,6 +54,8 @@ package typealias HostLossFunction = (HostLossCall) throws(Failure) -> Float
 package struct TrainingSource {
     /// A model `preparedForTraining`: its constants are the parameters.
     package let prepared: Model
+    /// `prepared` before its loops and calls were put in line.
+    var rolled: RolledModel?
     /// It or a transform of it that has kept its tensors' places: what runs in steps, and in evaluation.
     package var training: Model
     package var evaluation: Model

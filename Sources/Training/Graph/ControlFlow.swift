@@ -7,12 +7,13 @@ extension Model {
     /// The main subgraph with what it calls in its place: CALL and STABLEHLO_COMPOSITE by the operators of their subgraph,
     /// WHILE by those of its rounds, which share the constants of its body. The number of rounds must follow from
     /// constants. A recurrent layer counts its steps in the first dimension of what it walks through: that is where a
-    /// converter that knew only one sample has written RESHAPE for a transposition.
-    func flatteningControlFlow() throws(Failure) -> Model {
+    /// converter that knew only one sample has written RESHAPE for a transposition. `rolled` becomes the model as it
+    /// was; nil: nothing was to be done.
+    func flatteningControlFlow(_ rolled: inout RolledModel?) throws(Failure) -> Model {
         let called = subgraphs[0].operators.indices.contains { Flattening.flattens(code(0, $0).builtin) }
         guard called else { return self }
         var flattening = try Flattening(self)
-        return try flattening.apply()
+        return try flattening.apply(&rolled)
     }
 }
 
@@ -46,7 +47,7 @@ private struct Flattening {
         hoisted = model.subgraphs.map { _ in [:] }
     }
 
-    mutating func apply() throws(Failure) -> Model {
+    mutating func apply(_ rolled: inout RolledModel?) throws(Failure) -> Model {
         var names = Array(source.subgraphs[0].tensors.indices)
         try inline(0, &names, depth: 0)
         let outputs = source.subgraphs[0].outputs.map { names[$0] }
@@ -60,7 +61,28 @@ private struct Flattening {
         }
         let calls = model.subgraphs[0].operators.indices.contains { Self.keepsSubgraphs(model.code(0, $0).builtin) }
         if !calls, model.signatures.allSatisfy({ $0.subgraph == 0 }) { model.subgraphs = [model.subgraphs[0]] }
-        return model.compacted()
+        return compacted(model, &rolled)
+    }
+
+    /// Without what is not used, and where the constants that are left have come from.
+    private func compacted(_ model: Model, _ rolled: inout RolledModel?) -> Model {
+        var origins = [TensorPlace?](repeating: nil, count: model.subgraphs[0].tensors.count)
+        for tensor in source.subgraphs[0].tensors.indices { origins[tensor] = TensorPlace(subgraph: 0, tensor: tensor) }
+        for (subgraph, constants) in hoisted.enumerated() {
+            for (tensor, place) in constants { origins[place] = TensorPlace(subgraph: subgraph, tensor: tensor) }
+        }
+        // Names carry the numbers through.
+        var numbered = model
+        for tensor in origins.indices { numbered.subgraphs[0].tensors[tensor].name = "\(tensor)" }
+        var compact = numbered.compacted()
+        var places: [TensorPlace?] = []
+        for tensor in compact.subgraphs[0].tensors.indices {
+            let before = Int(compact.subgraphs[0].tensors[tensor].name) ?? 0
+            compact.subgraphs[0].tensors[tensor].name = model.subgraphs[0].tensors[before].name
+            places.append(origins[before])
+        }
+        rolled = RolledModel(model: source, places: places)
+        return compact
     }
 
     private static func keepsSubgraphs(_ code: BuiltinOperator) -> Bool {
