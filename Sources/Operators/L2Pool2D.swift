@@ -21,6 +21,12 @@ enum L2Pool2D {
                     y[index] = stage.value((sum / Float(count)).squareRoot(), io, channel: at.channel)
                 }
             }
+        }.gradient { g throws(Failure) in
+            // Of y^2, the average of x^2; where y is 0 so are its x.
+            let y = try g.y.apply(.maximum, g.y.scalar(1e-18))
+            let squares = try (g.beforeActivation(5) / y).custom(
+                PoolGradient.average, g.x, shape: g.x.shape, options: g.options)
+            return [try g.x * squares]
         }
     }
 }
