@@ -803,7 +803,7 @@ typedef struct eo_trainer_options {
     const eo_clustering_options *clustering;     // centroids are trained with the weights that choose among them
     bool preserve_zeros;    // weights that are zero in the model stay zero, where pruning and clustering do not decide
     bool preserve_clusters; // weights with few values in the model keep as few, likewise
-    const eo_training_quantization *quantization; // not with batch_normalization
+    const eo_training_quantization *quantization; // with batch_normalization it is folded in each step
 } eo_trainer_options;
 #define EO_TRAINER_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \

@@ -49,10 +49,13 @@ import Runtime
         var rolled: RolledModel?
         let prepared = try model.preparedForTraining(signature: options.signature, &rolled)
         var source: TrainingSource
-        if options.normalizesBatches {
+        if options.normalizesBatches, options.targets.quantization == nil {
             source = try BatchNormalization.insert(into: prepared, momentum: options.batchMomentum)
         } else {
             source = try options.targets.source(prepared)
+            if options.normalizesBatches {
+                source = try BatchNormalization.fold(into: source, momentum: options.batchMomentum)
+            }
         }
         source.rolled = rolled
         let constraints = try options.targets.constraints(for: prepared)

@@ -22,11 +22,6 @@ package struct TrainingTargets {
 
     func validate(normalizesBatches: Bool) throws(Failure) {
         guard normalizesBatches else { return }
-        guard quantization == nil else {
-            throw .invalidArgument(
-                "batch normalization and simulated quantization do not go together: train with one, export, and"
-                    + " train with the other")
-        }
         // Folding multiplies each channel by a number of its own.
         guard !preservesClusters, clustering?.granularity != .tensor else {
             throw .invalidArgument(

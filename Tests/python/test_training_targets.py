@@ -176,6 +176,23 @@ def test_pcqat(pruned, both, selected, data):
     runs_everywhere(exported, data)
 
 
+def test_batch_normalization_with_quantization(model, data):
+    options = {"quantization": aware(data), "batch_normalization": True, "batch_norm_momentum": 0.9}
+    trainer = edgeopt.Trainer(model, optimizer=optimizers.Adam(0.001), **options)
+    plain = edgeopt.Trainer(model, quantization=aware(data)).evaluate(*data[1])["loss"]
+    first = trainer.step(data[0][0][:32], data[0][1][:32])
+    assert trainer.steps == 1 and np.isfinite(first.loss)
+    trainer.fit(*data[0], epochs=3)
+    assert trainer.evaluate(*data[1])["loss"] < plain + 0.1
+    report = trainer.check_export(image[None] for image in data[1][0])
+    assert report.within_one_step == 1 and report.top1_agreement >= 0.999
+    exported = trainer.export()
+    runs_everywhere(exported, data)
+    assert {found.type for found in weights(exported).values()} == {"INT8"}
+    names = [operator.name for operator in exported.subgraphs[0].operators]
+    assert names == [operator.name for operator in edgeopt.quantize(model, "int8", [data[0][0][:1]]).subgraphs[0].operators]
+
+
 @pytest.mark.parametrize("quantized", [False, True])
 def test_prunes_and_clusters_in_one_training(model, selected, data, quantized):
     schedule = edgeopt.PolynomialDecay(0.2, 0.75, 0, 50, frequency=5)
@@ -252,7 +269,11 @@ def test_wrong_use(model, data):
         ({"preserve": "biases"}, edgeopt.ArgumentError, "biases"),
         ({"quantization": aware(data, scheme="float16")}, edgeopt.ArgumentError, "float16"),
         ({"quantization": aware(data, weight_bits=9)}, edgeopt.ArgumentError, "weight_bits"),
-        ({"quantization": aware(data), "batch_normalization": True}, edgeopt.ArgumentError, "batch normalization"),
+        (
+            {"preserve": "clusters", "quantization": aware(data), "batch_normalization": True},
+            edgeopt.ArgumentError,
+            "batch normalization",
+        ),
         ({"quantization": edgeopt.QuantizationAware([])}, edgeopt.CalibrationError, None),
         ({"quantization": edgeopt.QuantizationAware([np.zeros(3)])}, edgeopt.ArgumentError, "shape"),
         ({"quantization": edgeopt.QuantizationAware(broken())}, ZeroDivisionError, "mine"),
