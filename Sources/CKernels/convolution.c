@@ -29,19 +29,29 @@ static size_t gather_blocks(const struct eo_convolution *c) { return c->mr >= ti
 
 static size_t chunks(const struct eo_convolution *c) { return ceiling(c->window.output_channels, c->chunk_columns); }
 
-static size_t strips(const struct eo_convolution *c) {
-    return ceiling(ceiling(pixels(&c->window), c->mr), c->unit_tiles);
-}
+// Parts of a share.
+static size_t strips(const struct eo_convolution *c) { return ceiling(c->share_tiles, c->unit_tiles); }
 
-// Tile kernels take many rows at once: as many as leave each worker some calls, and gathered rows the second-level
-// cache.
+// Tile kernels take many rows at once: as many as leave each worker the same, and gathered rows the second-level cache.
 size_t eo_convolution_rows(const struct eo_convolution *c, size_t mr, size_t workers) {
     if (mr <= tile_rows) return mr;
-    size_t rows = ceiling(pixels(&c->window), workers > 1 ? workers * units_per_worker : 1);
+    const size_t share = ceiling(pixels(&c->window), workers);
+    size_t rows = smaller(mr, share);
     if (c->gather) rows = smaller(rows, larger(tile_rows, gathered_size / c->row_stride));
     // Calls of about the same size, of whole tiles.
-    const size_t calls = ceiling(pixels(&c->window), smaller(mr, rows));
-    return smaller(mr, ceiling(ceiling(pixels(&c->window), calls), tile_rows) * tile_rows);
+    const size_t calls = ceiling(share, rows);
+    return larger(tile_rows, ceiling(ceiling(share, calls), tile_rows / 2) * tile_rows / 2);
+}
+
+// Workers share the rows, so that each finds in its cache what it wrote in the layer before, unless there are far more
+// weights than activations: then they share the columns, and each reads a part of the weights.
+static bool shares_rows(const struct eo_convolution *c, size_t workers) {
+    const struct eo_window *w = &c->window;
+    const size_t channels = w->input_channels * c->input_element_size + w->output_channels * c->output_element_size;
+    const size_t tiles = ceiling(pixels(w), c->mr), blocks = w->groups * ceiling(w->output_channels, c->nr);
+    const bool few_weights = c->group_size <= 4 * pixels(w) * channels;
+    if (blocks < workers) return tiles >= workers;
+    return few_weights && tiles >= (c->mr >= tile_rows ? 1 : 2) * workers;
 }
 
 size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
@@ -49,20 +59,18 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     const size_t blocks = ceiling(w->output_channels, c->nr), tiles = ceiling(pixels(w), c->mr);
     const size_t products = pixels(w) * w->groups * w->output_channels * c->depth;
     workers = larger(1, smaller(workers, products / unit_products));
-    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks(c) : 1, chunk_size / c->block_size));
-    size_t unit_tiles = tiles;
-    if (workers > 1) {
-        const size_t wanted = smaller(workers * units_per_worker, products / unit_products);
-        const size_t strips = smaller(tiles, ceiling(wanted, w->groups * ceiling(blocks, chunk_blocks)));
-        unit_tiles = ceiling(tiles, strips);
-        if (strips * w->groups * ceiling(blocks, chunk_blocks) < workers)
-            chunk_blocks = larger(1, smaller(chunk_blocks, blocks * w->groups * strips / wanted));
-    }
     c->workers = workers;
+    c->shares = workers > 1 && shares_rows(c, workers) ? workers : 1;
+    c->share_tiles = ceiling(tiles, c->shares);
+    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks(c) : 1, chunk_size / c->block_size));
+    if (workers > 1 && c->shares == 1 && w->groups == 1) {
+        const size_t chunks = ceiling(ceiling(blocks, chunk_blocks), workers) * workers;
+        chunk_blocks = ceiling(blocks, chunks);
+    }
     c->chunk_columns = chunk_blocks * c->nr;
-    c->unit_tiles = unit_tiles;
-    c->next = 0;
-    return smaller(workers, w->groups * chunks(c) * strips(c));
+    const size_t wanted = larger(1, smaller(units_per_worker, products / workers / unit_products));
+    c->unit_tiles = workers == 1 ? tiles : ceiling(c->share_tiles, wanted);
+    return c->shares * w->groups * chunks(c) * strips(c);
 }
 
 static void gather(const struct eo_convolution *c, const char *input, size_t first, size_t count, char *rows) {
@@ -205,11 +213,14 @@ static void point_pieces(const struct eo_convolution *c, const struct pieces *p,
     }
 }
 
-// Some tiles of rows times a chunk of columns of one group.
-static void run_unit(const struct eo_convolution *c, const struct pieces *pieces, size_t group, size_t chunk,
-                     size_t strip, char *rows) {
+// Tiles of rows from number `first` on, a chunk of columns of one group.
+struct unit {
+    size_t group, chunk, first, tiles;
+};
+
+static void run_unit(const struct eo_convolution *c, const struct pieces *pieces, const struct unit *unit, char *rows) {
     const struct eo_window *w = &c->window;
-    const size_t column = chunk * c->chunk_columns, all = pixels(w);
+    const size_t column = unit->chunk * c->chunk_columns, group = unit->group, all = pixels(w);
     const size_t in_pixel = w->groups * w->input_channels * c->input_element_size;
     const size_t out_pixel = w->groups * w->output_channels * c->output_element_size;
     const char *input = (const char *)c->input + group * w->input_channels * c->input_element_size;
@@ -224,18 +235,18 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         .segments = c->segments,
         .segment = (const void *const *)rows,
     };
-    // The next chunk's weights, a share for each tile of all that this worker will probably run.
+    // The next chunk's weights, a part for each tile of this worker's.
     const size_t next = column + c->chunk_columns;
     const size_t wanted = next < w->output_channels
                               ? ceiling(smaller(c->chunk_columns, w->output_channels - next), c->nr) * c->block_size
                               : 0;
-    const size_t share = wanted / (ceiling(strips(c), c->workers) * c->unit_tiles);
-    if (share > 0)
-        tile.ahead = (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size +
-                     strip / c->workers * c->unit_tiles * share;
-    tile.ahead_size = share;
-    const size_t end = smaller(all, (strip + 1) * c->unit_tiles * c->mr);
-    for (size_t pixel = strip * c->unit_tiles * c->mr; pixel < end; pixel += c->mr) {
+    const size_t part = wanted / c->share_tiles;
+    if (part > 0)
+        tile.ahead =
+            (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size + unit->first % c->share_tiles * part;
+    tile.ahead_size = part;
+    const size_t end = smaller(all, (unit->first + unit->tiles) * c->mr);
+    for (size_t pixel = unit->first * c->mr; pixel < end; pixel += c->mr) {
         tile.rows = smaller(c->mr, end - pixel);
         if (c->gather) gather(c, input, pixel, tile.rows, rows);
         if (c->segments) point_pieces(c, pieces, input, pixel, tile.rows, rows);
@@ -243,18 +254,20 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         tile.output = output + pixel * out_pixel;
         tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_size;
         c->run(&tile);
-        if (share > 0) tile.ahead = (const char *)tile.ahead + share;
+        if (part > 0) tile.ahead = (const char *)tile.ahead + part;
     }
 }
 
-void eo_convolution_work(struct eo_convolution *c, size_t worker) {
-    const size_t per_group = chunks(c) * strips(c), units = c->window.groups * per_group;
+void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t worker) {
+    const size_t strip = number % strips(c), share = number / strips(c) / chunks(c) / c->window.groups;
+    const struct unit unit = {
+        .group = number / strips(c) / chunks(c) % c->window.groups,
+        .chunk = number / strips(c) % chunks(c),
+        .first = share * c->share_tiles + strip * c->unit_tiles,
+        .tiles = smaller(c->unit_tiles, c->share_tiles - strip * c->unit_tiles),
+    };
     char *rows = (char *)c->scratch + worker * c->slot_size;
     const struct pieces pieces = pieces_of(c);
     if (c->segments) memset(rows + pieces.table, 0, pieces.zeros);
-    for (;;) {
-        const size_t unit = __atomic_fetch_add(&c->next, 1, __ATOMIC_RELAXED);
-        if (unit >= units) return;
-        run_unit(c, &pieces, unit / per_group, unit % per_group / strips(c), unit % strips(c), rows);
-    }
+    run_unit(c, &pieces, &unit, rows);
 }

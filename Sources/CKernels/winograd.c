@@ -131,8 +131,8 @@ size_t eo_winograd_start(struct eo_winograd *w, size_t workers) {
     else if (workers > 1)
         w->parts = smaller(workers, chunks);
     w->unit_tiles = ceiling(tiles, units);
-    w->next = 0;
-    return smaller(workers, ceiling(tiles, w->unit_tiles) * w->parts);
+    w->workers = workers;
+    return ceiling(tiles, w->unit_tiles) * w->parts;
 }
 
 // All elements of a chunk of output channels, then their pixels.
@@ -181,29 +181,25 @@ static void run_chunk(const struct eo_winograd *w, size_t chunk, size_t last, si
     w->transform_output(&output);
 }
 
-void eo_winograd_work(struct eo_winograd *w, size_t worker) {
+void eo_winograd_work(const struct eo_winograd *w, size_t unit, size_t worker) {
     const struct eo_window *window = &w->window;
-    const size_t all = all_tiles(window, w->m), units = ceiling(all, w->unit_tiles) * w->parts;
     const size_t chunks = ceiling(window->output_channels, w->nr), part_chunks = ceiling(chunks, w->parts);
+    const size_t begin = unit % w->parts * part_chunks, end = smaller(chunks, begin + part_chunks);
+    if (begin >= end) return;
     char *slot = (char *)w->scratch + worker * w->slot_size;
-    for (;;) {
-        const size_t unit = __atomic_fetch_add(&w->next, 1, __ATOMIC_RELAXED);
-        if (unit >= units) return;
-        const size_t first = unit / w->parts * w->unit_tiles, tiles = smaller(w->unit_tiles, all - first);
-        const struct eo_winograd_input input = {
-            .window = window,
-            .m = w->m,
-            .input = w->input,
-            .first = first,
-            .tiles = tiles,
-            .transformed = (float *)slot,
-            .element_stride = tiles * window->input_channels,
-            .tile_stride = window->input_channels,
-        };
-        const size_t begin = unit % w->parts * part_chunks, end = smaller(chunks, begin + part_chunks);
-        if (begin >= end) continue;
-        w->transform_input(&input);
-        for (size_t chunk = begin; chunk < end; chunk++)
-            run_chunk(w, chunk, end - 1, first, tiles, (const float *)slot, (float *)(slot + input_size(w)));
-    }
+    const size_t first = unit / w->parts * w->unit_tiles;
+    const size_t tiles = smaller(w->unit_tiles, all_tiles(window, w->m) - first);
+    const struct eo_winograd_input input = {
+        .window = window,
+        .m = w->m,
+        .input = w->input,
+        .first = first,
+        .tiles = tiles,
+        .transformed = (float *)slot,
+        .element_stride = tiles * window->input_channels,
+        .tile_stride = window->input_channels,
+    };
+    w->transform_input(&input);
+    for (size_t chunk = begin; chunk < end; chunk++)
+        run_chunk(w, chunk, end - 1, first, tiles, (const float *)slot, (float *)(slot + input_size(w)));
 }

@@ -82,7 +82,7 @@ package final class BfloatConvolution: @unchecked Sendable {
             kernel: eo_f32_to_bf16_best().pointee, x: x, y: y.assumingMemoryBound(to: UInt16.self),
             count: plan.inputCount)
         withUnsafePointer(to: job) { job in
-            pool.run((plan.inputCount + elementsPerPiece - 1) / elementsPerPiece, job) { context, piece in
+            pool.run((plan.inputCount + elementsPerPiece - 1) / elementsPerPiece, job) { context, piece, _ in
                 let job = context.assumingMemoryBound(to: Rounding.self).pointee
                 let start = piece * elementsPerPiece
                 job.kernel.run(min(elementsPerPiece, job.count - start), job.x + start, job.y + start)

@@ -82,7 +82,7 @@ package struct ByteMatmul: @unchecked Sendable {
                             matmul: self, a: a.baseAddress!, b: b.baseAddress!, output: output.baseAddress!,
                             scratch: UnsafeMutableRawPointer(scratch.baseAddress!))
                         withUnsafePointer(to: job) { job in
-                            pool.run(slots, job) { context, slot in
+                            pool.run(slots, job) { context, slot, _ in
                                 context.assumingMemoryBound(to: Job.self).pointee.run(slot)
                             }
                         }
@@ -132,8 +132,7 @@ package struct ByteMatmul: @unchecked Sendable {
             context.weights = UnsafeRawPointer(memory)
             context.parameters = UnsafeRawPointer(parameters)
             context.scratch = memory + packedSize + transposedSize
-            _ = eo_convolution_start(&context, 1)
-            eo_convolution_work(&context, 0)
+            for unit in 0..<eo_convolution_start(&context, 1) { eo_convolution_work(&context, unit, 0) }
         }
     }
 }

@@ -138,10 +138,10 @@ struct ConvolutionPlan {
             precondition(scratch.count >= context.slot_size, "scratch memory of a convolution is too small")
             workers = min(workers, scratch.count / context.slot_size)
         }
-        withUnsafeMutablePointer(to: &context) { context in
-            pool.run(eo_convolution_start(context, workers), context) { context, worker in
-                eo_convolution_work(
-                    UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(to: eo_convolution.self), worker)
+        let units = eo_convolution_start(&context, workers)
+        withUnsafePointer(to: context) { job in
+            pool.run(units, workers: context.workers, job) { context, unit, worker in
+                eo_convolution_work(context.assumingMemoryBound(to: eo_convolution.self), unit, worker)
             }
         }
     }

@@ -48,10 +48,10 @@ struct DepthwisePlan {
         context.parameters = parameters
         context.scratch = scratch.baseAddress
         let workers = min(pool.threadCount, scratch.count / context.slot_size)
-        withUnsafeMutablePointer(to: &context) { context in
-            pool.run(eo_depthwise_start(context, workers), context) { context, worker in
-                eo_depthwise_work(
-                    UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(to: eo_depthwise.self), worker)
+        let units = eo_depthwise_start(&context, workers)
+        withUnsafePointer(to: context) { job in
+            pool.run(units, workers: context.workers, job) { context, unit, worker in
+                eo_depthwise_work(context.assumingMemoryBound(to: eo_depthwise.self), unit, worker)
             }
         }
     }

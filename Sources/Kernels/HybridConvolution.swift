@@ -129,7 +129,7 @@ struct DynamicRangeQuantizer {
             x: input, q: bytes, rows: entries, length: length, asymmetric: asymmetric,
             range: eo_f32_range_best().pointee.run, quantize: eo_f32_to_u8_best().pointee.run)
         withUnsafePointer(to: context) { context in
-            pool.run(rows, context) { context, row in
+            pool.run(rows, context) { context, row, _ in
                 eo_dynamic_range_row(context.assumingMemoryBound(to: eo_dynamic_range.self), row)
             }
         }

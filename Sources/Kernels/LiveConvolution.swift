@@ -163,7 +163,7 @@ package final class LiveConvolution: @unchecked Sendable {
                 groupStride: strides.group, nr: Int(nr),
                 blocks: part.plan.context.group_size / max(1, part.plan.context.block_size),
                 blockSize: part.plan.context.block_size, packed: packed)
-            pool.run(job.blocks * shape.groups, &job) { context, index in
+            pool.run(job.blocks * shape.groups, &job) { context, index, _ in
                 context.assumingMemoryBound(to: PackingJob.self).pointee.run(index)
             }
         }

@@ -82,7 +82,7 @@ package enum Pooling {
                     shape: shape, x: x.baseAddress!, y: y.baseAddress!, size: MemoryLayout<T>.stride, kernel: kernel,
                     factor: factor, clamp: clamp)
                 withUnsafePointer(to: job) { job in
-                    pool.run(shape.outputRows, job) { context, row in
+                    pool.run(shape.outputRows, job) { context, row, _ in
                         context.assumingMemoryBound(to: PoolJob.self).pointee.run(row)
                     }
                 }

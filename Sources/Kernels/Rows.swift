@@ -54,7 +54,7 @@ package enum Rows {
                 var job = RowsJob(
                     function: function, x: x.baseAddress!, y: y.baseAddress!, depth: depth,
                     rows: min(x.count, y.count) / depth)
-                pool.run(job.pieces, &job) { context, piece in
+                pool.run(job.pieces, &job) { context, piece, _ in
                     context.assumingMemoryBound(to: RowsJob.self).pointee.run(piece)
                 }
             }

@@ -44,13 +44,13 @@ package final class FilterGradient: @unchecked Sendable {
                         context.dw = dw.baseAddress
                         context.partial = memory.assumingMemoryBound(to: Float.self)
                         context.scratch = memory + (context.partial_size + 63) / 64 * 64
-                        pool.run(min(pool.threadCount, slots), &context) { context, worker in
+                        pool.run(min(pool.threadCount, slots), &context) { context, worker, _ in
                             eo_filter_gradient_work(
                                 UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(
                                     to: eo_filter_gradient.self), worker)
                         }
                         guard context.strips > 1 else { return }
-                        pool.run(shape.outputChannels, &context) { context, filter in
+                        pool.run(shape.outputChannels, &context) { context, filter, _ in
                             eo_filter_gradient_join(context.assumingMemoryBound(to: eo_filter_gradient.self), filter)
                         }
                     }
@@ -90,7 +90,7 @@ package struct DepthwiseGradients: @unchecked Sendable {
                         let memory = UnsafeMutableRawPointer(scratch.baseAddress!)
                         var context = context(input.baseAddress, dz.baseAddress, dw.baseAddress)
                         context.partial = memory.assumingMemoryBound(to: Float.self)
-                        pool.run(strips, &context) { context, strip in
+                        pool.run(strips, &context) { context, strip, _ in
                             eo_depthwise_filter_gradient(
                                 context.assumingMemoryBound(to: eo_depthwise_gradient.self), strip)
                         }
@@ -110,7 +110,7 @@ package struct DepthwiseGradients: @unchecked Sendable {
             dz.withUnsafeBufferPointer { dz in
                 dx.withUnsafeMutableBufferPointer { dx in
                     var context = context(weights.baseAddress, dz.baseAddress, dx.baseAddress)
-                    pool.run(shape.batch * shape.inputHeight, &context) { context, line in
+                    pool.run(shape.batch * shape.inputHeight, &context) { context, line, _ in
                         eo_depthwise_input_gradient(context.assumingMemoryBound(to: eo_depthwise_gradient.self), line)
                     }
                 }
@@ -140,7 +140,7 @@ extension Pooling {
         precondition(x.count >= shape.inputCount && y.count >= shape.outputCount)
         x.withUnsafeBufferPointer { x in
             y.withUnsafeBufferPointer { y in
-                gradient(shape, dy, &dx, x.baseAddress, y.baseAddress, pool) { context, image in
+                gradient(shape, dy, &dx, x.baseAddress, y.baseAddress, pool) { context, image, _ in
                     eo_max_pool_gradient(context.assumingMemoryBound(to: eo_pool_gradient.self), image)
                 }
             }
@@ -151,7 +151,7 @@ extension Pooling {
     package static func averageGradient(
         _ shape: PoolShape, _ dy: Span<Float>, _ dx: inout MutableSpan<Float>, pool: ThreadPool
     ) {
-        gradient(shape, dy, &dx, nil, nil, pool) { context, image in
+        gradient(shape, dy, &dx, nil, nil, pool) { context, image, _ in
             eo_average_pool_gradient(context.assumingMemoryBound(to: eo_pool_gradient.self), image)
         }
     }

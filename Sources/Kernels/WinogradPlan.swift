@@ -49,10 +49,10 @@ struct WinogradPlan {
         context.weights = Bytes(packed).baseAddress.assumingMemoryBound(to: Float.self)
         context.scratch = scratch.baseAddress
         let workers = min(pool.threadCount, scratch.count / context.slot_size)
-        withUnsafeMutablePointer(to: &context) { context in
-            pool.run(eo_winograd_start(context, workers), context) { context, worker in
-                eo_winograd_work(
-                    UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(to: eo_winograd.self), worker)
+        let units = eo_winograd_start(&context, workers)
+        withUnsafePointer(to: context) { job in
+            pool.run(units, workers: context.workers, job) { context, unit, worker in
+                eo_winograd_work(context.assumingMemoryBound(to: eo_winograd.self), unit, worker)
             }
         }
     }

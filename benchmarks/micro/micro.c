@@ -195,7 +195,8 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     c.input = input;
     c.output = output;
     c.scratch = scratch;
-    BEST(seconds, (eo_convolution_start(&c, 1), eo_convolution_work(&c, 0)))
+    const size_t units = eo_convolution_start(&c, 1);
+    BEST(seconds, for (size_t unit = 0; unit < units; unit++) eo_convolution_work(&c, unit, 0))
     report(name, l, (double)(rows * depth * w.output_channels), seconds, peak(form.isFloat, isa));
     free(input), free(output), free(scratch);
 }
@@ -221,7 +222,8 @@ static void depthwise(const char *name, enum kernels_isa isa, eo_depthwise_funct
         .scratch = scratch,
         .parameters = parameters,
     };
-    BEST(seconds, (eo_depthwise_start(&d, 1), eo_depthwise_work(&d, 0)))
+    const size_t units = eo_depthwise_start(&d, 1);
+    BEST(seconds, for (size_t unit = 0; unit < units; unit++) eo_depthwise_work(&d, unit, 0))
     report(name, l, (double)(pixels * l->inputs * l->kernel * l->kernel), seconds, peak(form.isFloat, isa));
     free(input), free(output), free(padding), free(scratch);
 }
@@ -249,7 +251,8 @@ static void winograd(size_t m, const struct layer *l, const void *weights) {
     c.scratch = allocate(c.slot_size);
     c.input = input;
     c.output = output;
-    BEST(seconds, (eo_winograd_start(&c, 1), eo_winograd_work(&c, 0)))
+    const size_t units = eo_winograd_start(&c, 1);
+    BEST(seconds, for (size_t unit = 0; unit < units; unit++) eo_winograd_work(&c, unit, 0))
     char name[64];
     snprintf(name, sizeof name, "eo_winograd %zux%zu%s", m, m, eo_winograd_size(&w) == m ? " (chosen)" : "");
     report(name, l, (double)(pixels * 9 * l->inputs * l->outputs), seconds, peak(1, k->isa));

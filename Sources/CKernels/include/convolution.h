@@ -76,10 +76,8 @@ struct eo_convolution {
     const void *_Nullable row_parameters;
     size_t row_parameters_size;
 
-    // How the work is cut: set by eo_convolution_start.
-    size_t chunk_columns, unit_tiles, workers;
-    char line[64];
-    size_t next; // unit to be handed out; a cache line of its own, all workers write it
+    // How the work is cut: set by eo_convolution_start. A share is the rows of one worker, or all rows.
+    size_t chunk_columns, share_tiles, unit_tiles, shares, workers;
 };
 
 // Makes the rows of `convolution` pieces in the image: sets `segments` and `slot_size`. For kernels that take pieces.
@@ -88,11 +86,11 @@ void eo_convolution_segment(struct eo_convolution *_Nonnull convolution);
 // How many rows a call of the kernel gets, of the `mr` that it takes at most, for up to `workers` workers. The scratch
 // slot must hold as many.
 size_t eo_convolution_rows(const struct eo_convolution *_Nonnull convolution, size_t mr, size_t workers);
-// Decides how the work is cut for up to `workers` workers; returns for how many there is work. Integer results and
-// float results do not depend on it.
+// Decides how the work is cut for up to `workers` workers, sets `workers` to those there is work for and returns the
+// number of units. Neighbouring units belong to one worker. Results do not depend on how the work is cut.
 size_t eo_convolution_start(struct eo_convolution *_Nonnull convolution, size_t workers);
-// What a worker does; `worker` counts from 0 and owns the scratch slot of that number.
-void eo_convolution_work(struct eo_convolution *_Nonnull convolution, size_t worker);
+// Computes a unit; `worker` counts from 0 and owns the scratch slot of that number.
+void eo_convolution_work(const struct eo_convolution *_Nonnull convolution, size_t unit, size_t worker);
 
 #define KERNEL_ROW(function, ...) eo_gather_function function;
 EO_GATHER_ROWS(KERNEL_ROW)

@@ -133,9 +133,7 @@ struct eo_depthwise {
     void *_Nullable scratch;
     const void *_Nullable parameters;
 
-    size_t unit_rows; // output rows in a unit: set by eo_depthwise_start
-    char line[64];
-    size_t next;
+    size_t unit_rows, workers; // set by eo_depthwise_start: output rows in a unit, workers there is work for
 };
 // Whether eo_f32_depthwise_lines can run it and is the faster one.
 bool eo_f32_depthwise_by_lines(const struct eo_window *_Nonnull window);
@@ -143,7 +141,7 @@ bool eo_f32_depthwise_by_lines(const struct eo_window *_Nonnull window);
 size_t eo_depthwise_slot_size(const struct eo_window *_Nonnull window);
 // As eo_convolution_start and eo_convolution_work.
 size_t eo_depthwise_start(struct eo_depthwise *_Nonnull depthwise, size_t workers);
-void eo_depthwise_work(struct eo_depthwise *_Nonnull depthwise, size_t worker);
+void eo_depthwise_work(const struct eo_depthwise *_Nonnull depthwise, size_t unit, size_t worker);
 
 #define KERNEL_ROW(function, ...) eo_depthwise_function function;
 EO_F32_DEPTHWISE_ROWS(KERNEL_ROW)
