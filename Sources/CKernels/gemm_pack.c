@@ -59,25 +59,26 @@ void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *weights,
     }
 }
 
-void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const float *weights, void *packed) {
+void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t stride, const float *weights,
+                                 void *packed) {
     float *block = packed;
     for (size_t first = 0; first < columns; first += nr, block += (1 + depth) * nr) {
         const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
         memset(block, 0, nr * sizeof(float));
         for (size_t k = 0; k < depth; k++) {
-            memcpy(block + (1 + k) * nr, weights + k * columns + first, count * sizeof(float));
+            memcpy(block + (1 + k) * nr, weights + k * stride + first, count * sizeof(float));
             memset(block + (1 + k) * nr + count, 0, (nr - count) * sizeof(float));
         }
     }
 }
 
 // In tiles that stay in the cache while they are read along one side and written along the other.
-void eo_f32_transpose(size_t rows, size_t columns, const float *from, float *to) {
+void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *from, float *to) {
     enum { TILE = 16 };
     for (size_t r = 0; r < rows; r += TILE)
         for (size_t c = 0; c < columns; c += TILE)
             for (size_t i = r; i < rows && i < r + TILE; i++)
-                for (size_t j = c; j < columns && j < c + TILE; j++) to[j * rows + i] = from[i * columns + j];
+                for (size_t j = c; j < columns && j < c + TILE; j++) to[j * rows + i] = from[i * stride + j];
 }
 
 void eo_u8_transpose(size_t rows, size_t columns, const void *from, void *to) {

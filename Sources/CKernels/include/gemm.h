@@ -52,11 +52,11 @@ size_t eo_f32_gemm_packed_size(int nr, size_t depth, size_t columns);
 // `weights` [columns][depth] (a row for each output channel); bias [columns] or null. Any alignment.
 void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *_Nonnull weights, const void *_Nullable bias,
                       void *_Nonnull packed);
-// The same from `weights` [depth][columns], no bias.
-void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, const float *_Nonnull weights,
+// The same from `weights` [depth][columns], rows `stride` floats apart; no bias.
+void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t stride, const float *_Nonnull weights,
                                  void *_Nonnull packed);
-// to [columns][rows] = from [rows][columns]
-void eo_f32_transpose(size_t rows, size_t columns, const float *_Nonnull from, float *_Nonnull to);
+// to [columns][rows] = from [rows][columns], rows `stride` floats apart
+void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
 
 // ------------------------------------------------------------------------------------------------- bfloat16 to float32
 
