@@ -14,7 +14,7 @@ extension Model {
         _ options: PruningOptions, schedule: PruningSchedule,
         prunedGradient: PruningConstraint.PrunedGradient = .masked
     ) throws(Failure) -> [NamedConstraint] {
-        var options = options
+        var options = options.settled()
         options.sparsity = schedule.target
         try options.validate()
         let common = options.isGlobal ? CommonTarget(options.pattern) : nil

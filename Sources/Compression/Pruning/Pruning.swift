@@ -16,6 +16,13 @@ package struct PruningOptions {
 
     package init() {}
 
+    /// For latency single zeros are no use: blocks take their place.
+    func settled() -> PruningOptions {
+        var options = self
+        if forLatency, pattern == .element { options.pattern = LatencyPolicy.pattern }
+        return options
+    }
+
     func validate() throws(Failure) {
         try pattern.validate()
         for value in [sparsity] + rules.map({ $0.value }) where !(value >= 0 && value < 1) {
@@ -31,6 +38,7 @@ extension Model {
     /// Throws `EO_UNSUPPORTED` if there is nothing to prune.
     package func pruned(_ options: PruningOptions) throws(Failure) -> Model {
         try options.validate()
+        let options = options.settled()
         var model = try preparedForQuantization()
         let chosen = try model.prunableWeights(options)
         var all: [[Float]] = []

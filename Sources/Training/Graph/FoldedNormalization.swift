@@ -79,7 +79,7 @@ extension Model {
         return graph.operators.indices.first { index in
             let builtin = code(0, index).builtin
             guard let form = LinearOperator(builtin), graph.operators[index].inputs.count > form.weights,
-                graph.operators[index].activation(builtin) ?? .none == .none
+                graph.operators[index].activation(builtin) ?? FusedActivation.none == FusedActivation.none
             else { return false }
             let read = graph.operators[index].inputs[form.weights]
             return read == weights

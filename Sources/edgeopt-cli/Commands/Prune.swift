@@ -23,7 +23,7 @@ struct Prune: ParsableCommand {
     @Flag(help: "Judge a block by its largest weight, not by the mean.") var maxPooling = false
     @Option(help: ArgumentHelp("Prune this many of every so many.", valueName: "zeros:of")) var zerosOf: Pair?
     @Flag(help: "The share is that of all weights together, not of each tensor.") var global = false
-    @Flag(help: "Only 1x1 convolutions: what runs faster with zeros.") var forLatency = false
+    @Flag(help: "Only what then runs faster: 1x1 convolutions and fully connected layers.") var forLatency = false
     @Flag(help: "Depthwise filters too.") var depthwise = false
     @Option(help: "Remove this share of each layer's output channels.") var channels: Double?
     @Option(help: "The number of channels that stay is raised to a multiple of this.") var multiple: Int32 = 1

@@ -25,7 +25,7 @@ struct TrainingSettings: ParsableArguments {
         guard epochs > 0, batchSize > 0, epochs < 1 << 20, batchSize < 1 << 20 else {
             throw ValidationError("epochs and batch size must be at least 1")
         }
-        for count in [warmUp, scheduleEpochs ?? 1] where !(count >= 0 && count <= 1 << 20) {
+        for count in [warmUp, scheduleEpochs ?? 1] where !(count >= 0 && count <= 0x1p20) {
             throw ValidationError("a schedule of \(count) epochs")
         }
     }
