@@ -51,6 +51,15 @@ struct ImagePreprocessing: ParsableArguments {
         return NumericArray(shape: shape, type: type, bytes: normalized(pixels, channels: shape[3], as: type))
     }
 
+    /// Arrays are taken as they are, but where --mean or --std is given: then as pictures.
+    func scaled(_ array: NumericArray, for input: Tensor) throws -> NumericArray {
+        let type = try elementType(of: input)
+        guard mean != nil || std != nil, !type.isInteger else { return array }
+        let channels = input.shape.count == 4 ? input.shape[3] : 1
+        let bytes = normalized(array.values().map { Float($0) }, channels: channels, as: type)
+        return NumericArray(shape: array.shape, type: type, bytes: bytes)
+    }
+
     /// (pixel - mean) / std of values 0...255.
     func normalized(_ pixels: [Float], channels: Int, as type: ElementType) -> [UInt8] {
         let isFloat = [.float32, .float16].contains(type)

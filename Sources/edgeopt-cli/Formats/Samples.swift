@@ -19,7 +19,7 @@ struct Samples {
     init(_ paths: [String], for inputs: [Tensor], images: ImagePreprocessing) throws {
         self.inputs = inputs
         if paths.count == 1, paths[0].hasSuffix(".npz") {
-            sources = try Self.archive(paths[0], inputs)
+            sources = try Self.archive(paths[0], inputs, images)
         } else {
             guard paths.count == inputs.count else {
                 let names = inputs.map(\.described).joined(separator: ", ")
@@ -66,7 +66,9 @@ struct Samples {
         }
     }
 
-    private static func archive(_ path: String, _ inputs: [Tensor]) throws -> [Source] {
+    private static func archive(
+        _ path: String, _ inputs: [Tensor], _ images: ImagePreprocessing
+    ) throws -> [Source] {
         let archive = try ZipArchive(path)
         let byName = Dictionary(archive.entries.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         // Arrays named like the inputs, else in the archive's order.
@@ -77,7 +79,7 @@ struct Samples {
         }
         return try zip(chosen, inputs).map { entry, input in
             let name = "\(path)/\(entry.name)"
-            return try split(NumPyFile.parse(archive.contents(of: entry), name), input, name)
+            return try split(NumPyFile.parse(archive.contents(of: entry), name), input, name, images)
         }
     }
 
@@ -94,7 +96,7 @@ struct Samples {
             return Source(count: 1) { _ in try images.load(path, for: input) }
         }
         if IDXFile.isNamed(path) { return try pictures(IDXFile.read(path), input, path, images) }
-        if path.hasSuffix(".npy") { return try split(NumPyFile.read(path), input, path) }
+        if path.hasSuffix(".npy") { return try split(NumPyFile.read(path), input, path, images) }
         let type = try elementType(of: input)
         let bytes = try readFile(path)
         let size = input.count * type.size
@@ -126,15 +128,17 @@ struct Samples {
         }
     }
 
-    private static func split(_ array: NumericArray, _ input: Tensor, _ path: String) throws -> Source {
-        if array.shape == input.shape { return Source(count: 1) { _ in array } }
+    private static func split(
+        _ array: NumericArray, _ input: Tensor, _ path: String, _ images: ImagePreprocessing
+    ) throws -> Source {
+        if array.shape == input.shape { return Source(count: 1) { _ in try images.scaled(array, for: input) } }
         let rest = Array(array.shape.dropFirst())
         guard array.shape.first ?? 0 > 0,
             rest == input.shape || (input.shape.first == 1 && rest == Array(input.shape.dropFirst()))
         else {
             throw Failure("\(path): shape \(brief(array.shape)) does not fit input \(input.described)")
         }
-        return Source(count: array.shape[0]) { array[part: $0] }
+        return Source(count: array.shape[0]) { try images.scaled(array[part: $0], for: input) }
     }
 }
 
