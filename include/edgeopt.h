@@ -805,12 +805,14 @@ typedef struct eo_trainer_options {
     bool preserve_zeros;    // weights that are zero in the model stay zero, where pruning and clustering do not decide
     bool preserve_clusters; // weights with few values in the model keep as few, likewise
     const eo_training_quantization *quantization; // with batch_normalization it is folded in each step
+    bool unroll; // export WHILE, CALL and composites in line, as they were trained; default: as the model has them, but
+                 // with quantization always in line
 } eo_trainer_options;
 #define EO_TRAINER_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
         sizeof(eo_trainer_options), 32, 1, 0, 0, 0, 0, 0, 0, 0, EO_OPTIMIZER_ADAM, -1.0f, 0.0f, false, 0.9f, -1.0f,    \
             1e-7f, -1.0f, 0, 0, 0.0f, 0.0f, 0.0f, 0.0f, EO_SCHEDULE_CONSTANT, 0, 0, 0.0f, 0.1f, 1.0f, 0, 0, false,     \
-            0.99f, 0, 0, 0, false, false, 0                                                                            \
+            0.99f, 0, 0, 0, false, false, 0, false                                                                     \
     }
 
 // Begins to train a float model. Parameters are the constants that are weights, biases, slopes, tables and per-channel

@@ -81,7 +81,7 @@ extension Trainer {
     /// The model that training has made: `parameterModel` and what the states do to it; where they do nothing, with the
     /// loops and calls that the model had.
     package func export() throws(Failure) -> Model {
-        if source.states.isEmpty, let rolled = try source.rolled?.replacing(trainedValues()) {
+        if !options.unrolls, source.states.isEmpty, let rolled = try source.rolled?.replacing(trainedValues()) {
             return rolled.compacted()
         }
         var model = try parameterModel()

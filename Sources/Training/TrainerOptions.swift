@@ -22,6 +22,8 @@ package struct TrainerOptions {
     package var batchMomentum: Float = 0.99
     /// For losses of kind `host`.
     package var hostLoss: HostLossFunction?
+    /// What is exported has no loops and calls: they are put in line, as they are trained.
+    package var unrolls = false
     /// What is made of the weights on the way.
     package var targets = TrainingTargets()
     package init() {}

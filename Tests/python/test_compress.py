@@ -130,6 +130,30 @@ def test_real_models_run_in_litert(name):
             np.testing.assert_allclose(ours, theirs, atol=2e-4 * max(1, np.abs(theirs).max()))
 
 
+@pytest.mark.skipif(not (SHARED / "mobilenet_v1_025_224_float32.tflite").exists(), reason="no shared models")
+def test_pruned_for_latency_runs_sparse():
+    source = edgeopt.Model(SHARED / "mobilenet_v1_025_224_float32.tflite")
+    pruned = edgeopt.prune(source, 0.75, for_latency=True)
+
+    def kernels(model):
+        runner = edgeopt.Interpreter(model)
+        runner.allocate_tensors()
+        return [operator.kernel for operator in runner.operators() if "sparse" in operator.kernel]
+
+    chosen = [found for found in edgeopt.weights(pruned) if found.zeros > 0.7 * found.elements]
+    assert len(chosen) >= 10
+    for found in chosen:
+        values = np.asarray(pruned.subgraphs[0].tensors[found.tensor].data)
+        rows = values.reshape(len(values), -1)[: len(values) // 16 * 16]
+        zeros = (rows == 0).reshape(-1, 16, rows.shape[1]).sum(1)
+        assert set(np.unique(zeros)) <= {0, 16}
+    if "scalar" not in edgeopt.isa():
+        assert len(kernels(pruned)) == len(chosen)
+    assert not kernels(source) and not kernels(edgeopt.prune(source, 0.5, for_latency=True))
+    for ours, theirs in zip(run(pruned, None, edgeopt.Interpreter), run(pruned, None)):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
 def test_the_tree_of_all_leaves(model, images, labels, tmp_path):
     samples = [image[np.newaxis] for image in images[:200:4]]
     data = (images[900:1000], labels[900:1000])
@@ -149,7 +173,7 @@ def test_the_tree_of_all_leaves(model, images, labels, tmp_path):
 def test_the_tree_of_all_trained_leaves(model, images, labels, tmp_path):
     x, y = images[:320].astype(np.float32), labels[:320]
     samples, data = [image[np.newaxis] for image in x[::5]], (images[900:1000], labels[900:1000])
-    training = edgeopt.Training(x, y, epochs=4, optimizer=edgeopt.optimizers.Adam(0.003))
+    training = edgeopt.Training(x, y, epochs=6, optimizer=edgeopt.optimizers.Adam(0.001))
     tree = edgeopt.optimize(model, samples, data, sparsity=0.6, clusters=16, training=training)
     assert [leaf.name for leaf in tree][4:] == [
         prefix + how

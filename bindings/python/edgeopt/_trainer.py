@@ -93,7 +93,8 @@ class Trainer:
     What is made of the weights on the way, all of it by `export`: `pruning`: a sparsity or `Pruning`; `clustering`: a
     number of values or `Clustering`; with both, what pruning leaves is clustered once its schedule has met the target.
     `preserve`: "zeros", "clusters" or both: what the model's weights have of them is kept where pruning and clustering
-    do not decide. `quantization`: the integer model is simulated and exported.
+    do not decide. `quantization`: the integer model is simulated and exported. `unroll`: export loops and calls in line,
+    as they were trained; else they are as the model has them, but with `quantization` always in line.
 
     Raises `UnsupportedError` naming every operator that has no gradient, `ModelError` for a quantized model.
     One thread at a time. The same start, data, seed and `num_threads` give the same bits.
@@ -117,6 +118,7 @@ class Trainer:
         clustering: int | Clustering | None = None,
         preserve: str | Sequence[str] = (),
         quantization: QuantizationAware | None = None,
+        unroll: bool = False,
     ):
         source = model if isinstance(model, Model) else Model(model)
         targets = Targets(pruning, clustering, preserve, quantization)
@@ -135,6 +137,7 @@ class Trainer:
         options.trainable, options.trainable_count = strings(trainable), len(trainable)
         options.batch_normalization, options.batch_norm_momentum = batch_normalization, batch_norm_momentum
         options.host_loss = self._host_function
+        options.unroll = unroll
         terms = _terms(loss)
         options.losses, options.loss_count = terms, len(terms)
         _set_optimizer(options, optimizer)
