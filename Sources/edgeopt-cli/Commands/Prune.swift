@@ -23,7 +23,7 @@ struct Prune: ParsableCommand {
     @Flag(help: "Judge a block by its largest weight, not by the mean.") var maxPooling = false
     @Option(help: ArgumentHelp("Prune this many of every so many.", valueName: "zeros:of")) var zerosOf: Pair?
     @Flag(help: "The share is that of all weights together, not of each tensor.") var global = false
-    @Flag(help: "Only 1x1 convolutions: what runs faster with zeros.") var forLatency = false
+    @Flag(help: "Only what then runs faster: 1x1 convolutions and fully connected layers.") var forLatency = false
     @Flag(help: "Depthwise filters too.") var depthwise = false
     @Option(help: "Remove this share of each layer's output channels.") var channels: Double?
     @Option(help: "The number of channels that stay is raised to a multiple of this.") var multiple: Int32 = 1
@@ -40,13 +40,10 @@ struct Prune: ParsableCommand {
     }
 
     private func pruned(_ source: Model) throws -> Model {
-        var options = eo_pruning_options()
+        var options = eo_pruning_options.usual
         options.sparsity = sparsity
-        options.pattern =
-            zerosOf != nil ? EO_SPARSITY_N_OF_M : block != nil ? EO_SPARSITY_BLOCK : EO_SPARSITY_ELEMENT
-        (options.block_rows, options.block_columns) = block.map { ($0.first, $0.second) } ?? (1, 4)
+        options.choose(block, zerosOf)
         options.block_pooling = maxPooling ? EO_BLOCK_MAXIMUM : EO_BLOCK_AVERAGE
-        (options.group_zeros, options.group_size) = zerosOf.map { ($0.first, $0.second) } ?? (2, 4)
         options.global = global
         options.for_latency = forLatency
         options.depthwise = depthwise
@@ -54,10 +51,19 @@ struct Prune: ParsableCommand {
     }
 
     private func withoutChannels(_ source: Model, _ ratio: Double) throws -> Model {
-        var options = eo_channel_pruning_options()
+        var options = eo_channel_pruning_options.usual
         options.ratio = ratio
         options.multiple = multiple
         return try source.withoutChannels(options, layer.map(\.rule))
+    }
+}
+
+extension eo_pruning_options {
+    /// Which weights are pruned together.
+    mutating func choose(_ block: Pair?, _ zerosOf: Pair?) {
+        pattern = zerosOf != nil ? EO_SPARSITY_N_OF_M : block != nil ? EO_SPARSITY_BLOCK : EO_SPARSITY_ELEMENT
+        if let block { (block_rows, block_columns) = (block.first, block.second) }
+        if let zerosOf { (group_zeros, group_size) = (zerosOf.first, zerosOf.second) }
     }
 }
 
@@ -91,11 +97,10 @@ struct Cluster: ParsableCommand {
     var layer: [LayerOption] = []
 
     func run() throws {
-        var options = eo_clustering_options()
+        var options = eo_clustering_options.usual
         options.clusters = clusters
         options.start = start.value
         options.seed = seed
-        options.iterations = 100
         options.granularity = granularity.value
         options.preserve_zeros = !forgetZeros
         options.int8_grid = !anyValue

@@ -319,6 +319,7 @@ class TrainerOptions(ctypes.Structure):
         ("preserve_zeros", c_bool),
         ("preserve_clusters", c_bool),
         ("quantization", POINTER(TrainingQuantization)),
+        ("unroll", c_bool),
     ]
 
 

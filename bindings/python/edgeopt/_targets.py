@@ -88,6 +88,7 @@ class Pruning:
     block: Optional[tuple[int, int]] = None
     block_pooling: str = "average"
     zeros_of: Optional[tuple[int, int]] = None
+    over_all: bool = False
     for_latency: bool = False
     depthwise: bool = False
     layers: Optional[Layers] = None
@@ -208,7 +209,7 @@ class Targets:
                 pruning.block,
                 pruning.block_pooling,
                 pruning.zeros_of,
-                False,
+                pruning.over_all,
                 pruning.for_latency,
                 pruning.depthwise,
                 pruning.layers,

@@ -54,7 +54,7 @@ __all__ = [
 
 
 class PruneForLatencyOnXNNPack:
-    """The policy to prune only what runs faster with single zeros: 1x1 convolutions."""
+    """The policy to prune only what then runs faster: see `edgeopt.prune(for_latency=True)`."""
 
 
 def prune_low_magnitude(
