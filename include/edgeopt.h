@@ -545,15 +545,16 @@ typedef struct eo_pruning_options {
     bool for_latency;           // only what then runs faster: 1x1 convolutions and FULLY_CONNECTED, from 60 % of zeros
                                 // on; with EO_SPARSITY_ELEMENT in blocks of 16 x 1
     bool depthwise;             // depthwise filters too: they are few and lose accuracy first
-    const eo_layer_rule *rules; // sparsities of layers; 0 leaves a layer alone
+    bool first;                 // the convolutions that read the model's inputs too, for the same reason
+    const eo_layer_rule *rules; // sparsities of layers, of those left out as well; 0 leaves a layer alone
     int32_t rule_count;
     eo_log log;
     void *log_user;
 } eo_pruning_options;
 #define EO_PRUNING_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false, 0, 0, \
-            0, 0                                                                                                       \
+        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false, \
+            false, 0, 0, 0, 0                                                                                          \
     }
 
 // Sets the weights of least magnitude to zero: of convolutions, matrix products, recurrent layers and tables. Each

@@ -35,6 +35,7 @@ class Case:
     sparsity: float = 0  #: reached half-way
     zeros_of: tuple[int, int] | None = None
     clusters: int = 0
+    granularity: str = "scaled_channels"
     weight_bits: int = 0  #: quantization-aware
     preserve: tuple[str, ...] = ()
     trains: bool = True
@@ -57,11 +58,19 @@ CASES = [
     Case("pruned 2:4", zeros_of=(2, 4)),
     Case("clustered 8", clusters=8),
     Case("clustered 32", clusters=32),
+    Case("clustered 16, by tensor", clusters=16, granularity="tensor"),
+    Case("CQAT, by tensor", "clustered 16, by tensor", weight_bits=8, preserve=("clusters",)),
+    Case("clustered 16, by channel", clusters=16, granularity="channel"),
+    Case("CQAT, by channel", "clustered 16, by channel", weight_bits=8, preserve=("clusters",)),
 ]
 ORDER = [
     "float", "float, trained on", "int8, not trained", "QAT int8", "QAT int4 weights", "pruned 50 %", "pruned 75 %",
     "pruned 90 %", "pruned 2:4", "clustered 8", "clustered 16", "clustered 32", "PQAT", "CQAT",
     "pruned 75 %, clustered 16", "PCQAT",
+]  # fmt: skip
+#: What clusters share: three choices.
+GRANULARITIES = [
+    "clustered 16", "CQAT", "clustered 16, by tensor", "CQAT, by tensor", "clustered 16, by channel", "CQAT, by channel",
 ]  # fmt: skip
 
 
@@ -70,6 +79,7 @@ def fit(trainer: edgeopt.Trainer, network: Network, data: Data, epochs: int) -> 
 
 
 def steps(network: Network, data: Data, epochs: int) -> int:
+    """Of a training of so many epochs."""
     return epochs * -(-len(data.train) // network.batch_size)
 
 
@@ -85,6 +95,10 @@ def trained_float(network: Network, data: Data, models: Path) -> edgeopt.Model:
     return trainer.export()
 
 
+def has_convolutions(path: Path) -> bool:
+    return any(operator.name == "CONV_2D" for operator in edgeopt.Model(path).subgraphs[0].operators)
+
+
 def samples(data: Data) -> list[np.ndarray]:
     return [picture[None] for picture in data.train[:200]]
 
@@ -93,7 +107,10 @@ def made(case: Case, source: Path, network: Network, data: Data) -> tuple[edgeop
     """The model, and how far it is from what was simulated."""
     if not case.trains:
         return edgeopt.quantize(source, "int8", samples(data), progress=False), {}
-    count = steps(network, data, network.tuning_epochs)
+    is_pruned = bool(case.sparsity or case.zeros_of)
+    epochs = network.pruning_epochs if is_pruned else network.tuning_epochs
+    rate = network.pruning_rate if is_pruned else network.tuning_rate
+    count = steps(network, data, epochs)
     targets: dict = {"preserve": case.preserve}
     if case.sparsity:
         frequency = max(1, count // 40)
@@ -102,18 +119,17 @@ def made(case: Case, source: Path, network: Network, data: Data) -> tuple[edgeop
     if case.zeros_of:
         targets["pruning"] = edgeopt.Pruning(zeros_of=case.zeros_of)
     if case.clusters:
-        targets["clustering"] = case.clusters
+        targets["clustering"] = edgeopt.Clustering(case.clusters, granularity=case.granularity)
     if case.weight_bits:
         targets["quantization"] = edgeopt.QuantizationAware(samples(data), weight_bits=case.weight_bits)
-    rate = network.pruning_rate if "pruning" in targets else network.tuning_rate
     trainer = edgeopt.Trainer(
         source,
         optimizer=edgeopt.optimizers.Adam(edgeopt.schedules.Cosine(rate, count)),
         batch_size=network.batch_size,
-        batch_normalization=network.batch_normalization and "pruning" in targets,
+        batch_normalization=is_pruned and has_convolutions(source),
         **targets,
     )
-    fit(trainer, network, data, network.tuning_epochs)
+    fit(trainer, network, data, epochs)
     if not case.weight_bits:
         return trainer.export(), {}
     report = trainer.check_export(sample[None] for sample in data.test[:500])

@@ -27,8 +27,8 @@ class Data:
 @dataclasses.dataclass
 class Network:
     """`start`: the model before its float training, from the folder of models. `epochs` and `rate` are those of the
-    float training, `tuning_epochs` and `tuning_rate` those of each way to make it smaller, `pruning_rate` that of pruning.
-    `batch_normalization`: put it back for the float training and for pruning."""
+    float training, `tuning_epochs` and `tuning_rate` those of each way to make it smaller but pruning, which has its own.
+    `batch_normalization`: put it back for the float training. Pruning puts it back wherever there are convolutions."""
 
     name: str
     title: str
@@ -38,6 +38,7 @@ class Network:
     rate: float
     tuning_epochs: int
     tuning_rate: float
+    pruning_epochs: int
     pruning_rate: float
     batch_size: int = 64
     batch_normalization: bool = False
@@ -235,18 +236,31 @@ def lstm(_models: Path) -> edgeopt.Model:
 
 
 NETWORKS = [
-    Network("mnist", "Convolution, pooling, dense: MNIST, 10,000 test pictures", mnist_cnn, mnist_pictures,
-            epochs=4, rate=2e-3, tuning_epochs=2, tuning_rate=5e-4, pruning_rate=1e-3),
-    Network("resnet8", "ResNet-8: CIFAR-10, 1000 test pictures", resnet8, cifar,
-            epochs=6, rate=3e-4, tuning_epochs=3, tuning_rate=2e-4, pruning_rate=1e-3, augment=flip_and_shift),
-    Network("dscnn", "DS-CNN: spoken digits, 900 test recordings", ds_cnn, spoken_digits,
-            epochs=40, rate=4e-3, tuning_epochs=20, tuning_rate=5e-4, pruning_rate=3e-3, batch_normalization=True,
-            augment=shift_in_time),
-    Network("mobilenet", "MobileNetV1-0.25: CIFAR-10, 5000 test pictures", mobilenet, cifar_scaled,
-            epochs=30, rate=4e-3, tuning_epochs=4, tuning_rate=5e-4, pruning_rate=2e-3, batch_normalization=True,
-            augment=flip_and_shift),
-    Network("transformer", "Transformer: MNIST by rows, 10,000 test pictures", transformer, mnist_rows,
-            epochs=10, rate=1e-3, tuning_epochs=3, tuning_rate=3e-4, pruning_rate=1e-3),
-    Network("lstm", "LSTM, unrolled: MNIST by rows, 10,000 test pictures", lstm, mnist_rows,
-            epochs=8, rate=3e-3, tuning_epochs=3, tuning_rate=1e-3, pruning_rate=2e-3),
+    Network(
+        "mnist", "Convolution, pooling, dense: MNIST, 10,000 test pictures", mnist_cnn, mnist_pictures,
+        epochs=4, rate=2e-3, tuning_epochs=2, tuning_rate=5e-4, pruning_epochs=2, pruning_rate=1e-3,
+    ),
+    Network(
+        "resnet8", "ResNet-8: CIFAR-10, 1000 test pictures", resnet8, cifar,
+        epochs=6, rate=3e-4, tuning_epochs=3, tuning_rate=2e-4, pruning_epochs=8, pruning_rate=1e-3,
+        augment=flip_and_shift,
+    ),
+    Network(
+        "dscnn", "DS-CNN: spoken digits, 900 test recordings", ds_cnn, spoken_digits,
+        epochs=40, rate=4e-3, tuning_epochs=20, tuning_rate=5e-4, pruning_epochs=20, pruning_rate=3e-3,
+        batch_normalization=True, augment=shift_in_time,
+    ),
+    Network(
+        "mobilenet", "MobileNetV1-0.25: CIFAR-10, 5000 test pictures", mobilenet, cifar_scaled,
+        epochs=30, rate=4e-3, tuning_epochs=4, tuning_rate=5e-4, pruning_epochs=8, pruning_rate=2e-3,
+        batch_normalization=True, augment=flip_and_shift,
+    ),
+    Network(
+        "transformer", "Transformer: MNIST by rows, 10,000 test pictures", transformer, mnist_rows,
+        epochs=10, rate=1e-3, tuning_epochs=3, tuning_rate=3e-4, pruning_epochs=3, pruning_rate=1e-3,
+    ),
+    Network(
+        "lstm", "LSTM, unrolled: MNIST by rows, 10,000 test pictures", lstm, mnist_rows,
+        epochs=8, rate=3e-3, tuning_epochs=3, tuning_rate=1e-3, pruning_epochs=4, pruning_rate=2e-3,
+    ),
 ]  # fmt: skip

@@ -187,6 +187,7 @@ class PruningOptions(ctypes.Structure):
         ("global", c_bool),
         ("for_latency", c_bool),
         ("depthwise", c_bool),
+        ("first", c_bool),
         ("rules", POINTER(LayerRule)),
         ("rule_count", c_int32),
         ("log", Log),
