@@ -553,7 +553,7 @@ typedef struct eo_pruning_options {
 } eo_pruning_options;
 #define EO_PRUNING_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false, \
+        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false,       \
             false, 0, 0, 0, 0                                                                                          \
     }
 
