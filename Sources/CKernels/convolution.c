@@ -277,6 +277,20 @@ static const void *point_lines(const struct eo_convolution *c, size_t first, siz
     return slot;
 }
 
+// Bytes of results that are finished at once.
+static const size_t finished_size = 8 * 1024;
+
+// Finishes `columns` channels from number `column` on of the output pixels from `first` up to `end`.
+static void finish(const struct eo_convolution *c, size_t column, size_t columns, size_t first, size_t end) {
+    const size_t size = c->output_element_size, pixel = c->window.groups * c->window.output_channels * size;
+    if (columns * size == pixel) {
+        eo_finish_run(&c->finish, c->output, first * pixel, (end - first) * pixel, size);
+        return;
+    }
+    for (; first < end; first++)
+        eo_finish_run(&c->finish, c->output, first * pixel + column * size, columns * size, size);
+}
+
 // Tiles of rows from number `first` on, a chunk of columns of one group.
 struct unit {
     size_t group, chunk, first, tiles;
@@ -311,6 +325,8 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
             (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size + unit->first % c->share_tiles * part;
     tile.ahead_size = part;
     const size_t end = smaller(all, (unit->first + unit->tiles) * c->mr);
+    const bool finishes = eo_finish_is_needed(&c->finish);
+    size_t finished = unit->first * c->mr;
     for (size_t pixel = unit->first * c->mr; pixel < end; pixel += c->mr) {
         tile.rows = smaller(c->mr, end - pixel);
         if (c->gather) gather(c, input, pixel, tile.rows, rows);
@@ -323,6 +339,11 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         tile.output = output + pixel * out_pixel;
         tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_size;
         c->run(&tile);
+        const size_t done = pixel + tile.rows;
+        if (finishes && (done == end || (done - finished) * tile.columns * c->output_element_size >= finished_size)) {
+            finish(c, group * w->output_channels + column, tile.columns, finished, done);
+            finished = done;
+        }
         if (part > 0) tile.ahead = (const char *)tile.ahead + part;
     }
 }

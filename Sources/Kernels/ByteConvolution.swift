@@ -64,7 +64,8 @@ package final class ByteConvolution: @unchecked Sendable {
 
     /// `input` and `output`: NHWC bytes, int8 or uint8 as `init` was told. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
         withUnsafePointer(to: parameters) { parameters in
@@ -73,7 +74,8 @@ package final class ByteConvolution: @unchecked Sendable {
                     scratch.withUnsafeMutableBufferPointer { scratch in
                         plan.run(
                             input: input.baseAddress, output: output.baseAddress, weights: Bytes(packed).baseAddress,
-                            parameters: parameters, scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
+                            parameters: parameters, finish: finish.raw,
+                            scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
                     }
                 }
             }

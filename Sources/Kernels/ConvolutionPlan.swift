@@ -32,7 +32,7 @@ extension ConvolutionShape {
         }
     }
 
-    private var described: Sentence {
+    var described: Sentence {
         "\(batch)x\(inputHeight)x\(inputWidth)x\(inputChannels) -> "
             + "\(batch)x\(outputHeight)x\(outputWidth)x\(outputChannels), kernel \(kernelHeight)x\(kernelWidth), "
             + "stride \(strideHeight)x\(strideWidth), dilation \(dilationHeight)x\(dilationWidth), \(groups) groups"
@@ -141,7 +141,7 @@ struct ConvolutionPlan {
     func run(
         input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
         parameters: UnsafeRawPointer, rowParameters: (UnsafeRawPointer, size: Int)? = nil, padding: UInt8? = nil,
-        scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
+        finish: eo_finish = eo_finish(), scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
     ) {
         var context = context
         context.input = input
@@ -151,6 +151,7 @@ struct ConvolutionPlan {
         context.row_parameters = rowParameters?.0
         context.row_parameters_size = rowParameters?.size ?? 0
         if let padding { context.padding = padding }
+        context.finish = finish
         context.scratch = scratch.baseAddress
         var workers = pool.threadCount
         if context.slot_size > 0 {
@@ -177,7 +178,7 @@ func digest(_ bytes: Bytes?) -> UInt64 {
     return digest(UnsafeRawBufferPointer(start: bytes.baseAddress, count: bytes.count))
 }
 
-func digest<T: BitwiseCopyable>(_ elements: [T]) -> UInt64 { elements.withUnsafeBytes { digest($0) } }
+package func digest<T: BitwiseCopyable>(_ elements: [T]) -> UInt64 { elements.withUnsafeBytes { digest($0) } }
 
 /// Weights or bias of a layer must have exactly `count` elements of `size` bytes.
 func expect(_ bytes: Bytes, _ what: String, count: Int, size: Int) throws(Failure) {

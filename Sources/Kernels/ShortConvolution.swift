@@ -60,7 +60,8 @@ package final class ShortConvolution: @unchecked Sendable {
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Int16>, _ output: inout MutableSpan<Int16>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Int16>, _ output: inout MutableSpan<Int16>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
         withUnsafePointer(to: parameters) { parameters in
@@ -69,7 +70,8 @@ package final class ShortConvolution: @unchecked Sendable {
                     scratch.withUnsafeMutableBufferPointer { scratch in
                         plan.run(
                             input: input.baseAddress, output: output.baseAddress, weights: Bytes(packed).baseAddress,
-                            parameters: parameters, scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
+                            parameters: parameters, finish: finish.raw,
+                            scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
                     }
                 }
             }

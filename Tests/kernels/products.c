@@ -116,6 +116,52 @@ static void pieces_case(const eo_f32_gemm_kernel *kernel, size_t segments, size_
     block_free(&input), block_free(&weights), block_free(&output), block_free(&packed), block_free(&whole);
 }
 
+// ------------------------------------------------------------------------------------------------------ sparse float
+
+static const eo_f32_sparse_kernel *sparse_twin;
+
+static struct block sparse_product(const eo_f32_sparse_kernel *kernel, const struct product *p, size_t step,
+                                   const struct block *input, const float *weights, const float *bias) {
+    const size_t groups = eo_f32_sparse_groups(p->size.depth, p->size.columns, weights, SIZE_MAX);
+    struct block packed = block_of(eo_f32_sparse_packed_size(p->size.columns, groups));
+    eo_f32_sparse_pack(p->size.depth, p->size.columns, weights, bias, packed.base);
+    struct block output = run(p, kernel->run, step, input, &packed);
+    block_free(&packed);
+    return output;
+}
+
+// Groups of weights that are zero, and single zeros in others.
+static void sparse_case(const void *kernel_, struct size size) {
+    const eo_f32_sparse_kernel *kernel = kernel_;
+    const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
+    const struct product p = {size, size.depth, sizeof(float), &parameters, NULL};
+    struct block input = floats(size.rows * size.depth), weights = floats(size.columns * size.depth);
+    struct block bias = floats(size.columns);
+    float *w = weights.base;
+    size_t groups = 0;
+    for (size_t first = 0; first < size.columns; first += EO_SPARSE_COLUMNS)
+        for (size_t k = 0; k < size.depth; k++) {
+            const bool is_zero = number(0, 3) > 0;
+            bool is_used = false;
+            for (size_t j = first; j < first + EO_SPARSE_COLUMNS && j < size.columns; j++) {
+                if (is_zero || number(0, 4) == 0) w[j * size.depth + k] = 0;
+                is_used = is_used || w[j * size.depth + k] != 0;
+            }
+            groups += is_used;
+        }
+    check(eo_f32_sparse_groups(size.depth, size.columns, w, SIZE_MAX) == groups, kernel->name, "%zu groups", groups);
+    struct block found = sparse_product(kernel, &p, size.rows, &input, w, bias.base);
+    struct block expected = sparse_product(sparse_twin, &p, 1, &input, w, bias.base);
+    struct block dense = float_product(float_twin, &p, 1, &input, w, bias.base);
+    const float terms = (float)(size.depth + 1);
+    check(alike(found.base, expected.base, found.size / sizeof(float), terms * terms * 0x1p-23f), kernel->name,
+          "%zux%zux%zu", size.rows, size.columns, size.depth);
+    check(alike(expected.base, dense.base, dense.size / sizeof(float), terms * terms * 0x1p-23f), kernel->name,
+          "%zux%zux%zu beside the dense product", size.rows, size.columns, size.depth);
+    block_free(&input), block_free(&weights), block_free(&bias), block_free(&found), block_free(&expected);
+    block_free(&dense);
+}
+
 // --------------------------------------------------------------------------------------------------------- bfloat16
 
 static struct block bfloat_product(const eo_bf16_gemm_kernel *kernel, const struct product *p, size_t step,
@@ -438,11 +484,13 @@ static void short_case(const void *kernel_, struct size size) {
 
 void test_products(void) {
     TWIN(eo_f32_gemm, float_twin, float_case);
+    TWIN(eo_f32_sparse, sparse_twin, sparse_case);
     TWIN(eo_bf16_gemm, bfloat_twin, bfloat_case);
     TWIN(eo_u8_gemm, byte_twin, byte_case);
     TWIN(eo_hybrid_gemm, hybrid_twin, hybrid_case);
     TWIN(eo_s16_gemm, short_twin, short_case);
     EACH_KERNEL(eo_f32_gemm, float_twin, float_case);
+    EACH_KERNEL(eo_f32_sparse, sparse_twin, sparse_case);
     EACH_KERNEL(eo_bf16_gemm, bfloat_twin, bfloat_case);
     EACH_KERNEL(eo_u8_gemm, byte_twin, byte_case);
     test_images();

@@ -7,6 +7,7 @@
 #ifndef EDGEOPT_KERNELS_CONVOLUTION_H
 #define EDGEOPT_KERNELS_CONVOLUTION_H
 
+#include "elementwise.h"
 #include "gemm.h"
 
 #pragma GCC visibility push(hidden)
@@ -59,6 +60,26 @@ typedef eo_gather_function eo_gather_split_function;
     ROW(eo_gather_split__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_split)
 
+// What follows a layer, element by element, done to its results while they are in the nearest caches. Both null:
+// nothing.
+struct eo_finish {
+    eo_unary_kernel *_Nullable unary;   // y = f(y)
+    eo_binary_kernel *_Nullable binary; // y = f(y, operand) or, the other way round, f(operand, y)
+    bool operand_first;
+    const void *_Nullable operand; // as large as the output
+    const void *_Nullable parameters;
+};
+// `size` bytes of `output` from `offset` on; elements have `element_size` bytes.
+static inline void eo_finish_run(const struct eo_finish *_Nonnull f, void *_Nonnull output, size_t offset, size_t size,
+                                 size_t element_size) {
+    char *y = (char *)output + offset;
+    if (f->unary) f->unary(size / element_size, y, y, f->parameters);
+    if (!f->binary) return;
+    const char *x = (const char *)f->operand + offset;
+    f->binary(size / element_size, f->operand_first ? x : y, f->operand_first ? y : x, y, f->parameters);
+}
+static inline bool eo_finish_is_needed(const struct eo_finish *_Nonnull f) { return f->unary || f->binary; }
+
 // A convolution ready to run. Everything is decided beforehand but the addresses and the number of workers.
 struct eo_convolution {
     struct eo_window window;
@@ -85,6 +106,7 @@ struct eo_convolution {
     // Of hybrid products: one entry for each row of the matrix. Kernels that have none ignore it.
     const void *_Nullable row_parameters;
     size_t row_parameters_size;
+    struct eo_finish finish;
 
     // How the work is cut: set by eo_convolution_start. A share is the rows of one worker, or all rows.
     size_t chunk_columns, share_tiles, unit_tiles, shares, workers;

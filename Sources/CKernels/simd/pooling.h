@@ -169,3 +169,60 @@ POOL_RUN(f32_max_pool, float, 32)
 POOL_KERNEL(f32_max_pool, float, 32)
 POOL_RUN(f32_average_pool, float, 32)
 POOL_KERNEL(f32_average_pool, float, 32)
+
+// Maxima that remember where they were, and the way back.
+#define PLACE_BODIES(lanes)                                                                                            \
+    typedef float place_floats##lanes __attribute__((ext_vector_type(lanes)));                                         \
+    typedef int32_t place_words##lanes __attribute__((ext_vector_type(lanes)));                                        \
+    typedef uint16_t place_numbers##lanes __attribute__((ext_vector_type(lanes)));                                     \
+    INLINE void f32_max_pool_place_##lanes(const struct eo_pool_window *w, const float *x, float *y,                   \
+                                           uint16_t *place) {                                                          \
+        place_floats##lanes best = -INFINITY, v;                                                                       \
+        place_words##lanes at = 0;                                                                                     \
+        int32_t number = 0;                                                                                            \
+        for (size_t i = 0; i < w->rows; i++)                                                                           \
+            for (size_t j = 0; j < w->columns; j++, number++) {                                                        \
+                __builtin_memcpy(&v, x + i * w->row_stride + j * w->pixel_stride, lanes * sizeof *x);                  \
+                at = v > best ? (place_words##lanes)number : at;                                                       \
+                best = v > best ? v : best;                                                                            \
+            }                                                                                                          \
+        best = w->low > best ? w->low : best;                                                                          \
+        best = w->high < best ? w->high : best;                                                                        \
+        const place_numbers##lanes numbers = __builtin_convertvector(at, place_numbers##lanes);                        \
+        __builtin_memcpy(y, &best, lanes * sizeof *y);                                                                 \
+        __builtin_memcpy(place, &numbers, lanes * sizeof *place);                                                      \
+    }                                                                                                                  \
+    INLINE void f32_max_unpool_##lanes(const struct eo_pool_window *w, const uint16_t *place, const float *dy,         \
+                                       float *dx, bool adds) {                                                         \
+        place_floats##lanes left, sum = 0;                                                                             \
+        place_numbers##lanes numbers;                                                                                  \
+        __builtin_memcpy(&left, dy, lanes * sizeof *dy);                                                               \
+        __builtin_memcpy(&numbers, place, lanes * sizeof *place);                                                      \
+        const place_words##lanes at = __builtin_convertvector(numbers, place_words##lanes);                            \
+        int32_t number = 0;                                                                                            \
+        for (size_t i = 0; i < w->rows; i++)                                                                           \
+            for (size_t j = 0; j < w->columns; j++, number++) {                                                        \
+                float *to = dx + i * w->row_stride + j * w->pixel_stride;                                              \
+                if (adds) __builtin_memcpy(&sum, to, lanes * sizeof *to);                                              \
+                const place_floats##lanes part = at == number ? left : 0.0f, total = sum + part;                       \
+                __builtin_memcpy(to, &total, lanes * sizeof *to);                                                      \
+            }                                                                                                          \
+    }
+PLACE_BODIES(16)
+PLACE_BODIES(4)
+PLACE_BODIES(1)
+
+// Blocks of 16 channels, of 4, and single ones.
+static void K(f32_max_pool_place)(const struct eo_pool_window *w, const float *x, float *y, uint16_t *place) {
+    size_t c = 0;
+    for (; c + 16 <= w->channels; c += 16) f32_max_pool_place_16(w, x + c, y + c, place + c);
+    for (; c + 4 <= w->channels; c += 4) f32_max_pool_place_4(w, x + c, y + c, place + c);
+    for (; c < w->channels; c++) f32_max_pool_place_1(w, x + c, y + c, place + c);
+}
+static void K(f32_max_unpool)(const struct eo_pool_window *w, const uint16_t *place, const float *dy, float *dx,
+                              bool adds) {
+    size_t c = 0;
+    for (; c + 16 <= w->channels; c += 16) f32_max_unpool_16(w, place + c, dy + c, dx + c, adds);
+    for (; c + 4 <= w->channels; c += 4) f32_max_unpool_4(w, place + c, dy + c, dx + c, adds);
+    for (; c < w->channels; c++) f32_max_unpool_1(w, place + c, dy + c, dx + c, adds);
+}
