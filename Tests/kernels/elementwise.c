@@ -157,7 +157,7 @@ static void pool(size_t rows_, size_t columns, size_t count, size_t step, size_t
     }
     EO_POOLS(ROW)
 #undef ROW
-    const struct eo_pool_window w = {rows_, columns, channels, 7 * channels, channels, 1, -0.5f, 0.75f};
+    const struct eo_pool_window w = {rows_, columns, channels, 7 * channels, channels, step, 1, 1, -0.5f, 0.75f};
     struct block y_ = block_of(channels * 4), places = block_of(channels * 2);
     EACH_ROW("f32_max_pool_place", FLOATS, channels, 4, row->f32_max_pool_place(&w, reals.base, y, places.base));
     EACH_ROW("f32_max_pool_place's places", INTEGERS, channels, 2, row->f32_max_pool_place(&w, reals.base, y_.base, y));
