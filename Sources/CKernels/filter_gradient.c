@@ -19,23 +19,6 @@ static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *w, size_t first, float *block) {
-    const size_t count = smaller((size_t)nr, w->columns - first);
-    memset(block, 0, nr * sizeof *block);
-    if (w->bias) memcpy(block, w->bias + first, count * sizeof *block);
-    for (size_t t = 0; t < w->taps; t++) {
-        const float *from = w->weights + w->tap[t] + first * w->column_stride;
-        for (size_t c = 0; c < w->channels; c++, from += w->depth_stride) {
-            block += nr;
-            if (w->column_stride == 1)
-                memcpy(block, from, count * sizeof *block);
-            else
-                for (size_t j = 0; j < count; j++) block[j] = from[j * w->column_stride];
-            memset(block + count, 0, (nr - count) * sizeof *block);
-        }
-    }
-}
-
 static size_t pixels(const struct eo_window *w) { return w->batch * w->output_height * w->output_width; }
 static size_t filters(const struct eo_window *w) { return w->groups * w->output_channels; }
 static size_t chunks(const struct eo_window *w) { return ceiling(w->output_channels, CHUNK); }

@@ -248,9 +248,10 @@ import Runtime
         try session.load(labels: batch, part: part)
         if session.needsTeacher {
             let size = session.graph.batchSize
-            let teacher = try teachers[size] ?? Teacher.make(source.prepared, losses, options, samples: size)
-            teachers[size] = teacher
-            try teacher.teach(batch, part, session)
+            if teachers[size] == nil {
+                teachers[size] = try Teacher.make(source.prepared, losses, options, samples: size)
+            }
+            try teachers[size]?.teach(batch, part, session)
         }
         guard losses.contains(where: { $0.kind == .host }) else { return }
         // The host needs the predictions before the gradients can be computed.

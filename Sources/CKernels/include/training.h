@@ -10,17 +10,6 @@
 
 #pragma GCC visibility push(hidden)
 
-// Packed weights of eo_f32_gemm for columns first ... first + nr - 1, from floats that lie anywhere: the weight of tap
-// t, channel c, column j is weights[tap[t] + c * depth_stride + j * column_stride]. bias: of all columns, or null.
-struct eo_strided_weights {
-    const float *_Nonnull weights;
-    const size_t *_Nonnull tap;
-    size_t taps, channels, columns;
-    size_t depth_stride, column_stride;
-    const float *_Nullable bias;
-};
-void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *_Nonnull w, size_t first, float *_Nonnull block);
-
 // The gradient of a convolution by its filter, and by its bias: dw[o][tap, i] = sum over the output pixels p of
 // dz[p][o] x[p, tap, i], db[o] = sum of dz[p][o], as sums of outer products straight from both images. The lines are
 // cut into `strips`, each summed for itself, the sums then added in their order.
