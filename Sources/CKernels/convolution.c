@@ -29,19 +29,29 @@ static size_t gather_blocks(const struct eo_convolution *c) { return c->mr >= ti
 
 static size_t chunks(const struct eo_convolution *c) { return ceiling(c->window.output_channels, c->chunk_columns); }
 
-static size_t strips(const struct eo_convolution *c) {
-    return ceiling(ceiling(pixels(&c->window), c->mr), c->unit_tiles);
-}
+// Parts of a share.
+static size_t strips(const struct eo_convolution *c) { return ceiling(c->share_tiles, c->unit_tiles); }
 
-// Tile kernels take many rows at once: as many as leave each worker some calls, and gathered rows the second-level
-// cache.
+// Tile kernels take many rows at once: as many as leave each worker the same, and gathered rows the second-level cache.
 size_t eo_convolution_rows(const struct eo_convolution *c, size_t mr, size_t workers) {
     if (mr <= tile_rows) return mr;
-    size_t rows = ceiling(pixels(&c->window), workers > 1 ? workers * units_per_worker : 1);
+    const size_t share = ceiling(pixels(&c->window), workers);
+    size_t rows = smaller(mr, share);
     if (c->gather) rows = smaller(rows, larger(tile_rows, gathered_size / c->row_stride));
     // Calls of about the same size, of whole tiles.
-    const size_t calls = ceiling(pixels(&c->window), smaller(mr, rows));
-    return smaller(mr, ceiling(ceiling(pixels(&c->window), calls), tile_rows) * tile_rows);
+    const size_t calls = ceiling(share, rows);
+    return larger(tile_rows, ceiling(ceiling(share, calls), tile_rows / 2) * tile_rows / 2);
+}
+
+// Workers share the rows, so that each finds in its cache what it wrote in the layer before, unless there are far more
+// weights than activations: then they share the columns, and each reads a part of the weights.
+static bool shares_rows(const struct eo_convolution *c, size_t workers) {
+    const struct eo_window *w = &c->window;
+    const size_t channels = w->input_channels * c->input_element_size + w->output_channels * c->output_element_size;
+    const size_t tiles = ceiling(pixels(w), c->mr), blocks = w->groups * ceiling(w->output_channels, c->nr);
+    const bool few_weights = c->group_size <= 4 * pixels(w) * channels;
+    if (blocks < workers) return tiles >= workers;
+    return few_weights && tiles >= (c->mr >= tile_rows ? 1 : 2) * workers;
 }
 
 size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
@@ -49,20 +59,19 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     const size_t blocks = ceiling(w->output_channels, c->nr), tiles = ceiling(pixels(w), c->mr);
     const size_t products = pixels(w) * w->groups * w->output_channels * c->depth;
     workers = larger(1, smaller(workers, products / unit_products));
-    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks(c) : 1, chunk_size / c->block_size));
-    size_t unit_tiles = tiles;
-    if (workers > 1) {
-        const size_t wanted = smaller(workers * units_per_worker, products / unit_products);
-        const size_t strips = smaller(tiles, ceiling(wanted, w->groups * ceiling(blocks, chunk_blocks)));
-        unit_tiles = ceiling(tiles, strips);
-        if (strips * w->groups * ceiling(blocks, chunk_blocks) < workers)
-            chunk_blocks = larger(1, smaller(chunk_blocks, blocks * w->groups * strips / wanted));
-    }
     c->workers = workers;
+    c->shares = workers > 1 && shares_rows(c, workers) ? workers : 1;
+    c->share_tiles = ceiling(tiles, c->shares);
+    size_t chunk_blocks =
+        smaller(blocks, larger(c->gather || c->padded_columns > 0 ? gather_blocks(c) : 1, chunk_size / c->block_size));
+    if (workers > 1 && c->shares == 1 && w->groups == 1) {
+        const size_t chunks = ceiling(ceiling(blocks, chunk_blocks), workers) * workers;
+        chunk_blocks = ceiling(blocks, chunks);
+    }
     c->chunk_columns = chunk_blocks * c->nr;
-    c->unit_tiles = unit_tiles;
-    c->next = 0;
-    return smaller(workers, w->groups * chunks(c) * strips(c));
+    const size_t wanted = larger(1, smaller(units_per_worker, products / workers / unit_products));
+    c->unit_tiles = workers == 1 ? tiles : ceiling(c->share_tiles, wanted);
+    return c->shares * w->groups * chunks(c) * strips(c);
 }
 
 static void gather(const struct eo_convolution *c, const char *input, size_t first, size_t count, char *rows) {
@@ -205,11 +214,91 @@ static void point_pieces(const struct eo_convolution *c, const struct pieces *p,
     }
 }
 
-// Some tiles of rows times a chunk of columns of one group.
-static void run_unit(const struct eo_convolution *c, const struct pieces *pieces, size_t group, size_t chunk,
-                     size_t strip, char *rows) {
+size_t eo_convolution_pieces(const struct eo_window *w, size_t element_size) {
+    const size_t piece = w->kernel_width * w->input_channels * element_size;
+    const bool contiguous = w->groups == 1 && (w->dilation_width == 1 || w->kernel_width == 1);
+    // Tiles of few pixels, and steps of few bytes, take as long as full ones.
+    return contiguous && piece % 4 == 0 && piece >= 48 && w->output_width >= 8 ? w->kernel_height : 0;
+}
+
+void eo_convolution_by_lines(struct eo_convolution *c, size_t pieces, size_t workers) {
     const struct eo_window *w = &c->window;
-    const size_t column = chunk * c->chunk_columns, all = pixels(w);
+    const size_t columns = (w->output_width - 1) * w->stride_width + w->kernel_width;
+    const size_t span = (w->kernel_height - 1) * w->dilation_height + 1;
+    const size_t height = (w->output_height - 1) * w->stride_height + span;
+    const bool leaves =
+        w->padding_left > 0 || w->padding_top > 0 || columns > w->input_width || height > w->input_height;
+    c->segments = pieces;
+    c->padded_columns = leaves ? columns : 0;
+    const size_t pitch = (leaves ? columns : w->input_width) * w->input_channels * c->input_element_size;
+    const size_t held = gathered_size / pitch;
+    size_t lines = held > span ? (held - span) / w->stride_height + 1 : 1;
+    const size_t share = ceiling(w->output_height, workers);
+    lines = ceiling(share, ceiling(share, lines));
+    // A call stays within an image.
+    while (w->batch > 1 && w->output_height % lines != 0) lines--;
+    c->call_lines = lines;
+    c->mr = lines * w->output_width;
+    c->slot_size = leaves ? round_up(((lines - 1) * w->stride_height + span) * pitch) : 0;
+}
+
+// Input lines from number `top` on, which may lie outside, with their padding.
+static void pad_lines(const struct eo_convolution *c, const char *image, ptrdiff_t top, size_t count, char *to) {
+    const struct eo_window *w = &c->window;
+    const size_t pixel = w->input_channels * c->input_element_size, line = w->input_width * pixel;
+    const size_t left = w->padding_left * pixel, pitch = c->padded_columns * pixel;
+    const size_t copied = smaller(line, pitch - left);
+    for (; count > 0; count--, top++, to += pitch) {
+        if (top < 0 || top >= (ptrdiff_t)w->input_height) {
+            memset(to, c->padding, pitch);
+            continue;
+        }
+        memset(to, c->padding, left);
+        memcpy(to + left, image + (size_t)top * line, copied);
+        memset(to + left + copied, c->padding, pitch - left - copied);
+    }
+}
+
+// Where the rows of a call begin: in the image, or in `slot`.
+static const void *point_lines(const struct eo_convolution *c, size_t first, size_t rows, char *slot,
+                               struct eo_gemm_tile *tile) {
+    const struct eo_window *w = &c->window;
+    const size_t pixel = w->input_channels * c->input_element_size, line = w->input_width * pixel;
+    const size_t y = first / w->output_width % w->output_height, lines = rows / w->output_width;
+    const char *image = (const char *)c->input + first / w->output_width / w->output_height * w->input_height * line;
+    const size_t pitch = c->padded_columns > 0 ? c->padded_columns * pixel : line;
+    tile->input_stride = w->stride_width * pixel;
+    tile->line_rows = w->output_width;
+    tile->line_stride = w->stride_height * pitch;
+    tile->segment_stride = w->dilation_height * pitch;
+    if (c->padded_columns == 0) return image + y * w->stride_height * line;
+    pad_lines(c, image, (ptrdiff_t)(y * w->stride_height) - (ptrdiff_t)w->padding_top,
+              (lines - 1) * w->stride_height + (w->kernel_height - 1) * w->dilation_height + 1, slot);
+    return slot;
+}
+
+// Bytes of results that are finished at once.
+static const size_t finished_size = 8 * 1024;
+
+// Finishes `columns` channels from number `column` on of the output pixels from `first` up to `end`.
+static void finish(const struct eo_convolution *c, size_t column, size_t columns, size_t first, size_t end) {
+    const size_t size = c->output_element_size, pixel = c->window.groups * c->window.output_channels * size;
+    if (columns * size == pixel) {
+        eo_finish_run(&c->finish, c->output, first * pixel, (end - first) * pixel, size);
+        return;
+    }
+    for (; first < end; first++)
+        eo_finish_run(&c->finish, c->output, first * pixel + column * size, columns * size, size);
+}
+
+// Tiles of rows from number `first` on, a chunk of columns of one group.
+struct unit {
+    size_t group, chunk, first, tiles;
+};
+
+static void run_unit(const struct eo_convolution *c, const struct pieces *pieces, const struct unit *unit, char *rows) {
+    const struct eo_window *w = &c->window;
+    const size_t column = unit->chunk * c->chunk_columns, group = unit->group, all = pixels(w);
     const size_t in_pixel = w->groups * w->input_channels * c->input_element_size;
     const size_t out_pixel = w->groups * w->output_channels * c->output_element_size;
     const char *input = (const char *)c->input + group * w->input_channels * c->input_element_size;
@@ -217,6 +306,7 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
     struct eo_gemm_tile tile = {
         .columns = smaller(c->chunk_columns, w->output_channels - column),
         .depth = c->depth,
+        .input = input,
         .input_stride = c->gather ? c->row_stride : in_pixel,
         .weights = (const char *)c->weights + group * c->group_size + column / c->nr * c->block_size,
         .output_stride = out_pixel,
@@ -224,37 +314,50 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         .segments = c->segments,
         .segment = (const void *const *)rows,
     };
-    // The next chunk's weights, a share for each tile of all that this worker will probably run.
+    // The next chunk's weights, a part for each tile of this worker's.
     const size_t next = column + c->chunk_columns;
     const size_t wanted = next < w->output_channels
                               ? ceiling(smaller(c->chunk_columns, w->output_channels - next), c->nr) * c->block_size
                               : 0;
-    const size_t share = wanted / (ceiling(strips(c), c->workers) * c->unit_tiles);
-    if (share > 0)
-        tile.ahead = (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size +
-                     strip / c->workers * c->unit_tiles * share;
-    tile.ahead_size = share;
-    const size_t end = smaller(all, (strip + 1) * c->unit_tiles * c->mr);
-    for (size_t pixel = strip * c->unit_tiles * c->mr; pixel < end; pixel += c->mr) {
+    const size_t part = wanted / c->share_tiles;
+    if (part > 0)
+        tile.ahead =
+            (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size + unit->first % c->share_tiles * part;
+    tile.ahead_size = part;
+    const size_t end = smaller(all, (unit->first + unit->tiles) * c->mr);
+    const bool finishes = eo_finish_is_needed(&c->finish);
+    size_t finished = unit->first * c->mr;
+    for (size_t pixel = unit->first * c->mr; pixel < end; pixel += c->mr) {
         tile.rows = smaller(c->mr, end - pixel);
         if (c->gather) gather(c, input, pixel, tile.rows, rows);
-        if (c->segments) point_pieces(c, pieces, input, pixel, tile.rows, rows);
-        tile.input = c->gather ? rows : input + pixel * in_pixel;
+        if (c->call_lines)
+            tile.input = point_lines(c, pixel, tile.rows, rows, &tile);
+        else if (c->segments)
+            point_pieces(c, pieces, input, pixel, tile.rows, rows);
+        else
+            tile.input = c->gather ? rows : input + pixel * in_pixel;
         tile.output = output + pixel * out_pixel;
         tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_size;
         c->run(&tile);
-        if (share > 0) tile.ahead = (const char *)tile.ahead + share;
+        const size_t done = pixel + tile.rows;
+        if (finishes && (done == end || (done - finished) * tile.columns * c->output_element_size >= finished_size)) {
+            finish(c, group * w->output_channels + column, tile.columns, finished, done);
+            finished = done;
+        }
+        if (part > 0) tile.ahead = (const char *)tile.ahead + part;
     }
 }
 
-void eo_convolution_work(struct eo_convolution *c, size_t worker) {
-    const size_t per_group = chunks(c) * strips(c), units = c->window.groups * per_group;
+void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t worker) {
+    const size_t strip = number % strips(c), share = number / strips(c) / chunks(c) / c->window.groups;
+    const struct unit unit = {
+        .group = number / strips(c) / chunks(c) % c->window.groups,
+        .chunk = number / strips(c) % chunks(c),
+        .first = share * c->share_tiles + strip * c->unit_tiles,
+        .tiles = smaller(c->unit_tiles, c->share_tiles - strip * c->unit_tiles),
+    };
     char *rows = (char *)c->scratch + worker * c->slot_size;
     const struct pieces pieces = pieces_of(c);
-    if (c->segments) memset(rows + pieces.table, 0, pieces.zeros);
-    for (;;) {
-        const size_t unit = __atomic_fetch_add(&c->next, 1, __ATOMIC_RELAXED);
-        if (unit >= units) return;
-        run_unit(c, &pieces, unit / per_group, unit % per_group / strips(c), unit % strips(c), rows);
-    }
+    if (c->segments && !c->call_lines) memset(rows + pieces.table, 0, pieces.zeros);
+    run_unit(c, &pieces, &unit, rows);
 }

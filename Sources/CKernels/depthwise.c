@@ -2,7 +2,6 @@
 
 // A unit of fewer products than this (a few microseconds) is not worth waking a thread for.
 static const size_t unit_products = 32 * 1024;
-static const size_t units_per_worker = 4;
 // Bytes of an image and its result that the second-level cache holds.
 static const size_t line_images = 1280 * 1024;
 
@@ -19,7 +18,10 @@ size_t eo_depthwise_slot_size(const struct eo_window *w) {
 bool eo_f32_depthwise_by_lines(const struct eo_window *w) {
     // An image that the second-level cache does not hold is better read pixel after pixel.
     const size_t pixels = w->input_height * w->input_width + w->output_height * w->output_width;
-    if (pixels * w->input_channels * sizeof(float) > line_images) return false;
+    return pixels * w->input_channels * sizeof(float) <= line_images && eo_f32_depthwise_fits_lines(w);
+}
+
+bool eo_f32_depthwise_fits_lines(const struct eo_window *w) {
     // A line of a kernel's height must fit the scratch memory, with room for a few columns of vectors of 64 bytes.
     const size_t span = (w->kernel_height - 1) * w->dilation_height,
                  breadth = (w->kernel_width - 1) * w->dilation_width;
@@ -32,12 +34,10 @@ size_t eo_depthwise_start(struct eo_depthwise *d, size_t workers) {
     const struct eo_window *w = &d->window;
     const size_t products = lines(w) * w->output_width * w->output_channels * taps(w);
     workers = larger(1, smaller(workers, products / unit_products));
-    // Lines under two units are copied twice.
-    const size_t shares = workers * (d->lines ? 1 : units_per_worker);
-    const size_t units = workers == 1 ? 1 : smaller(lines(w), smaller(shares, products / unit_products));
-    d->unit_rows = (lines(w) + units - 1) / units;
-    d->next = 0;
-    return smaller(workers, units);
+    // Input lines under two units are copied twice where whole lines are computed.
+    d->unit_rows = workers == 1 || d->lines ? (lines(w) + workers - 1) / workers : 1;
+    d->workers = workers;
+    return (lines(w) + d->unit_rows - 1) / d->unit_rows;
 }
 
 // Runs of pixels of one output line: those whose taps all lie between the left and right edge go together, the others
@@ -99,35 +99,34 @@ static void run_line(const struct line *l) {
     for (size_t x = end; x < w->output_width; x++) run_pixels(l, x, 1);
 }
 
-void eo_depthwise_work(struct eo_depthwise *d, size_t worker) {
+void eo_depthwise_work(const struct eo_depthwise *d, size_t unit, size_t worker) {
     const struct eo_window *w = &d->window;
     char *slot = (char *)d->scratch + worker * d->slot_size;
+    const size_t first = unit * d->unit_rows, end = smaller(lines(w), first + d->unit_rows);
+    const size_t output = w->output_width * w->output_channels * d->output_element_size;
+    if (d->lines) {
+        const struct eo_f32_depthwise_lines part = {
+            .window = w,
+            .input = d->input,
+            .output = d->output,
+            .weights = d->weights,
+            .parameters = *(const struct eo_f32_gemm_parameters *)d->parameters,
+            .first = first,
+            .count = end - first,
+            .scratch = (float *)slot,
+        };
+        d->lines(&part);
+        eo_finish_run(&d->finish, d->output, first * output, part.count * output, d->output_element_size);
+        return;
+    }
     struct line line = {
         .depthwise = d, .tap = (const void **)slot, .step = (size_t *)(slot + taps(w) * sizeof(void *))};
     const size_t image = w->input_height * w->input_width * w->input_channels * d->input_element_size;
-    const size_t output = w->output_width * w->output_channels * d->output_element_size;
-    for (;;) {
-        const size_t first = __atomic_fetch_add(&d->next, 1, __ATOMIC_RELAXED) * d->unit_rows;
-        if (first >= lines(w)) return;
-        if (d->lines) {
-            const struct eo_f32_depthwise_lines part = {
-                .window = w,
-                .input = d->input,
-                .output = d->output,
-                .weights = d->weights,
-                .parameters = *(const struct eo_f32_gemm_parameters *)d->parameters,
-                .first = first,
-                .count = smaller(d->unit_rows, lines(w) - first),
-                .scratch = (float *)slot,
-            };
-            d->lines(&part);
-            continue;
-        }
-        for (size_t i = first; i < smaller(lines(w), first + d->unit_rows); i++) {
-            line.image = (const char *)d->input + i / w->output_height * image;
-            line.top = (ptrdiff_t)(i % w->output_height * w->stride_height) - (ptrdiff_t)w->padding_top;
-            line.output = (char *)d->output + i * output;
-            run_line(&line);
-        }
+    for (size_t i = first; i < end; i++) {
+        line.image = (const char *)d->input + i / w->output_height * image;
+        line.top = (ptrdiff_t)(i % w->output_height * w->stride_height) - (ptrdiff_t)w->padding_top;
+        line.output = (char *)d->output + i * output;
+        run_line(&line);
+        eo_finish_run(&d->finish, d->output, i * output, output, d->output_element_size);
     }
 }

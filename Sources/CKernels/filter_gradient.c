@@ -147,28 +147,23 @@ static void add_biases(struct part *p) {
     g->run(&tile);
 }
 
-void eo_filter_gradient_work(struct eo_filter_gradient *g, size_t worker) {
+void eo_filter_gradient_work(const struct eo_filter_gradient *g, size_t unit, size_t worker) {
     const struct eo_window *w = &g->window;
-    const size_t units = eo_filter_gradient_units(g), lines = w->batch * w->output_height;
-    for (;;) {
-        const size_t unit = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED);
-        if (unit >= units) return;
-        const size_t strip = unit % g->strips, chunk = unit / g->strips % chunks(w);
-        struct part p = {.gradient = g, .group = unit / g->strips / chunks(w), .filter = chunk * CHUNK};
-        p.filters = smaller(CHUNK, w->output_channels - p.filter);
-        p.runs = (struct eo_outer_run *)((char *)g->scratch + worker * g->slot_size);
-        const size_t first = p.group * w->output_channels + p.filter;
-        float *strip_sums = g->partial + strip * sums(g);
-        p.dw = (g->strips > 1 ? strip_sums : g->dw) + first * g->depth;
-        if (g->db) p.db = (g->strips > 1 ? strip_sums + filters(w) * g->depth : g->db) + first;
-        memset(p.dw, 0, p.filters * g->depth * sizeof *p.dw);
-        if (g->db) memset(p.db, 0, p.filters * sizeof *p.db);
-        const size_t end = lines * (strip + 1) / g->strips;
-        for (p.line = lines * strip / g->strips; p.line < end; p.line += p.lines) {
-            p.lines = smaller(g->block_lines, end - p.line);
-            for (size_t row = 0; row < w->kernel_height; row++) add_kernel_row(&p, row);
-            if (g->db) add_biases(&p);
-        }
+    const size_t strip = unit % g->strips, chunk = unit / g->strips % chunks(w);
+    struct part p = {.gradient = g, .group = unit / g->strips / chunks(w), .filter = chunk * CHUNK};
+    p.filters = smaller(CHUNK, w->output_channels - p.filter);
+    p.runs = (struct eo_outer_run *)((char *)g->scratch + worker * g->slot_size);
+    const size_t first = p.group * w->output_channels + p.filter, lines = w->batch * w->output_height;
+    float *strip_sums = g->partial + strip * sums(g);
+    p.dw = (g->strips > 1 ? strip_sums : g->dw) + first * g->depth;
+    if (g->db) p.db = (g->strips > 1 ? strip_sums + filters(w) * g->depth : g->db) + first;
+    memset(p.dw, 0, p.filters * g->depth * sizeof *p.dw);
+    if (g->db) memset(p.db, 0, p.filters * sizeof *p.db);
+    const size_t end = lines * (strip + 1) / g->strips;
+    for (p.line = lines * strip / g->strips; p.line < end; p.line += p.lines) {
+        p.lines = smaller(g->block_lines, end - p.line);
+        for (size_t row = 0; row < w->kernel_height; row++) add_kernel_row(&p, row);
+        if (g->db) add_biases(&p);
     }
 }
 

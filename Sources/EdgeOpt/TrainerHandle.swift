@@ -99,6 +99,7 @@ extension TrainerOptions {
         normalizesBatches = unsafe given.batch_normalization
         batchMomentum = unsafe given.batch_norm_momentum
         recomputesActivations = unsafe given.recompute_activations
+        unrolls = unsafe given.unroll
         targets = try unsafe TrainingTargets(given, in: creation)
     }
 }

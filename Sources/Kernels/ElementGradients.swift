@@ -17,7 +17,7 @@ extension Elementwise {
                     var job = GradientJob(
                         form: .clamp(clamp.minimum, clamp.maximum), count: count, x: y.baseAddress!,
                         dy: dy.baseAddress!, dx: dx.baseAddress!)
-                    pool.run(job.pieces, &job) { context, piece in
+                    pool.run(job.pieces, &job) { context, piece, _ in
                         context.assumingMemoryBound(to: GradientJob.self).pointee.run(piece)
                     }
                 }
@@ -48,7 +48,7 @@ extension Elementwise {
                     var job = GradientJob(
                         form: .gelu(byTanh: byTanh), count: count, x: x.baseAddress!, dy: dy.baseAddress!,
                         dx: dx.baseAddress!)
-                    pool.run(job.pieces, &job) { context, piece in
+                    pool.run(job.pieces, &job) { context, piece, _ in
                         context.assumingMemoryBound(to: GradientJob.self).pointee.run(piece)
                     }
                 }

@@ -157,7 +157,7 @@ package enum Elementwise {
                 var job = UnaryJob(
                     kernel: kernel, x: x.baseAddress!, y: y.baseAddress!, parameters: parameters, count: count,
                     sizeX: MemoryLayout<X>.stride, sizeY: MemoryLayout<Y>.stride)
-                pool.run(job.pieces, &job) { context, piece in
+                pool.run(job.pieces, &job) { context, piece, _ in
                     context.assumingMemoryBound(to: UnaryJob.self).pointee.run(piece)
                 }
             }
@@ -179,7 +179,7 @@ package enum Elementwise {
                         y: y.baseAddress!,
                         parameters: parameters, size: MemoryLayout<T>.stride, sizeB: MemoryLayout<B>.stride)
                     withUnsafePointer(to: job) {
-                        pool.run(job.pieces, $0) { context, piece in
+                        pool.run(job.pieces, $0) { context, piece, _ in
                             context.assumingMemoryBound(to: BinaryJob.self).pointee.run(piece)
                         }
                     }
@@ -208,7 +208,7 @@ package struct QuantizedArithmetic: Sendable {
         self.maximum = maximum
     }
 
-    fileprivate var parameters: eo_quantized_binary_params {
+    var parameters: eo_quantized_binary_params {
         eo_quantized_binary_params(
             zero_a: Int32(zeroA), zero_b: Int32(zeroB), zero_y: Int32(zeroY), scale_a: scaleA, scale_b: scaleB,
             low: Float(minimum - zeroY), high: Float(maximum - zeroY))

@@ -136,7 +136,7 @@ package struct FakeQuantization: Sendable {
                         return
                     }
                     var job = PassJob(count: dy.count, dy: from, bits: bits, dx: to)
-                    pool.run((dy.count + elementsPerPiece - 1) / elementsPerPiece, &job) { context, piece in
+                    pool.run((dy.count + elementsPerPiece - 1) / elementsPerPiece, &job) { context, piece, _ in
                         context.assumingMemoryBound(to: PassJob.self).pointee.run(piece)
                     }
                 }
@@ -310,7 +310,7 @@ extension FakeQuantization {
                                 x: x.baseAddress!, y: y.baseAddress!,
                                 passing: passing.isEmpty ? nil : passing.baseAddress,
                                 extremes: extremes.isEmpty ? nil : extremes.baseAddress)
-                            pool.run(pieces, &job) { context, piece in
+                            pool.run(pieces, &job) { context, piece, _ in
                                 context.assumingMemoryBound(to: WatchJob.self).pointee.run(piece)
                             }
                             for piece in 1..<max(1, extremes.isEmpty ? 1 : pieces) {

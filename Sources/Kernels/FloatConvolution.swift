@@ -19,11 +19,18 @@ package final class FloatConvolution: @unchecked Sendable {
     private let inputCount: Int
     private let outputCount: Int
 
+    /// This layer, followed by `finish`, as a part of a cascade; nil: it cannot be one.
+    package func stage(_ finish: Finish) throws(Failure) -> CascadeStage? {
+        guard case .direct(let plan, let packed) = form else { return nil }
+        return try .of(plan, packed, parameters, finish)
+    }
+
     /// `weights`: OHWI float32 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`: float32
-    /// [outputChannels] or nil. `threads`: how many threads scratch memory is asked for.
+    /// [outputChannels] or nil. `threads`: how many threads scratch memory is asked for. `tile`: of Winograd's
+    /// filtering, 0: none, nil: the one thought fastest.
     package init(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
-        cache: PackedWeightCache, threads: Int = 4
+        cache: PackedWeightCache, threads: Int = 4, tile: Int? = nil
     ) throws(Failure) {
         try shape.check()
         try expect(weights, "weights", count: shape.outputChannels * shape.depth, size: 4)
@@ -31,15 +38,30 @@ package final class FloatConvolution: @unchecked Sendable {
         (inputCount, outputCount) = (shape.inputCount, shape.outputCount)
         parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
         if let plan = try WinogradPlan(
-            shape, weights: weights, bias: bias, clamp: parameters, cache: cache, slots: threads)
+            shape, weights: weights, bias: bias, clamp: parameters, tile: tile, cache: cache, slots: threads)
         {
             form = .winograd(plan)
             kernelName = plan.kernelName
             scratchByteCount = plan.scratchByteCount
             return
         }
-        let kernel = eo_f32_gemm_best().pointee
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
+        if let groups = Self.sparseGroups(shape, weights) {
+            let kernel = eo_f32_sparse_best().pointee
+            let plan = ConvolutionPlan(
+                shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr, blockSize: MemoryLayout<eo_sparse_block>.stride,
+                rows: .init(inputSize: 4, outputSize: 4), slots: threads)
+            let size = eo_f32_sparse_packed_size(outputs, groups)
+            let name: Sentence = "f32_sparse \(depth)x\(outputs) \(digest(bias))"
+            let packed = try cache.packed(weights, form: name, count: size) { base in
+                eo_f32_sparse_pack(depth, outputs, weights.baseAddress, bias?.baseAddress, base)
+            }
+            form = .direct(plan, packed)
+            scratchByteCount = plan.scratchByteCount
+            kernelName = String(cString: kernel.name)
+            return
+        }
+        let kernel = eo_f32_gemm_best().pointee
         let plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
             blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1),
@@ -59,9 +81,21 @@ package final class FloatConvolution: @unchecked Sendable {
         kernelName = String(cString: kernel.name)
     }
 
+    /// How many groups of weights are not zero, where their product is the faster one: pointwise, with at least 60 % of
+    /// the groups zero. There is no kernel for them that is fast without vectors.
+    private static func sparseGroups(_ shape: ConvolutionShape, _ weights: Bytes) -> Int? {
+        guard shape.isPointwise, shape.groups == 1, shape.depth >= 32, shape.depth < 1 << 31,
+            shape.outputChannels >= 16, eo_f32_sparse_best().pointee.isa != ISA_SCALAR
+        else { return nil }
+        let all = (shape.outputChannels + Int(EO_SPARSE_COLUMNS) - 1) / Int(EO_SPARSE_COLUMNS) * shape.depth
+        let groups = eo_f32_sparse_groups(shape.depth, shape.outputChannels, weights.baseAddress, all * 2 / 5)
+        return groups <= all * 2 / 5 ? groups : nil
+    }
+
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         precondition(input.count >= inputCount && output.count >= outputCount)
         withUnsafePointer(to: parameters) { parameters in
@@ -72,11 +106,14 @@ package final class FloatConvolution: @unchecked Sendable {
                         switch form {
                         case .winograd(let plan):
                             plan.run(
-                                input: input.baseAddress, output: output.baseAddress, scratch: scratch, pool: pool)
+                                input: input.baseAddress, output: output.baseAddress, finish: finish.raw,
+                                scratch: scratch,
+                                pool: pool)
                         case .direct(let plan, let packed):
                             plan.run(
                                 input: input.baseAddress, output: output.baseAddress,
-                                weights: Bytes(packed).baseAddress, parameters: parameters, scratch: scratch,
+                                weights: Bytes(packed).baseAddress, parameters: parameters, finish: finish.raw,
+                                scratch: scratch,
                                 pool: pool)
                         }
                     }

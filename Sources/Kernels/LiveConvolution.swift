@@ -181,8 +181,8 @@ package final class LiveConvolution: @unchecked Sendable {
         let scratch = UnsafeMutableRawBufferPointer(
             start: memory + Self.lines(packedBytes), count: winograd.slot_size * slots)
         WinogradPlan.run(
-            winograd, input: input, output: output, weights: memory.assumingMemoryBound(to: Float.self),
-            scratch: scratch, pool: pool)
+            winograd, input: input, output: output, finish: eo_finish(),
+            weights: memory.assumingMemoryBound(to: Float.self), scratch: scratch, pool: pool)
     }
 
     private func strided(
@@ -204,7 +204,7 @@ package final class LiveConvolution: @unchecked Sendable {
                 weights: strided(weights, bias, taps), groupStride: strides.group, nr: Int(nr),
                 blocks: part.plan.context.group_size / max(1, part.plan.context.block_size),
                 blockSize: part.plan.context.block_size, packed: packed)
-            pool.run(job.blocks * shape.groups, &job) { context, index in
+            pool.run(job.blocks * shape.groups, &job) { context, index, _ in
                 context.assumingMemoryBound(to: PackingJob.self).pointee.run(index)
             }
         }

@@ -27,7 +27,7 @@ package enum ParameterUpdate: Sendable {
                         var job = Job(
                             kernel: kernel, params: params, count: count, w: w.baseAddress!, g: g.baseAddress!,
                             m: m.isEmpty ? nil : m.baseAddress, v: v.isEmpty ? nil : v.baseAddress)
-                        pool.run((count + Job.piece - 1) / Job.piece, &job) { context, piece in
+                        pool.run((count + Job.piece - 1) / Job.piece, &job) { context, piece, _ in
                             context.assumingMemoryBound(to: Job.self).pointee.run(piece)
                         }
                     }

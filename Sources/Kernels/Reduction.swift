@@ -142,7 +142,7 @@ package enum Reduction {
                 let job = FoldJob(
                     operation: operation, shape: shape, x: x, y: y, outputs: outputs, inputs: inputs)
                 withUnsafePointer(to: job) {
-                    pool.run(job.pieces, $0) { context, piece in
+                    pool.run(job.pieces, $0) { context, piece, _ in
                         context.assumingMemoryBound(to: FoldJob.self).pointee.run(piece)
                     }
                 }

@@ -67,7 +67,7 @@ package struct RowConstants: @unchecked Sendable {
                             function: function, x: x.baseAddress!, y: y.baseAddress!, factors: factors.baseAddress!,
                             shifts: shifts.baseAddress!, length: length, rows: y.count / elementSize / length,
                             rowSize: length * elementSize)
-                        pool.run(job.pieces, &job) { context, piece in
+                        pool.run(job.pieces, &job) { context, piece, _ in
                             context.assumingMemoryBound(to: Job.self).pointee.run(piece)
                         }
                     }

@@ -52,33 +52,34 @@ package enum Rows {
         x.withUnsafeBufferPointer { x in
             y.withUnsafeMutableBufferPointer { y in
                 var job = RowsJob(
-                    function: function, x: x.baseAddress!, y: y.baseAddress!, depth: depth,
-                    rows: min(x.count, y.count) / depth)
-                pool.run(job.pieces, &job) { context, piece in
+                    function: function, x: x.baseAddress!, y: y.baseAddress!,
+                    cut: RowCut(rows: min(x.count, y.count) / depth, depth: depth))
+                pool.run(job.cut.pieces, &job) { context, piece, _ in
                     context.assumingMemoryBound(to: RowsJob.self).pointee.run(piece)
                 }
             }
         }
     }
 
-    /// To float, the function, and back, each with one rounding, the last to nearest, ties to even. `row` is working
-    /// memory for `depth` elements.
+    /// To float, the function, and back, each with one rounding, the last to nearest, ties to even. `memory`: a row of
+    /// `depth` elements for each thread that shall take part.
     package static func apply<X: QuantizedInteger, Y: QuantizedInteger>(
         _ function: RowFunction, _ x: Span<X>, _ y: inout MutableSpan<Y>, depth: Int, from input: Quantizer,
-        to output: Quantizer, row: inout MutableSpan<Float>
+        to output: Quantizer, memory: inout MutableSpan<Float>, pool: ThreadPool
     ) {
-        guard depth > 0 else { return }
-        precondition(row.count >= depth)
-        var (from, to) = (input.parameters(X.self), output.inverseParameters(Y.self))
-        x.withUnsafeBufferPointer { x in
-            y.withUnsafeMutableBufferPointer { y in
-                row.withUnsafeMutableBufferPointer { row in
-                    let count = min(x.count, y.count) / depth * depth
-                    guard let x = x.baseAddress, let y = y.baseAddress, let row = row.baseAddress else { return }
-                    for start in stride(from: 0, to: count, by: depth) {
-                        X.kernels.toFloat(depth, x + start, row, &from)
-                        function.apply(depth, row, row)
-                        Y.kernels.fromFloat(depth, row, y + start, &to)
+        guard depth > 0, x.count >= depth, y.count >= depth else { return }
+        precondition(memory.count >= depth)
+        let (workers, count) = (memory.count / depth, min(x.count, y.count))
+        x.withUnsafeBytes { x in
+            y.withUnsafeMutableBytes { y in
+                memory.withUnsafeMutableBufferPointer { memory in
+                    var job = QuantizedRowsJob(
+                        function: function, toFloat: X.kernels.toFloat, fromFloat: Y.kernels.fromFloat,
+                        from: input.parameters(X.self), to: output.inverseParameters(Y.self), x: x.baseAddress!,
+                        y: y.baseAddress!, sizeX: MemoryLayout<X>.stride, sizeY: MemoryLayout<Y>.stride,
+                        memory: memory.baseAddress!, cut: RowCut(rows: count / depth, depth: depth))
+                    pool.run(job.cut.pieces, workers: workers, &job) { context, piece, worker in
+                        context.assumingMemoryBound(to: QuantizedRowsJob.self).pointee.run(piece, worker)
                     }
                 }
             }
@@ -86,19 +87,53 @@ package enum Rows {
     }
 }
 
-private struct RowsJob {
-    let function: RowFunction
-    let x: UnsafePointer<Float>
-    let y: UnsafeMutablePointer<Float>
-    let depth: Int
+/// How rows are dealt out.
+private struct RowCut {
     let rows: Int
+    let depth: Int
 
     /// Functions of rows cost some ten times as much as arithmetic.
     private var rowsPerPiece: Int { max(1, elementsPerPiece / 8 / depth) }
     var pieces: Int { (rows + rowsPerPiece - 1) / rowsPerPiece }
 
-    func run(_ piece: Int) {
+    func elements(_ piece: Int) -> StrideTo<Int> {
         let first = piece * rowsPerPiece
-        for row in first..<min(rows, first + rowsPerPiece) { function.apply(depth, x + row * depth, y + row * depth) }
+        return stride(from: first * depth, to: min(rows, first + rowsPerPiece) * depth, by: depth)
+    }
+}
+
+private struct RowsJob {
+    let function: RowFunction
+    let x: UnsafePointer<Float>
+    let y: UnsafeMutablePointer<Float>
+    let cut: RowCut
+
+    func run(_ piece: Int) {
+        for row in cut.elements(piece) { function.apply(cut.depth, x + row, y + row) }
+    }
+}
+
+private struct QuantizedRowsJob {
+    let function: RowFunction
+    let toFloat: eo_unary
+    let fromFloat: eo_unary
+    let from: eo_quantize_params
+    let to: eo_quantize_params
+    let x: UnsafeRawPointer
+    let y: UnsafeMutableRawPointer
+    let sizeX: Int
+    let sizeY: Int
+    let memory: UnsafeMutablePointer<Float>
+    let cut: RowCut
+
+    func run(_ piece: Int, _ worker: Int) {
+        let depth = cut.depth
+        let row = memory + worker * depth
+        var (from, to) = (from, to)
+        for start in cut.elements(piece) {
+            toFloat(depth, x + start * sizeX, row, &from)
+            function.apply(depth, row, row)
+            fromFloat(depth, row, y + start * sizeY, &to)
+        }
     }
 }

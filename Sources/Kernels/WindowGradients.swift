@@ -45,13 +45,13 @@ package final class FilterGradient: @unchecked Sendable {
                         context.dw = dw.baseAddress
                         context.partial = memory.assumingMemoryBound(to: Float.self)
                         context.scratch = memory + (context.partial_size + 63) / 64 * 64
-                        pool.run(min(pool.threadCount, slots), &context) { context, worker in
+                        pool.run(eo_filter_gradient_units(&context), workers: slots, &context) {
+                            context, unit, worker in
                             eo_filter_gradient_work(
-                                UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(
-                                    to: eo_filter_gradient.self), worker)
+                                context.assumingMemoryBound(to: eo_filter_gradient.self), unit, worker)
                         }
                         guard context.strips > 1 else { return }
-                        pool.run(shape.outputChannels, &context) { context, filter in
+                        pool.run(shape.outputChannels, &context) { context, filter, _ in
                             eo_filter_gradient_join(context.assumingMemoryBound(to: eo_filter_gradient.self), filter)
                         }
                     }
@@ -91,7 +91,7 @@ package struct DepthwiseGradients: @unchecked Sendable {
                         let memory = UnsafeMutableRawPointer(scratch.baseAddress!)
                         var context = context(input.baseAddress, dz.baseAddress, dw.baseAddress)
                         context.partial = memory.assumingMemoryBound(to: Float.self)
-                        pool.run(strips, &context) { context, strip in
+                        pool.run(strips, &context) { context, strip, _ in
                             eo_depthwise_filter_gradient(
                                 context.assumingMemoryBound(to: eo_depthwise_gradient.self), strip)
                         }
@@ -111,7 +111,7 @@ package struct DepthwiseGradients: @unchecked Sendable {
             dz.withUnsafeBufferPointer { dz in
                 dx.withUnsafeMutableBufferPointer { dx in
                     var context = context(weights.baseAddress, dz.baseAddress, dx.baseAddress)
-                    pool.run(shape.batch * shape.inputHeight, &context) { context, line in
+                    pool.run(shape.batch * shape.inputHeight, &context) { context, line, _ in
                         eo_depthwise_input_gradient(context.assumingMemoryBound(to: eo_depthwise_gradient.self), line)
                     }
                 }
@@ -144,7 +144,7 @@ extension Pooling {
                     var context = shape.maximumPool
                     (context.low, context.high) = clamp
                     (context.x, context.y, context.place) = (x.baseAddress, y.baseAddress, places.baseAddress)
-                    pool.run(shape.outputRows, &context) { context, line in
+                    pool.run(shape.outputRows, &context) { context, line, _ in
                         eo_max_pool(context.assumingMemoryBound(to: eo_max_pool.self), line)
                     }
                 }
@@ -164,7 +164,7 @@ extension Pooling {
                     var context = shape.maximumPool
                     (context.dy, context.dx) = (dy.baseAddress, dx.baseAddress)
                     context.place = UnsafeMutablePointer(mutating: places.baseAddress)
-                    pool.run(shape.batch, &context) { context, image in
+                    pool.run(shape.batch, &context) { context, image, _ in
                         eo_max_pool_gradient(context.assumingMemoryBound(to: eo_max_pool.self), image)
                     }
                 }
@@ -183,7 +183,7 @@ extension Pooling {
                 context.window = shape.window
                 context.kernels = gradientTable
                 (context.dy, context.dx) = (dy.baseAddress, dx.baseAddress)
-                pool.run(shape.batch, &context) { context, image in
+                pool.run(shape.batch, &context) { context, image, _ in
                     eo_average_pool_gradient(context.assumingMemoryBound(to: eo_pool_gradient.self), image)
                 }
             }

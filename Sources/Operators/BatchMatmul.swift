@@ -46,20 +46,16 @@ enum BatchMatmul {
         let rows = matrices.rowsOfOneProduct(of: count)
         let product = try Matmul(
             rows: rows, columns: columns, depth: depth, transposesA: op.options.bool(0),
-            transposesB: op.options.bool(1), threads: op.threadCount)
+            transposesB: op.options.bool(1),
+            operands: stride(from: 0, to: count / columns, by: rows).map { matrices.operands(row: $0) },
+            threads: op.threadCount)
         op.kernelName = product.kernelName
         let scratch = op.scratch(bytes: product.scratchByteCount)
         return { io throws(Failure) in
-            let (a, b) = (io.input(0, as: Float.self), io.input(1, as: Float.self))
             var workspace = io.scratch(scratch, as: UInt8.self)
             var c = io.output(as: Float.self)
-            for row in stride(from: 0, to: count / columns, by: rows) {
-                let at = matrices.operands(row: row)
-                var result = c._mutatingExtracting((row * columns)..<((row + rows) * columns))
-                product.run(
-                    a.extracting(at.a..<(at.a + rows * depth)), b.extracting(at.b..<(at.b + depth * columns)), &result,
-                    scratch: &workspace, pool: io.pool)
-            }
+            product.run(
+                io.input(0, as: Float.self), io.input(1, as: Float.self), &c, scratch: &workspace, pool: io.pool)
         }
     }
 
@@ -78,7 +74,7 @@ enum BatchMatmul {
         if rows * columns == count, op.options.bool(1), let bytes = try op.input(1).bytes {
             var shape = ConvolutionShape()
             (shape.batch, shape.inputChannels, shape.outputChannels) = (rows, depth, columns)
-            return LinearLayer.launch(
+            return try LinearLayer.launch(
                 try ByteConvolution(
                     shape, weights: bytes, weightsAreSigned: true, bias: nil, requantization: requantization,
                     activationsAreSigned: true, cache: op.weights, threads: op.threadCount), op, input: 0)

@@ -99,59 +99,72 @@ enum Concatenation {
     private static func rescaled(_ op: Preparation, _ copies: [StridedCopy]) throws(Failure) -> Kernel? {
         let output = try op.output()
         guard [.int8, .uint8, .int16].contains(output.type), output.scale > 0 else { return nil }
-        var scratch: [Scratch?] = []
-        var changes: [Change] = []
+        var changes: [Change?] = []
         for index in op.inputs.indices {
             let input = try op.input(index)
             let isSame = input.scale == output.scale && input.zeroPoint == output.zeroPoint
-            let bytes = input.type.byteCount(input.count) ?? 0
-            scratch.append(isSame || input.scale == 0 ? nil : op.scratch(bytes: bytes))
-            let change = Change(from: input, to: output)
-            guard change.scale.isFinite, change.bias.isFinite else {
+            guard !isSame, input.scale != 0 else {
+                changes.append(nil)
+                continue
+            }
+            let scale = input.scale * (1 / output.scale)
+            let bias = -Float(input.zeroPoint) * scale
+            guard scale.isFinite, bias.isFinite else {
                 throw op.invalid("\(input.described) cannot be brought to the scale of \(output.described)")
             }
-            changes.append(change)
+            let formula = Formula(scale: scale, bias: bias, zeroPoint: Float(output.zeroPoint))
+            let block = op.scratch(bytes: input.type.byteCount(input.count) ?? 0)
+            changes.append(Change(formula: formula, table: formula.table(output.type), block: block))
         }
-        guard scratch.contains(where: { $0 != nil }) else { return nil }
-        let type = output.type
+        guard changes.contains(where: { $0 != nil }) else { return nil }
         return { io in
             var y = io.output(as: UInt8.self)
             for index in 0..<copies.count {
-                guard let block = scratch[index] else {
+                guard let change = changes[index] else {
                     copies[index].run(from: io.input(index), to: &y, pool: io.pool)
                     continue
                 }
-                switch type {
-                case .int8: changes[index].apply(io, index, block, Int8.self)
-                case .uint8: changes[index].apply(io, index, block, UInt8.self)
-                default: changes[index].apply(io, index, block, Int16.self)
-                }
-                let converted = io.scratch(block, as: UInt8.self)
-                copies[index].run(from: converted.span, to: &y, pool: io.pool)
+                change.apply(io, index)
+                let changed = io.scratch(change.block, as: UInt8.self)
+                copies[index].run(from: changed.span, to: &y, pool: io.pool)
             }
         }
     }
 
-    /// The float formula of the reference kernels, which both kinds of arithmetic use here.
+    /// An input brought to the output's scale, in scratch memory.
     private struct Change: Sendable {
+        let formula: Formula
+        /// The results for all bytes; empty for int16.
+        let table: [UInt8]
+        let block: Scratch
+
+        func apply(_ io: borrowing Invocation, _ input: Int) {
+            guard table.isEmpty else {
+                var y = io.scratch(block, as: UInt8.self)
+                return Elementwise.lookUp(table.span, io.input(input), &y, pool: io.pool)
+            }
+            let x = io.input(input, as: Int16.self)
+            var y = io.scratch(block, as: Int16.self)
+            for i in 0..<x.count { y[i] = formula(x[i]) }
+        }
+    }
+
+    /// The float formula of the reference kernels, which both kinds of arithmetic use here.
+    private struct Formula: Sendable {
         let scale: Float
         let bias: Float
         let zeroPoint: Float
 
-        init(from input: TensorInfo, to output: TensorInfo) {
-            scale = input.scale * (1 / output.scale)
-            bias = -Float(input.zeroPoint) * scale
-            zeroPoint = Float(output.zeroPoint)
+        func callAsFunction<T: FixedWidthInteger>(_ x: T) -> T {
+            let value = (Float(x) * scale + bias).rounded(.toNearestOrAwayFromZero) + zeroPoint
+            return T(min(max(value, Float(T.min)), Float(T.max)))
         }
 
-        func apply<T: FixedWidthInteger & BitwiseCopyable>(
-            _ io: borrowing Invocation, _ input: Int, _ block: Scratch, _: T.Type
-        ) {
-            let x = io.input(input, as: T.self)
-            var y = io.scratch(block, as: T.self)
-            for i in 0..<x.count {
-                let value = (Float(x[i]) * scale + bias).rounded(.toNearestOrAwayFromZero) + zeroPoint
-                y[i] = T(min(max(value, Float(T.min)), Float(T.max)))
+        func table(_ type: TensorType) -> [UInt8] {
+            switch type {
+            case .int8: (0..<256).map { UInt8(bitPattern: self(Int8(truncatingIfNeeded: $0))) }
+            case .uint8: (0..<256).map { self(UInt8(truncatingIfNeeded: $0)) }
+            default: []
             }
         }
     }

@@ -41,9 +41,11 @@ enum MaxPool2D {
     private static func float(_ op: Preparation, _ windows: PoolingWindows) -> Kernel {
         if op.arithmetic == .fast, windows.activation.isClamp {
             let (shape, range) = (windows.poolShape, windows.activation.floatRange)
+            let margin = windows.countsPadding ? 0 as Float : nil
             return { io throws(Failure) in
                 var y = io.output(as: Float.self)
-                Pooling.maximum(shape, io.input(0, as: Float.self), &y, clamp: range, pool: io.pool)
+                Pooling.maximum(
+                    shape, io.input(0, as: Float.self), &y, clamp: range, margin: margin, pool: io.pool)
             }
         }
         let stage = FloatStage(bias: nil, activation: windows.activation)
@@ -52,7 +54,8 @@ enum MaxPool2D {
             var y = io.output(as: Float.self)
             for index in 0..<y.count {
                 let at = windows.shape.position(index)
-                let (greatest, _) = windows.fold(at, x, from: -Float.infinity) { max($0, $1) }
+                var (greatest, count) = windows.fold(at, x, from: -Float.infinity) { max($0, $1) }
+                if windows.reachesMargin(count) { greatest = max(greatest, 0) }
                 y[index] = stage.value(greatest, io, channel: at.channel)
             }
         }
@@ -62,18 +65,21 @@ enum MaxPool2D {
         _ op: Preparation, _ windows: PoolingWindows, _: T.Type
     ) throws(Failure) -> Kernel {
         let range = try op.range(of: windows.activation, as: T.self)
+        let zero = T(clamping: try op.input(0).zeroPoint)
         if op.arithmetic == .fast {
             let shape = windows.poolShape
+            let margin = windows.countsPadding ? zero : nil
             return { io throws(Failure) in
                 var y = io.output(as: T.self)
-                Pooling.maximum(shape, io.input(0, as: T.self), &y, clamp: range, pool: io.pool)
+                Pooling.maximum(shape, io.input(0, as: T.self), &y, clamp: range, margin: margin, pool: io.pool)
             }
         }
         return { io throws(Failure) in
             let x = io.input(0, as: T.self)
             var y = io.output(as: T.self)
             for index in 0..<y.count {
-                let (greatest, _) = windows.fold(windows.shape.position(index), x, from: T.min) { max($0, $1) }
+                var (greatest, count) = windows.fold(windows.shape.position(index), x, from: T.min) { max($0, $1) }
+                if windows.reachesMargin(count) { greatest = max(greatest, zero) }
                 y[index] = min(range.maximum, max(range.minimum, greatest))
             }
         }

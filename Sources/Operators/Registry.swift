@@ -105,6 +105,7 @@ package enum OperatorRegistry {
         case .argMin: ArgMax.least
         case .shape: Shape.definition
         case .rank: Shape.rank
+        case .fakeQuant: FakeQuant.definition
         case .fill: Fill.definition
         case .zerosLike: Fill.zerosLike
         case .tile: Tile.definition

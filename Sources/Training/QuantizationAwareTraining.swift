@@ -152,7 +152,8 @@ extension Trainer {
         guard let index = source.states.firstIndex(where: { $0 is QuantizationState }),
             let state = source.states[index] as? QuantizationState
         else { throw Failure(EO_WRONG_STATE, "this training does not simulate quantization") }
-        let model = try parameterModel()
+        var model = try parameterModel()
+        for other in 0..<index { model = try source.states[other].export(model, stateValues[other]) }
         let plan = try state.plan(for: model, stateValues[index])
         let check = try ExportCheck(
             plan, simulated: state.simulation(of: model, stateValues[index]), exported: try plan.quantized(),

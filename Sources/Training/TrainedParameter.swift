@@ -73,6 +73,12 @@ final class TrainedParameter {
         return TrainedParameter(tensor, description, decays: decays, constraint, memories)
     }
 
+    /// What constraints that depend on one another look at before `use`, or before `evaluate` with averages.
+    func survey(step: Int, averaged: Bool = false) {
+        let memory = averaged && average.count > 0 ? average : trained
+        constraint?.survey(memory.span, step: step)
+    }
+
     /// Makes what the graph reads in step `step`.
     func use(step: Int) {
         if let constraint { Self.use(constraint, trained, used, step) }
@@ -99,6 +105,12 @@ final class TrainedParameter {
         let (ofPart, gradient) = (ofPart, gradient)
         var sum = gradient.mutableSpan
         ParameterArithmetic.add(ofPart.span, to: &sum)
+    }
+
+    /// The values to export.
+    func exported(step: Int) -> [Float] {
+        evaluate(step: step)
+        return constraint?.exported(evaluated.values) ?? evaluated.values
     }
 
     /// The gradient of what the graph reads becomes that of what the optimizer moves.
@@ -137,8 +149,9 @@ final class TrainedParameter {
         constraint?.project(&values)
         guard average.count > 0 else { return }
         var mean = average.mutableSpan
-        // The average begins at the values after the first step.
-        ParameterArithmetic.blend(trained.span, into: &mean, share: step == 1 ? 0 : settings.averaging)
+        // The average begins at the values after the first step, and again with new centroids.
+        let begins = step == 1 || constraint?.hasBegunAnew == true
+        ParameterArithmetic.blend(trained.span, into: &mean, share: begins ? 0 : settings.averaging)
     }
 
     /// Starts anew from these weights: slots are 0, the average is the weights.

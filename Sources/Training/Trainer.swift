@@ -47,13 +47,18 @@ import Runtime
     /// Prepares a float model and begins to train it.
     package static func make(_ model: Model, _ options: TrainerOptions) throws(Failure) -> Trainer {
         try options.validate()
-        let prepared = try model.preparedForTraining(signature: options.signature)
+        var rolled: RolledModel?
+        let prepared = try model.preparedForTraining(signature: options.signature, &rolled)
         var source: TrainingSource
-        if options.normalizesBatches {
+        if options.normalizesBatches, options.targets.quantization == nil {
             source = try BatchNormalization.insert(into: prepared, momentum: options.batchMomentum)
         } else {
             source = try options.targets.source(prepared)
+            if options.normalizesBatches {
+                source = try BatchNormalization.fold(into: source, momentum: options.batchMomentum)
+            }
         }
+        source.rolled = rolled
         let constraints = try options.targets.constraints(for: prepared)
         source.constraints = try source.trained(constraints, options)
         return try make(source, options)
@@ -167,7 +172,7 @@ import Runtime
 
     /// Forward and backward, in as many parts as the batch has.
     private func pass(_ batch: Batch) throws(Failure) -> BatchResult {
-        for parameter in parameters { parameter.use(step: step) }
+        useParameters()
         var result = BatchResult()
         for part in 0..<partCount(batch, steps) {
             try load(batch, into: steps, part)
@@ -185,13 +190,24 @@ import Runtime
     /// Shows the first batch to states that begin with its statistics.
     private func begin(_ batch: Batch) throws(Failure) {
         guard source.states.contains(where: { $0.needsBeginning }) else { return }
-        for parameter in parameters { parameter.use(step: step) }
+        useParameters()
         let session = try forwardSession(source.evaluation, parameters.map { $0.used }, for: .beginning)
         try bindObserved(session)
         try load(batch, into: session)
         let result = try run(session, batch)
         guard result.loss.isFinite else { throw diagnosis(batch, result.loss, session) }
         for (state, values) in zip(source.states, stateValues) where state.needsBeginning { state.begin(values) }
+    }
+
+    /// Makes what the graph of steps reads.
+    private func useParameters() {
+        surveyParameters(averaged: false)
+        for parameter in parameters { parameter.use(step: step) }
+    }
+
+    /// To be called before parameters make what a graph reads.
+    func surveyParameters(averaged: Bool) {
+        for parameter in parameters { parameter.survey(step: step, averaged: averaged) }
     }
 
     private func updateStates() {
@@ -221,6 +237,7 @@ import Runtime
     }
 
     private func evaluating() throws(Failure) -> GraphSession {
+        surveyParameters(averaged: true)
         for parameter in parameters { parameter.evaluate(step: step) }
         if let evaluation { return evaluation }
         let session = try forwardSession(source.evaluation, parameters.map { $0.evaluated })

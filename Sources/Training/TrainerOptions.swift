@@ -26,6 +26,8 @@ package struct TrainerOptions {
     package var samplesAtATime: Int?
     /// For losses of kind `host`.
     package var hostLoss: HostLossFunction?
+    /// What is exported has no loops and calls: they are put in line, as they are trained.
+    package var unrolls = false
     /// What is made of the weights on the way.
     package var targets = TrainingTargets()
     package init() {}
@@ -58,6 +60,8 @@ package typealias HostLossFunction = (HostLossCall) throws(Failure) -> Float
 package struct TrainingSource {
     /// A model `preparedForTraining`: its constants are the parameters.
     package let prepared: Model
+    /// `prepared` before its loops and calls were put in line.
+    var rolled: RolledModel?
     /// It or a transform of it that has kept its tensors' places: what runs in steps, and in evaluation.
     package var training: Model
     package var evaluation: Model

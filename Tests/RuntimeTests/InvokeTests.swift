@@ -115,20 +115,3 @@ struct InvokeTests {
         #expect(try interpreter.outputTensor(0).info.shape == [4, 3])
     }
 }
-
-struct ThreadPoolTests {
-    @Test(arguments: [1, 2, 3, 8])
-    func everyIterationRunsOnce(threads: Int) throws {
-        let pool = try ThreadPool(threads: threads)
-        for round in 0..<300 {
-            let count = [0, 1, 2, 7, 64, 1000][round % 6]
-            let counters = UnsafeMutablePointer<Int>.allocate(capacity: max(1, count))
-            counters.initialize(repeating: 0, count: max(1, count))
-            pool.run(count, counters) { context, iteration in
-                UnsafeMutablePointer(mutating: context.assumingMemoryBound(to: Int.self))[iteration] += 1
-            }
-            #expect((0..<count).allSatisfy { counters[$0] == 1 })
-            counters.deallocate()
-        }
-    }
-}

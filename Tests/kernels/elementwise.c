@@ -128,8 +128,9 @@ static void fake_quantization(size_t n) {
     block_free(&x), block_free(&dy), block_free(&inverse), block_free(&factor);
 }
 
-static void pool(size_t rows_, size_t columns, size_t channels) {
-    const size_t pixels = (rows_ - 1) * 7 + columns;
+// `count` windows, `step` pixels apart.
+static void pool(size_t rows_, size_t columns, size_t count, size_t step, size_t channels) {
+    const size_t pixels = (rows_ - 1) * 7 + (count - 1) * step + columns;
     struct block numbers = bytes(pixels * channels * 2, 0, 255), reals = floats(pixels * channels);
 #define ROW(name)                                                                                                      \
     {                                                                                                                  \
@@ -139,6 +140,8 @@ static void pool(size_t rows_, size_t columns, size_t channels) {
                                          .channels = channels,                                                         \
                                          .row_stride = 7 * channels,                                                   \
                                          .pixel_stride = channels,                                                     \
+                                         .step = step * channels,                                                      \
+                                         .count = count,                                                               \
                                          .factor = !mean      ? 1                                                      \
                                                    : is_float ? (float)(rows_ * columns)                               \
                                                               : 1.0f / (float)(rows_ * columns),                       \
@@ -148,7 +151,7 @@ static void pool(size_t rows_, size_t columns, size_t channels) {
                                          .high = is_float ? 0.75f : 120};                                              \
         struct block x = is_float ? block_copy(reals.base, reals.size)                                                 \
                                   : block_copy(numbers.base, pixels * channels * size_of(#name));                      \
-        EACH_ROW(#name, is_float ? FLOATS : INTEGERS, channels, is_float ? 4 : size_of(#name),                         \
+        EACH_ROW(#name, is_float ? FLOATS : INTEGERS, count *channels, is_float ? 4 : size_of(#name),                  \
                  row->name(&w, x.base, y));                                                                            \
         block_free(&x);                                                                                                \
     }
@@ -175,7 +178,8 @@ void test_elementwise(void) {
     for (size_t i = 0; i <= 50 + sizeof large / sizeof *large; i++) {
         const size_t n = i <= 50 ? i : large[i - 51];
         unary(n), float_binary(n), integer_binary(n), conversions(n), reductions(n), constants(n), fake_quantization(n);
-        if (n > 0) pool(1, 1, n), pool(2, 3, n), pool(5, 7, n);
+        if (n == 0) continue;
+        pool(1, 1, 3, 1, n), pool(2, 3, 4, 2, n), pool(5, 7, 1, 1, n), pool(3, 3, 12, 1, n), pool(20, 7, 2, 1, n);
     }
     EACH_TABLE("eo_elementwise");
 }

@@ -120,8 +120,8 @@ static struct block by_tiles(const eo_f32_gemm_kernel *k, const struct eo_window
     eo_winograd_plan(&c);
     struct block scratch = block_of(c.slot_size * workers);
     c.scratch = scratch.base;
-    const size_t busy = eo_winograd_start(&c, workers);
-    for (size_t worker = 0; worker < busy; worker++) eo_winograd_work(&c, worker);
+    const size_t units = eo_winograd_start(&c, workers);
+    for (size_t unit = 0; unit < units; unit++) eo_winograd_work(&c, unit, unit % c.workers);
     block_free(&scratch), block_free(&packed);
     return output;
 }
@@ -149,8 +149,8 @@ static struct block by_pieces(const eo_f32_gemm_kernel *k, const struct eo_windo
     eo_convolution_segment(&c);
     struct block scratch = block_of(c.slot_size);
     c.scratch = scratch.base;
-    eo_convolution_start(&c, 1);
-    eo_convolution_work(&c, 0);
+    const size_t units = eo_convolution_start(&c, 1);
+    for (size_t unit = 0; unit < units; unit++) eo_convolution_work(&c, unit, 0);
     block_free(&scratch), block_free(&packed);
     return output;
 }

@@ -92,14 +92,16 @@ struct eo_fake_requantize_params {
     ROW(s8_to_f32)                                                                                                     \
     ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
 
-// A pooling window, cut at the borders: pixels under it, and how their channels become those of the output pixel. Means
-// of integers take the reciprocal of the number of pixels (at most 2^14), means of floats the number.
+// Pooling windows of `count` neighbouring output pixels, all cut at the borders to the same size: pixels under each,
+// and how their channels become those of the output pixel. Means of integers take the reciprocal of the number of
+// pixels (at most 2^14), means of floats the number.
 struct eo_pool_window {
     size_t rows, columns, channels;
-    size_t row_stride, pixel_stride; // elements
+    size_t row_stride, pixel_stride, step; // elements; step: from window to window
+    size_t count;
     float factor, low, high;
 };
-// `x`: the window's first pixel. The output must not overlap it.
+// `x`: the first window's first pixel. The output must not overlap it.
 typedef void eo_pool_kernel(const struct eo_pool_window *_Nonnull window, const void *_Nonnull x, void *_Nonnull y);
 // clang-format off
 #define EO_POOLS(ROW) \

@@ -1,6 +1,6 @@
 // Drivers of the gradients of windows (convolutions and pools) over the micro-kernels. Everything is decided beforehand
-// but the addresses; `next` hands out units of work, and how the work is cut depends on the shape alone, so results do
-// not depend on the number of workers.
+// but the addresses, and how the work is cut depends on the shape alone, so results do not depend on the number of
+// workers.
 #ifndef EDGEOPT_KERNELS_TRAINING_H
 #define EDGEOPT_KERNELS_TRAINING_H
 
@@ -26,13 +26,12 @@ struct eo_filter_gradient {
     const float *_Nullable input, *_Nullable dz;
     float *_Nullable dw, *_Nullable db, *_Nullable partial; // db: null if it is not wanted
     void *_Nullable scratch;
-    char line[64];
-    size_t next;
 };
 // Fills in everything from `window`, which may change, for a kernel whose vectors have so many lanes.
 void eo_filter_gradient_plan(struct eo_filter_gradient *_Nonnull g, size_t lanes);
 size_t eo_filter_gradient_units(const struct eo_filter_gradient *_Nonnull g);
-void eo_filter_gradient_work(struct eo_filter_gradient *_Nonnull g, size_t worker);
+// One unit; each worker has a slot of scratch memory.
+void eo_filter_gradient_work(const struct eo_filter_gradient *_Nonnull g, size_t unit, size_t worker);
 // Adds the strips up, for filter number `filter` of all groups'.
 void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t filter);
 

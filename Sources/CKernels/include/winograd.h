@@ -55,6 +55,8 @@ KERNEL_FAMILY(eo_winograd_output)
 
 // m if the convolution is faster so than by its definition; 0 if it is not.
 size_t eo_winograd_size(const struct eo_window *_Nonnull window);
+// Whether m = 2 and 4 can run it.
+bool eo_winograd_fits(const struct eo_window *_Nonnull window);
 
 // Packed: float bias[channels, whole blocks of NR]; for each block of NR output channels and each element of
 // G g G^T a block of eo_f32_gemm, without bias.
@@ -82,16 +84,16 @@ struct eo_winograd {
     const float *_Nullable weights;
     struct eo_f32_gemm_parameters parameters;
     void *_Nullable scratch;
+    struct eo_finish finish;
 
-    size_t unit_tiles, parts; // set by eo_winograd_start: tiles of a unit, parts of the output channels
-    char line[64];
-    size_t next;
+    // Set by eo_winograd_start: tiles of a unit, parts of the output channels, workers there is work for.
+    size_t unit_tiles, parts, workers;
 };
 // Sets most_tiles and slot_size from what comes before them.
 void eo_winograd_plan(struct eo_winograd *_Nonnull winograd);
 // As eo_convolution_start and eo_convolution_work.
 size_t eo_winograd_start(struct eo_winograd *_Nonnull winograd, size_t workers);
-void eo_winograd_work(struct eo_winograd *_Nonnull winograd, size_t worker);
+void eo_winograd_work(const struct eo_winograd *_Nonnull winograd, size_t unit, size_t worker);
 
 #define KERNEL_ROW(function, ...) eo_winograd_input_function function;
 EO_WINOGRAD_INPUT_ROWS(KERNEL_ROW)

@@ -6,16 +6,18 @@ package final class ClusteringConstraint: ParameterConstraint {
     /// The gradient of a centroid from those of its weights; raw values are eo_gradient_aggregation's.
     package enum Aggregation: UInt32, Sendable { case sum = 0, average = 1 }
 
-    private let groups: ClusterGroups
+    let groups: ClusterGroups
     /// Trained centroids of a group; a preserved zero is not among them.
     private let count: Int
-    private let method: ClusteringMethod
+    let method: ClusteringMethod
     private let aggregation: Aggregation
     /// With scaled channels: the largest magnitude of each at the start, which the centroids are multiplied with; then the
     /// least and the greatest centroid, which stay, so that quantization finds the same scales.
     private var scales: [Float] = []
-    /// With preserved zeros: the weights that are zero, found at the start.
-    private var zeros: [Bool] = []
+    /// With preserved zeros: the weights that are zero, found at the start, or told by a pruning.
+    var zeros: [Bool] = []
+    /// The trained variable of a weight that is zero moves, too.
+    var zerosMove = false
     /// The centroid of each weight, in all of them, as of the last `use`; `noCentroid` for a preserved zero.
     private var assignment: [Int32]
     /// Its place among those of its group in ascending order.
@@ -182,7 +184,7 @@ package final class ClusteringConstraint: ParameterConstraint {
             for column in 0..<matrix.columns {
                 let index = matrix.index(channel, column)
                 guard assignment[index] != noCentroid else {
-                    gradient[index] = 0
+                    if !zerosMove { gradient[index] = 0 }
                     continue
                 }
                 let centroid = Int(assignment[index]) - usedCount
@@ -197,7 +199,7 @@ package final class ClusteringConstraint: ParameterConstraint {
     }
 
     package func project(_ trained: inout MutableSpan<Float>) {
-        for index in zeros.indices where zeros[index] { trained[index] = 0 }
+        if !zerosMove { for index in zeros.indices where zeros[index] { trained[index] = 0 } }
         guard isScaled else { return }
         let (least, greatest) = (scales[groups.matrix.rows], scales[groups.matrix.rows + 1])
         for index in usedCount..<trainedCount { trained[index] = min(max(trained[index], least), greatest) }

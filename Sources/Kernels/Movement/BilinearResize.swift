@@ -90,7 +90,7 @@ package struct BilinearResize: Sendable {
             target.withUnsafeMutableBytes { target in
                 guard let from = source.baseAddress, let to = target.baseAddress else { return }
                 withUnsafePointer(to: Job(resize: self, source: from, target: to)) { job in
-                    pool.run(batch * outputHeight, UnsafeRawPointer(job)) { context, row in
+                    pool.run(batch * outputHeight, UnsafeRawPointer(job)) { context, row, _ in
                         let job = context.assumingMemoryBound(to: Job.self)
                         job.pointee.resize.row(row, job.pointee.source, job.pointee.target)
                     }

@@ -135,26 +135,33 @@ package struct StridedCopy: Sendable {
 
     private func bytes(_ elements: Int) -> Int { elements * elementBits / 8 }
 
-    /// Below this a second thread costs more than it moves.
-    private static let bytesWorthThreads = 1 << 18
+    /// What a thread moves at a time: large enough not to notice that it asks for more.
+    private static let bytesPerPiece = 1 << 14
 
     private struct Job {
         let copy: StridedCopy
         let source: UnsafeRawPointer
         let target: UnsafeMutableRawPointer
+        /// Steps of the outermost dimension in a piece.
+        let steps: Int
+
+        func run(_ piece: Int) {
+            let outer = copy.dimensions[0]
+            for index in piece * steps..<min(outer.count, (piece + 1) * steps) {
+                copy.walk(1, source + index * outer.source, target + index * outer.target)
+            }
+        }
     }
 
     private func start(_ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _ pool: ThreadPool?) {
-        guard let pool, pool.threadCount > 1, let outer = dimensions.first, targetBytes > Self.bytesWorthThreads,
-            dimensions.count > innerDepth
-        else { return walk(0, source, target) }
-        let job = Job(copy: self, source: source, target: target)
-        withUnsafePointer(to: job) { job in
-            pool.run(outer.count, UnsafeRawPointer(job)) { context, index in
-                let job = context.assumingMemoryBound(to: Job.self)
-                let outer = job.pointee.copy.dimensions[0]
-                job.pointee.copy.walk(
-                    1, job.pointee.source + index * outer.source, job.pointee.target + index * outer.target)
+        guard let pool, pool.threadCount > 1, let outer = dimensions.first, dimensions.count > innerDepth else {
+            return walk(0, source, target)
+        }
+        let bytesPerStep = dimensions.dropFirst().reduce(unit) { $0 * $1.count }
+        let steps = max(1, Self.bytesPerPiece / bytesPerStep)
+        withUnsafePointer(to: Job(copy: self, source: source, target: target, steps: steps)) { job in
+            pool.run((outer.count + steps - 1) / steps, job) { context, piece, _ in
+                context.assumingMemoryBound(to: Job.self).pointee.run(piece)
             }
         }
     }

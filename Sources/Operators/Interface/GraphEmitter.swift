@@ -36,7 +36,7 @@ package final class GraphEmitter {
 
     /// Appends an operator and gives its results. `types`: of the results; nil: one with the type of the first input.
     /// `shapes`: of the results, for operators whose rule cannot infer them.
-    package func emit(
+    @inline(never) package func emit(
         _ code: OperatorCode, _ inputs: [Value?], _ options: Options = .none, types: [TensorType]? = nil,
         shapes: [[Int]]? = nil, customOptions: Bytes? = nil
     ) throws(Failure) -> [Value] {
@@ -61,7 +61,7 @@ package final class GraphEmitter {
     }
 
     /// Appends an operator between tensors that are there.
-    package func append(
+    @inline(never) package func append(
         _ code: OperatorCode, inputs: [Int], outputs: [Int], _ options: Options, _ customOptions: Bytes? = nil
     ) {
         var index = model.operatorCodes.firstIndex(of: code)
@@ -75,7 +75,7 @@ package final class GraphEmitter {
     }
 
     /// Adds a tensor without data.
-    package func add(_ tensor: Tensor) -> Value {
+    @inline(never) package func add(_ tensor: Tensor) -> Value {
         model.subgraphs[subgraph].tensors.append(tensor)
         return value(tensorCount - 1)
     }
@@ -94,16 +94,16 @@ package final class GraphEmitter {
         }
     }
 
-    package func constant(_ values: [Float], _ shape: [Int]) throws(Failure) -> Value {
+    @inline(never) package func constant(_ values: [Float], _ shape: [Int]) throws(Failure) -> Value {
         try constant(.float32, shape, Bytes(copying: values))
     }
 
     /// A vector of indices, axes or sizes.
-    package func indices(_ values: [Int]) throws(Failure) -> Value {
+    @inline(never) package func indices(_ values: [Int]) throws(Failure) -> Value {
         try constant(.int32, [values.count], Bytes(copying: values.map { Int32(truncatingIfNeeded: $0) }))
     }
 
-    package func constant(_ type: TensorType, _ shape: [Int], _ data: Bytes) throws(Failure) -> Value {
+    @inline(never) package func constant(_ type: TensorType, _ shape: [Int], _ data: Bytes) throws(Failure) -> Value {
         if let known = constants.first(where: { $0.type == type && $0.shape == shape && $0.data == data }) {
             return value(known.tensor)
         }

@@ -33,12 +33,13 @@ struct RowOperator {
     ) throws(Failure) -> Kernel {
         let (source, target) = (try op.affine(input).quantizer, try op.affine(output).quantizer)
         let depth = depth
-        let row = op.scratch(bytes: depth * MemoryLayout<Float>.stride)
+        let rows = op.scratch(bytes: op.threadCount * depth * MemoryLayout<Float>.stride)
         return { io in
             var y = io.output(as: Y.self)
-            var row = io.scratch(row, as: Float.self)
+            var memory = io.scratch(rows, as: Float.self)
             Rows.apply(
-                function, io.input(0, as: X.self), &y, depth: depth, from: source, to: target, row: &row)
+                function, io.input(0, as: X.self), &y, depth: depth, from: source, to: target, memory: &memory,
+                pool: io.pool)
         }
     }
 
