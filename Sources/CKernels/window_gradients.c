@@ -129,8 +129,11 @@ static struct box box(const struct eo_window *w, size_t row, size_t column) {
                         smaller(w->input_width, x + w->kernel_width - smaller(x + w->kernel_width, w->padding_left))};
 }
 
-static struct eo_pool_window window_of(const struct eo_window *w, struct box b) {
-    return (struct eo_pool_window){.rows = b.bottom - b.top,
+// `count` windows from the one of `b` on.
+static struct eo_pool_window windows_of(const struct eo_window *w, struct box b, size_t count) {
+    return (struct eo_pool_window){.count = count,
+                                   .step = w->stride_width * w->input_channels,
+                                   .rows = b.bottom - b.top,
                                    .columns = b.right - b.left,
                                    .channels = w->input_channels,
                                    .row_stride = w->input_width * w->input_channels,
@@ -151,10 +154,9 @@ void eo_max_pool(const struct eo_max_pool *p, size_t line) {
         count = whole_windows(w, column);
         const size_t at = (line * w->output_width + column) * channels;
         const struct box b = box(w, line % w->output_height, column);
-        struct eo_pool_window window = window_of(w, b);
+        struct eo_pool_window window = windows_of(w, b, count);
         window.low = p->low, window.high = p->high;
-        p->kernels->f32_max_pool_place(&window, count, w->stride_width * channels,
-                                       p->x + (image + b.top * w->input_width + b.left) * channels, p->y + at,
+        p->kernels->f32_max_pool_place(&window, p->x + (image + b.top * w->input_width + b.left) * channels, p->y + at,
                                        p->place + at);
     }
 }
@@ -173,8 +175,8 @@ void eo_max_pool_gradient(const struct eo_max_pool *p, size_t image) {
             count = whole_windows(w, column);
             const size_t at = ((image * w->output_height + row) * w->output_width + column) * channels;
             const struct box b = box(w, row, column);
-            const struct eo_pool_window window = window_of(w, b);
-            p->kernels->f32_max_unpool(&window, count, w->stride_width * channels, p->place + at, p->dy + at,
+            const struct eo_pool_window window = windows_of(w, b, count);
+            p->kernels->f32_max_unpool(&window, p->place + at, p->dy + at,
                                        dx + (b.top * w->input_width + b.left) * channels, !covers);
         }
 }
