@@ -49,8 +49,10 @@ extension Model {
             var method = options.method
             method.count = item.count
             // Without zeros to preserve none of the values is set apart for them.
-            if pruning != nil || method.preservesZeros {
-                method.preservesZeros = try pruning != nil || finiteWeights(item.weights).contains(0)
+            if pruning != nil {
+                method.preservesZeros = true
+            } else if method.preservesZeros {
+                method.preservesZeros = try finiteWeights(item.weights).contains(0)
             }
             let clustering = try ClusteringConstraint(
                 item.weights.matrix, method: method, granularity: options.granularity, aggregation: aggregation)

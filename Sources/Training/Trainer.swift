@@ -265,9 +265,7 @@ import Runtime
         try session.load(labels: batch, part: part)
         if session.needsTeacher {
             let size = session.graph.batchSize
-            let teacher = try teachers[size] ?? Teacher.make(source.prepared, losses, options, samples: size)
-            teachers[size] = teacher
-            try teacher.teach(batch, part, session)
+            try teacher(of: size).teach(batch, part, session)
         }
         guard losses.contains(where: { $0.kind == .host }) else { return }
         // The host needs the predictions before the gradients can be computed.
@@ -278,6 +276,13 @@ import Runtime
         try predicting.load(inputs: batch)
         try predicting.invoke()
         try session.callHost(options.hostLoss, predictionsOf: predicting, batch.sampleCount)
+    }
+
+    private func teacher(of samples: Int) throws(Failure) -> Teacher {
+        if let teacher = teachers[samples] { return teacher }
+        let teacher = try Teacher.make(source.prepared, losses, options, samples: samples)
+        teachers[samples] = teacher
+        return teacher
     }
 
     private func check(_ batch: Batch) throws(Failure) {
