@@ -7,7 +7,7 @@ import json
 import pathlib
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -166,8 +166,7 @@ class Training:
 
     def pruned(self, model: Model, sparsity: float, layers: Layers | None, threads: int) -> Model:
         """The target is met half-way."""
-        trainer = self._trainer(model, threads)
-        steps = self.epochs * max(1, len(trainer._data(self.x, self.y)))
+        steps = self.epochs * self._batches()
         schedule = PolynomialDecay(0, sparsity, 0, steps // 2, frequency=max(1, steps // 40))
         return self._fit(self._trainer(model, threads, pruning=Pruning(schedule, layers=layers)))
 
@@ -184,8 +183,17 @@ class Training:
             self._trainer(model, threads, preserve=preserve, quantization=QuantizationAware(samples, **settings))
         )
 
+    def _batches(self) -> int:
+        """Of an epoch."""
+        if self.y is None and not isinstance(self.x, (np.ndarray, Mapping)):
+            return max(1, len(self.x)) if isinstance(self.x, Sized) else 1
+        x = next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x
+        first = x[0] if isinstance(x, (list, tuple)) and hasattr(x[0], "shape") else x
+        return max(1, -(-len(first) // self.batch_size))
+
     def _trainer(self, model: Model, threads: int, **targets: Any) -> Trainer:
-        loss = self.loss or ("distillation" if self.y is None and isinstance(self.x, np.ndarray) else "auto")
+        has_labels = self.y is not None or not isinstance(self.x, (np.ndarray, Mapping))
+        loss = self.loss or ("auto" if has_labels else "distillation")
         return Trainer(
             model, loss, self.optimizer, batch_size=self.batch_size, num_threads=threads, **targets
         )
