@@ -293,11 +293,12 @@ typedef struct eo_interpreter_options {
     const char *weight_cache;    // path of a packed-weight file, see below; NULL: none
     eo_thread_pool *thread_pool; // runs on these threads, and num_threads is not looked at; NULL: threads of its own
     eo_precision precision;
+    bool autotune; // time the kernels that can run a layer, see below
 } eo_interpreter_options;
 #define EO_INTERPRETER_OPTIONS_INIT                                                                                    \
     {                                                                                                                  \
         sizeof(eo_interpreter_options), 1, EO_ARITHMETIC_FAST, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0,                \
-            EO_PRECISION_FLOAT32                                                                                       \
+            EO_PRECISION_FLOAT32, false                                                                                \
     }
 
 // The packed-weight file makes the next compile of the same model fast, and lets processes share the memory of packed
@@ -306,6 +307,12 @@ typedef struct eo_interpreter_options {
 // and written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at
 // the same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong
 // with it, or why it cannot be written, goes to the log and is no failure.
+
+// With autotune, layers that several kernels can run (float32 3x3 convolutions: by the definition, or by Winograd's
+// filtering with tiles of 2x2 or 4x4) are run by each of them on this machine while the model is compiled, and the
+// fastest is taken; without, a rule decides. That takes some milliseconds a layer, once for a model, or for a
+// packed-weight file, which keeps the answers. Float32 results then may differ by rounding from one such choice to
+// another; integer results never do.
 
 // Compiles a model for execution: infers shapes, chooses kernels, packs weights, plans memory. Weights are shared by
 // all interpreters of one model. Caller owns *interpreter: eo_interpreter_destroy. Any thread.
@@ -545,15 +552,16 @@ typedef struct eo_pruning_options {
     bool for_latency;           // only what then runs faster: 1x1 convolutions and FULLY_CONNECTED, from 60 % of zeros
                                 // on; with EO_SPARSITY_ELEMENT in blocks of 16 x 1
     bool depthwise;             // depthwise filters too: they are few and lose accuracy first
-    const eo_layer_rule *rules; // sparsities of layers; 0 leaves a layer alone
+    bool first;                 // the convolutions that read the model's inputs too, for the same reason
+    const eo_layer_rule *rules; // sparsities of layers, of those left out as well; 0 leaves a layer alone
     int32_t rule_count;
     eo_log log;
     void *log_user;
 } eo_pruning_options;
 #define EO_PRUNING_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false, 0, 0, \
-            0, 0                                                                                                       \
+        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false,       \
+            false, 0, 0, 0, 0                                                                                          \
     }
 
 // Sets the weights of least magnitude to zero: of convolutions, matrix products, recurrent layers and tables. Each
@@ -805,6 +813,8 @@ typedef struct eo_trainer_options {
     bool preserve_zeros;    // weights that are zero in the model stay zero, where pruning and clustering do not decide
     bool preserve_clusters; // weights with few values in the model keep as few, likewise
     const eo_training_quantization *quantization; // with batch_normalization it is folded in each step
+    bool recompute_activations; // compute results of the forward pass a second time where the backward pass needs
+                                // them, instead of keeping them: less memory, a third more time, the same bits
     bool unroll; // export WHILE, CALL and composites in line, as they were trained; default: as the model has them, but
                  // with quantization always in line
 } eo_trainer_options;
@@ -812,7 +822,7 @@ typedef struct eo_trainer_options {
     {                                                                                                                  \
         sizeof(eo_trainer_options), 32, 1, 0, 0, 0, 0, 0, 0, 0, EO_OPTIMIZER_ADAM, -1.0f, 0.0f, false, 0.9f, -1.0f,    \
             1e-7f, -1.0f, 0, 0, 0.0f, 0.0f, 0.0f, 0.0f, EO_SCHEDULE_CONSTANT, 0, 0, 0.0f, 0.1f, 1.0f, 0, 0, false,     \
-            0.99f, 0, 0, 0, false, false, 0, false                                                                     \
+            0.99f, 0, 0, 0, false, false, 0, false, false                                                              \
     }
 
 // Begins to train a float model. Parameters are the constants that are weights, biases, slopes, tables and per-channel

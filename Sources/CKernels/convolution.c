@@ -62,7 +62,8 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     c->workers = workers;
     c->shares = workers > 1 && shares_rows(c, workers) ? workers : 1;
     c->share_tiles = ceiling(tiles, c->shares);
-    size_t chunk_blocks = smaller(blocks, larger(c->gather ? gather_blocks(c) : 1, chunk_size / c->block_size));
+    size_t chunk_blocks =
+        smaller(blocks, larger(c->gather || c->padded_columns > 0 ? gather_blocks(c) : 1, chunk_size / c->block_size));
     if (workers > 1 && c->shares == 1 && w->groups == 1) {
         const size_t chunks = ceiling(ceiling(blocks, chunk_blocks), workers) * workers;
         chunk_blocks = ceiling(blocks, chunks);
@@ -213,6 +214,83 @@ static void point_pieces(const struct eo_convolution *c, const struct pieces *p,
     }
 }
 
+size_t eo_convolution_pieces(const struct eo_window *w, size_t element_size) {
+    const size_t piece = w->kernel_width * w->input_channels * element_size;
+    const bool contiguous = w->groups == 1 && (w->dilation_width == 1 || w->kernel_width == 1);
+    // Tiles of few pixels, and steps of few bytes, take as long as full ones.
+    return contiguous && piece % 4 == 0 && piece >= 48 && w->output_width >= 8 ? w->kernel_height : 0;
+}
+
+void eo_convolution_by_lines(struct eo_convolution *c, size_t pieces, size_t workers) {
+    const struct eo_window *w = &c->window;
+    const size_t columns = (w->output_width - 1) * w->stride_width + w->kernel_width;
+    const size_t span = (w->kernel_height - 1) * w->dilation_height + 1;
+    const size_t height = (w->output_height - 1) * w->stride_height + span;
+    const bool leaves =
+        w->padding_left > 0 || w->padding_top > 0 || columns > w->input_width || height > w->input_height;
+    c->segments = pieces;
+    c->padded_columns = leaves ? columns : 0;
+    const size_t pitch = (leaves ? columns : w->input_width) * w->input_channels * c->input_element_size;
+    const size_t held = gathered_size / pitch;
+    size_t lines = held > span ? (held - span) / w->stride_height + 1 : 1;
+    const size_t share = ceiling(w->output_height, workers);
+    lines = ceiling(share, ceiling(share, lines));
+    // A call stays within an image.
+    while (w->batch > 1 && w->output_height % lines != 0) lines--;
+    c->call_lines = lines;
+    c->mr = lines * w->output_width;
+    c->slot_size = leaves ? round_up(((lines - 1) * w->stride_height + span) * pitch) : 0;
+}
+
+// Input lines from number `top` on, which may lie outside, with their padding.
+static void pad_lines(const struct eo_convolution *c, const char *image, ptrdiff_t top, size_t count, char *to) {
+    const struct eo_window *w = &c->window;
+    const size_t pixel = w->input_channels * c->input_element_size, line = w->input_width * pixel;
+    const size_t left = w->padding_left * pixel, pitch = c->padded_columns * pixel;
+    const size_t copied = smaller(line, pitch - left);
+    for (; count > 0; count--, top++, to += pitch) {
+        if (top < 0 || top >= (ptrdiff_t)w->input_height) {
+            memset(to, c->padding, pitch);
+            continue;
+        }
+        memset(to, c->padding, left);
+        memcpy(to + left, image + (size_t)top * line, copied);
+        memset(to + left + copied, c->padding, pitch - left - copied);
+    }
+}
+
+// Where the rows of a call begin: in the image, or in `slot`.
+static const void *point_lines(const struct eo_convolution *c, size_t first, size_t rows, char *slot,
+                               struct eo_gemm_tile *tile) {
+    const struct eo_window *w = &c->window;
+    const size_t pixel = w->input_channels * c->input_element_size, line = w->input_width * pixel;
+    const size_t y = first / w->output_width % w->output_height, lines = rows / w->output_width;
+    const char *image = (const char *)c->input + first / w->output_width / w->output_height * w->input_height * line;
+    const size_t pitch = c->padded_columns > 0 ? c->padded_columns * pixel : line;
+    tile->input_stride = w->stride_width * pixel;
+    tile->line_rows = w->output_width;
+    tile->line_stride = w->stride_height * pitch;
+    tile->segment_stride = w->dilation_height * pitch;
+    if (c->padded_columns == 0) return image + y * w->stride_height * line;
+    pad_lines(c, image, (ptrdiff_t)(y * w->stride_height) - (ptrdiff_t)w->padding_top,
+              (lines - 1) * w->stride_height + (w->kernel_height - 1) * w->dilation_height + 1, slot);
+    return slot;
+}
+
+// Bytes of results that are finished at once.
+static const size_t finished_size = 8 * 1024;
+
+// Finishes `columns` channels from number `column` on of the output pixels from `first` up to `end`.
+static void finish(const struct eo_convolution *c, size_t column, size_t columns, size_t first, size_t end) {
+    const size_t size = c->output_element_size, pixel = c->window.groups * c->window.output_channels * size;
+    if (columns * size == pixel) {
+        eo_finish_run(&c->finish, c->output, first * pixel, (end - first) * pixel, size);
+        return;
+    }
+    for (; first < end; first++)
+        eo_finish_run(&c->finish, c->output, first * pixel + column * size, columns * size, size);
+}
+
 // Tiles of rows from number `first` on, a chunk of columns of one group.
 struct unit {
     size_t group, chunk, first, tiles;
@@ -228,6 +306,7 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
     struct eo_gemm_tile tile = {
         .columns = smaller(c->chunk_columns, w->output_channels - column),
         .depth = c->depth,
+        .input = input,
         .input_stride = c->gather ? c->row_stride : in_pixel,
         .weights = (const char *)c->weights + group * c->group_size + column / c->nr * c->block_size,
         .output_stride = out_pixel,
@@ -246,14 +325,25 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
             (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size + unit->first % c->share_tiles * part;
     tile.ahead_size = part;
     const size_t end = smaller(all, (unit->first + unit->tiles) * c->mr);
+    const bool finishes = eo_finish_is_needed(&c->finish);
+    size_t finished = unit->first * c->mr;
     for (size_t pixel = unit->first * c->mr; pixel < end; pixel += c->mr) {
         tile.rows = smaller(c->mr, end - pixel);
         if (c->gather) gather(c, input, pixel, tile.rows, rows);
-        if (c->segments) point_pieces(c, pieces, input, pixel, tile.rows, rows);
-        tile.input = c->gather ? rows : input + pixel * in_pixel;
+        if (c->call_lines)
+            tile.input = point_lines(c, pixel, tile.rows, rows, &tile);
+        else if (c->segments)
+            point_pieces(c, pieces, input, pixel, tile.rows, rows);
+        else
+            tile.input = c->gather ? rows : input + pixel * in_pixel;
         tile.output = output + pixel * out_pixel;
         tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_size;
         c->run(&tile);
+        const size_t done = pixel + tile.rows;
+        if (finishes && (done == end || (done - finished) * tile.columns * c->output_element_size >= finished_size)) {
+            finish(c, group * w->output_channels + column, tile.columns, finished, done);
+            finished = done;
+        }
         if (part > 0) tile.ahead = (const char *)tile.ahead + part;
     }
 }
@@ -268,6 +358,6 @@ void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t w
     };
     char *rows = (char *)c->scratch + worker * c->slot_size;
     const struct pieces pieces = pieces_of(c);
-    if (c->segments) memset(rows + pieces.table, 0, pieces.zeros);
+    if (c->segments && !c->call_lines) memset(rows + pieces.table, 0, pieces.zeros);
     run_unit(c, &pieces, &unit, rows);
 }

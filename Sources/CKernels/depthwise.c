@@ -18,7 +18,10 @@ size_t eo_depthwise_slot_size(const struct eo_window *w) {
 bool eo_f32_depthwise_by_lines(const struct eo_window *w) {
     // An image that the second-level cache does not hold is better read pixel after pixel.
     const size_t pixels = w->input_height * w->input_width + w->output_height * w->output_width;
-    if (pixels * w->input_channels * sizeof(float) > line_images) return false;
+    return pixels * w->input_channels * sizeof(float) <= line_images && eo_f32_depthwise_fits_lines(w);
+}
+
+bool eo_f32_depthwise_fits_lines(const struct eo_window *w) {
     // A line of a kernel's height must fit the scratch memory, with room for a few columns of vectors of 64 bytes.
     const size_t span = (w->kernel_height - 1) * w->dilation_height,
                  breadth = (w->kernel_width - 1) * w->dilation_width;
@@ -100,6 +103,7 @@ void eo_depthwise_work(const struct eo_depthwise *d, size_t unit, size_t worker)
     const struct eo_window *w = &d->window;
     char *slot = (char *)d->scratch + worker * d->slot_size;
     const size_t first = unit * d->unit_rows, end = smaller(lines(w), first + d->unit_rows);
+    const size_t output = w->output_width * w->output_channels * d->output_element_size;
     if (d->lines) {
         const struct eo_f32_depthwise_lines part = {
             .window = w,
@@ -111,16 +115,18 @@ void eo_depthwise_work(const struct eo_depthwise *d, size_t unit, size_t worker)
             .count = end - first,
             .scratch = (float *)slot,
         };
-        return d->lines(&part);
+        d->lines(&part);
+        eo_finish_run(&d->finish, d->output, first * output, part.count * output, d->output_element_size);
+        return;
     }
     struct line line = {
         .depthwise = d, .tap = (const void **)slot, .step = (size_t *)(slot + taps(w) * sizeof(void *))};
     const size_t image = w->input_height * w->input_width * w->input_channels * d->input_element_size;
-    const size_t output = w->output_width * w->output_channels * d->output_element_size;
     for (size_t i = first; i < end; i++) {
         line.image = (const char *)d->input + i / w->output_height * image;
         line.top = (ptrdiff_t)(i % w->output_height * w->stride_height) - (ptrdiff_t)w->padding_top;
         line.output = (char *)d->output + i * output;
         run_line(&line);
+        eo_finish_run(&d->finish, d->output, i * output, output, d->output_element_size);
     }
 }

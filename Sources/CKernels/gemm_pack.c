@@ -1,5 +1,6 @@
 #include "gemm.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static size_t blocks(int nr, size_t columns) { return (columns + nr - 1) / nr; }
@@ -96,7 +97,7 @@ static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple
 // int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
 static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, size_t begin, size_t end,
                         const uint8_t *weights, uint8_t flip, uint8_t *to) {
-    const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
+    const size_t left = first < columns ? columns - first : 0, count = left < (size_t)nr ? left : (size_t)nr;
     const uint8_t *from = weights + first * depth;
     size_t whole = begin;
     if (kr == 4) {
@@ -117,18 +118,28 @@ static size_t packed_depth(enum kernels_isa isa, size_t depth) {
     return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : eo_gemm_depth_step(isa));
 }
 
-// For tiles: rows are read in steps of 64 bytes, the last ending with the row, which is filled up to a multiple of 4.
-static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t columns, size_t first, const uint8_t *weights,
-                       uint8_t flip, uint8_t *to) {
-    const size_t filled = round_up(depth, 4), whole = filled / 64 * 64;
-    if (isa != ISA_AMX || filled <= 64 || filled == whole) {
+// For tiles: each of a row's pieces is read in steps of 64 bytes, the last ending with the piece; rows that are one
+// piece are filled up to a multiple of 4. A step has two tiles of 16 columns.
+static void pack_steps(size_t depth, size_t pieces, size_t columns, size_t first, const uint8_t *weights, uint8_t flip,
+                       uint8_t *to) {
+    const size_t piece = round_up(depth, 4) / pieces, step = piece < 64 ? piece : 64;
+    for (size_t begin = 0; begin < depth; begin += piece)
+        for (size_t k = 0; k < piece; k += step) {
+            const size_t skipped = k + step > piece ? k + step - piece : 0;
+            const size_t end = begin + k + step - skipped;
+            for (size_t half = 0; half < 2; half++, to += 16 * step) {
+                memset(to, 0, 16 * skipped);
+                pack_groups(4, 16, depth, columns, first + 16 * half, begin + k, end, weights, flip, to + 16 * skipped);
+            }
+        }
+}
+
+static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t pieces, size_t columns, size_t first,
+                       const uint8_t *weights, uint8_t flip, uint8_t *to) {
+    if (isa == ISA_AMX)
+        pack_steps(depth, pieces, columns, first, weights, flip, to);
+    else
         pack_groups(eo_gemm_depth_step(isa), nr, depth, columns, first, 0, depth, weights, flip, to);
-        return;
-    }
-    pack_groups(4, nr, depth, columns, first, 0, whole, weights, flip, to);
-    const size_t overlap = 64 - (filled - whole);
-    memset(to + whole * nr, 0, overlap * nr);
-    pack_groups(4, nr, depth, columns, first, whole, depth, weights, flip, to + (whole + overlap) * nr);
 }
 
 static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
@@ -137,8 +148,9 @@ static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
     return (int32_t)sum;
 }
 
-size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *kernel, size_t depth, size_t columns) {
-    return blocks(kernel->nr, columns) * kernel->nr * (2 * sizeof(float) + packed_depth(kernel->isa, depth));
+size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *kernel, size_t depth, size_t columns, size_t pieces) {
+    const size_t filled = pieces * packed_depth(kernel->isa, depth / pieces);
+    return blocks(kernel->nr, columns) * kernel->nr * (2 * sizeof(float) + filled);
 }
 
 // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + depth za zw: all but the product and the sum of the row is
@@ -146,7 +158,7 @@ size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *kernel, size_t depth, siz
 void eo_u8_gemm_pack(const eo_u8_gemm_kernel *kernel, const struct eo_u8_gemm_weights *w, void *packed) {
     char *block = packed;
     const int nr = kernel->nr;
-    const size_t size = eo_u8_gemm_packed_size(kernel, w->depth, 1);
+    const size_t size = eo_u8_gemm_packed_size(kernel, w->depth, 1, w->pieces);
     const uint32_t za = (uint32_t)w->input_zero_point, zw = (uint32_t)w->weight_zero_point;
     for (size_t first = 0; first < w->columns; first += nr, block += size) {
         int32_t *bias = (int32_t *)block;
@@ -159,7 +171,8 @@ void eo_u8_gemm_pack(const eo_u8_gemm_kernel *kernel, const struct eo_u8_gemm_we
             bias[j] = (int32_t)(given - za * sum + (uint32_t)w->depth * za * zw);
             scale[j] = inside ? w->scale[column] : 0;
         }
-        pack_bytes(kernel->isa, nr, w->depth, w->columns, first, w->weights, w->flip, (uint8_t *)(scale + nr));
+        pack_bytes(kernel->isa, nr, w->depth, w->pieces, w->columns, first, w->weights, w->flip,
+                   (uint8_t *)(scale + nr));
     }
 }
 
@@ -181,26 +194,47 @@ void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size
             scales[j] = inside ? scale[column] : 0;
             biases[j] = inside && bias ? bias[column] : 0;
         }
-        pack_bytes(kernel->isa, nr, depth, columns, first, weights, 0, (uint8_t *)(biases + nr));
+        pack_bytes(kernel->isa, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(biases + nr));
     }
 }
 
-size_t eo_s16_gemm_packed_size(int nr, size_t depth, size_t columns) {
-    return blocks(nr, columns) * nr * (sizeof(int64_t) + sizeof(float) + round_up(depth, 2));
+const eo_s16_gemm_kernel *eo_s16_gemm_for(size_t depth) {
+    const eo_s16_gemm_kernel *kernel = eo_s16_gemm_best();
+    while (depth > EO_S16_TILE_DEPTH && (kernel->isa == ISA_AMX || !kernels_isa_available(kernel->isa))) kernel++;
+    return kernel;
 }
 
-void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *weights, const float *scale,
-                      const int64_t *bias, void *packed) {
+size_t eo_s16_gemm_packed_size(const eo_s16_gemm_kernel *kernel, size_t depth, size_t columns) {
+    const size_t filled = kernel->isa == ISA_AMX ? packed_depth(ISA_AMX, depth) : round_up(depth, 2);
+    return blocks(kernel->nr, columns) * kernel->nr * (sizeof(int64_t) + sizeof(float) + filled);
+}
+
+void eo_s16_gemm_pack(const eo_s16_gemm_kernel *kernel, size_t depth, size_t columns, const uint8_t *weights,
+                      const float *scale, const int64_t *bias, void *packed) {
     char *block = packed;
-    for (size_t first = 0; first < columns; first += nr, block += eo_s16_gemm_packed_size(nr, depth, 1)) {
+    const int nr = kernel->nr;
+    for (size_t first = 0; first < columns; first += nr, block += eo_s16_gemm_packed_size(kernel, depth, 1)) {
         int64_t *biases = (int64_t *)block;
         float *scales = (float *)(biases + nr);
         for (int j = 0; j < nr; j++) {
             biases[j] = first + j < columns ? bias[first + j] : 0;
             scales[j] = first + j < columns ? scale[first + j] : 0;
         }
-        pack_groups(2, nr, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
+        if (kernel->isa == ISA_AMX)
+            pack_bytes(ISA_AMX, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(scales + nr));
+        else
+            pack_groups(2, nr, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
     }
+}
+
+bool eo_s16_sums_fit_32(size_t depth, size_t columns, const uint8_t *weights, const int64_t *bias) {
+    for (size_t column = 0; column < columns; column++, weights += depth) {
+        uint64_t sum = 0;
+        for (size_t k = 0; k < depth; k++) sum += (uint64_t)abs((int8_t)weights[k]);
+        const uint64_t size = bias[column] < 0 ? 0 - (uint64_t)bias[column] : (uint64_t)bias[column];
+        if (size > INT32_MAX || sum > INT32_MAX / 32768 || sum * 32768 + size > INT32_MAX) return false;
+    }
+    return true;
 }
 
 // `from` may lie anywhere in a file, so floats are copied, not dereferenced.
@@ -214,7 +248,14 @@ size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *kernel, size_t depth,
     return blocks(kernel->nr, columns) * kernel->nr * (sizeof(float) + packed_depth(kernel->isa, 2 * depth));
 }
 
-// Pairs of weights lie as groups of four bytes do, so that the depth in bytes is cut into the same steps.
+// Number of the place, among those of a block of weights, of a pair of them in column j. For tiles pairs lie as groups
+// of four bytes do.
+static size_t bf16_place(const eo_bf16_gemm_kernel *kernel, size_t pairs, size_t pair, size_t j) {
+    if (kernel->isa != ISA_AMX) return pair * kernel->nr + j;
+    const size_t step = pairs < 16 ? pairs : 16;
+    return ((pair / step * 2 + j / 16) * step + pair % step) * 16 + j % 16;
+}
+
 void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns, const void *weights,
                        const void *bias, void *packed) {
     const size_t nr = kernel->nr, filled = packed_depth(kernel->isa, 2 * depth) / 2, even = round_up(depth, 2);
@@ -229,7 +270,7 @@ void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t c
         for (size_t k = 0; k < depth; k++) {
             const float weight = float_at(weights, column * depth + k);
             const size_t at = k < whole ? k : k + skipped;
-            eo_f32_to_bf16__scalar(1, &weight, to + (at / 2 * nr + j) * 2 + at % 2);
+            eo_f32_to_bf16__scalar(1, &weight, to + 2 * bf16_place(kernel, filled / 2, at / 2, j) + at % 2);
         }
         if (j + 1 == nr) block += size;
     }

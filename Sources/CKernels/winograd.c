@@ -24,12 +24,14 @@ static double cost(const struct eo_window *w, size_t products, size_t rows) {
     return (double)products * (double)(w->input_channels * w->output_channels) * fmax((double)rows, memory_rows);
 }
 
+bool eo_winograd_fits(const struct eo_window *w) {
+    return w->kernel_height == 3 && w->kernel_width == 3 && w->stride_height == 1 && w->stride_width == 1 &&
+           w->dilation_height == 1 && w->dilation_width == 1 && w->groups == 1;
+}
+
 size_t eo_winograd_size(const struct eo_window *w) {
     const double transform = 12;
-    if (w->kernel_height != 3 || w->kernel_width != 3 || w->stride_height != 1 || w->stride_width != 1 ||
-        w->dilation_height != 1 || w->dilation_width != 1 || w->groups != 1)
-        return 0;
-    if (w->input_channels < 16 || w->output_channels < 16) return 0;
+    if (!eo_winograd_fits(w) || w->input_channels < 16 || w->output_channels < 16) return 0;
     double best = 0.85 * cost(w, 9, w->batch * w->output_height * w->output_width);
     size_t size = 0;
     for (size_t m = 2; m <= 4; m += 2) {
@@ -181,6 +183,27 @@ static void run_chunk(const struct eo_winograd *w, size_t chunk, size_t last, si
     w->transform_output(&output);
 }
 
+// Channels `begin` to `end` of the output pixels of `tiles` tiles from number `first` on.
+static void finish(const struct eo_winograd *w, size_t first, size_t tiles, size_t begin, size_t end) {
+    const struct eo_window *window = &w->window;
+    const size_t m = w->m, pixel = window->output_channels * sizeof(float);
+    const size_t across = ceiling(window->output_width, m), down = ceiling(window->output_height, m);
+    for (size_t tile = first; tile < first + tiles; tile++) {
+        const size_t x = tile % across * m, top = tile / across % down * m, image = tile / across / down;
+        const size_t count = smaller(m, window->output_width - x);
+        for (size_t y = top; y < smaller(top + m, window->output_height); y++) {
+            const size_t at = ((image * window->output_height + y) * window->output_width + x) * pixel;
+            if (end - begin == window->output_channels) {
+                eo_finish_run(&w->finish, w->output, at, count * pixel, sizeof(float));
+                continue;
+            }
+            for (size_t i = 0; i < count; i++)
+                eo_finish_run(&w->finish, w->output, at + i * pixel + begin * sizeof(float),
+                              (end - begin) * sizeof(float), sizeof(float));
+        }
+    }
+}
+
 void eo_winograd_work(const struct eo_winograd *w, size_t unit, size_t worker) {
     const struct eo_window *window = &w->window;
     const size_t chunks = ceiling(window->output_channels, w->nr), part_chunks = ceiling(chunks, w->parts);
@@ -202,4 +225,6 @@ void eo_winograd_work(const struct eo_winograd *w, size_t unit, size_t worker) {
     w->transform_input(&input);
     for (size_t chunk = begin; chunk < end; chunk++)
         run_chunk(w, chunk, end - 1, first, tiles, (const float *)slot, (float *)(slot + input_size(w)));
+    if (eo_finish_is_needed(&w->finish))
+        finish(w, first, tiles, begin * w->nr, smaller(end * w->nr, window->output_channels));
 }

@@ -48,7 +48,12 @@ extension Model {
             let pruning = place.flatMap { pruned[$0].constraint as? PruningConstraint }
             var method = options.method
             method.count = item.count
-            if pruning != nil { method.preservesZeros = true }
+            // Without zeros to preserve none of the values is set apart for them.
+            if pruning != nil {
+                method.preservesZeros = true
+            } else if method.preservesZeros {
+                method.preservesZeros = try finiteWeights(item.weights).contains(0)
+            }
             let clustering = try ClusteringConstraint(
                 item.weights.matrix, method: method, granularity: options.granularity, aggregation: aggregation)
             guard let place, let pruning else {

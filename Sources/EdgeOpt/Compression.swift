@@ -42,6 +42,7 @@ func pruningOptions(
     made.isGlobal = unsafe given.global
     made.forLatency = unsafe given.for_latency
     made.includesDepthwise = unsafe given.depthwise
+    made.includesFirst = unsafe given.first
     made.rules = try unsafe rules(given.rules, given.rule_count, in: function)
     if let log = unsafe logger(given.log, given.log_user) { made.log = log }
     return made

@@ -43,6 +43,7 @@ private func convert(
     }
     options.keepAll = unsafe given.keep_all
     options.isProfiled = unsafe given.profile
+    options.autotune = unsafe given.autotune
     if unsafe given.weight_cache != nil {
         options.weightCache = try unsafe text(given.weight_cache, "weight_cache", in: function)
     }

@@ -50,7 +50,8 @@ package final class BfloatConvolution: @unchecked Sendable {
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
         precondition(scratch.count >= imageBytes, "scratch memory of a convolution is too small")
@@ -62,7 +63,7 @@ package final class BfloatConvolution: @unchecked Sendable {
                         round(input.baseAddress!, memory.baseAddress!, pool)
                         plan.run(
                             input: memory.baseAddress, output: output.baseAddress,
-                            weights: Bytes(packed).baseAddress, parameters: parameters,
+                            weights: Bytes(packed).baseAddress, parameters: parameters, finish: finish.raw,
                             scratch: UnsafeMutableRawBufferPointer(rebasing: memory[imageBytes...]), pool: pool)
                     }
                 }

@@ -31,16 +31,17 @@ package final class ByteConvolution: @unchecked Sendable {
         let scales = try requantization.channelScales(
             shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
         let bias = try expect(bias, count: shape.outputChannels)
+        let pieces = isa == ISA_AMX && zero.weight == 0 ? shape.pieces(ofSize: 1) : 0
         plan = ConvolutionPlan(
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
-            blockSize: eo_u8_gemm_packed_size(kernel, depth, 1),
+            blockSize: eo_u8_gemm_packed_size(kernel, depth, 1, max(1, pieces)),
             rows: .init(
                 inputSize: 1, outputSize: 1, multiple: eo_gemm_depth_step(isa), wide: eo_gemm_takes_wide_rows(isa),
-                padding: zero.padding, flip: zero.activationFlip),
+                byLines: pieces, padding: zero.padding, flip: zero.activationFlip),
             slots: threads)
         let groupSize = plan.context.group_size
         let form: Sentence =
-            "u8_gemm \(Int(isa.rawValue)) \(nr) \(depth)x\(outputs)x\(shape.groups) \(zero.form) \(digest(bias)) \(digest(scales))"
+            "u8_gemm \(Int(isa.rawValue)) \(nr) \(depth)x\(outputs)x\(shape.groups) \(pieces) \(zero.form) \(digest(bias)) \(digest(scales))"
         packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
             bias.withUnsafeBufferPointer { bias in
                 scales.withUnsafeBufferPointer { scales in
@@ -48,7 +49,7 @@ package final class ByteConvolution: @unchecked Sendable {
                         var source = zero.source(
                             weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
                             bias: bias.baseAddress! + group * outputs,
-                            scales: scales.baseAddress! + group * outputs)
+                            scales: scales.baseAddress! + group * outputs, pieces: max(1, pieces))
                         eo_u8_gemm_pack(kernel, &source, base + group * groupSize)
                     }
                 }
@@ -63,7 +64,8 @@ package final class ByteConvolution: @unchecked Sendable {
 
     /// `input` and `output`: NHWC bytes, int8 or uint8 as `init` was told. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
         withUnsafePointer(to: parameters) { parameters in
@@ -72,7 +74,8 @@ package final class ByteConvolution: @unchecked Sendable {
                     scratch.withUnsafeMutableBufferPointer { scratch in
                         plan.run(
                             input: input.baseAddress, output: output.baseAddress, weights: Bytes(packed).baseAddress,
-                            parameters: parameters, scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
+                            parameters: parameters, finish: finish.raw,
+                            scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
                     }
                 }
             }
@@ -117,11 +120,13 @@ struct ByteZeroPoints {
     }
 
     func source(
-        _ weights: UnsafeRawPointer, depth: Int, columns: Int, bias: UnsafePointer<Int32>, scales: UnsafePointer<Float>
+        _ weights: UnsafeRawPointer, depth: Int, columns: Int, bias: UnsafePointer<Int32>, scales: UnsafePointer<Float>,
+        pieces: Int = 1
     ) -> eo_u8_gemm_weights {
         eo_u8_gemm_weights(
             depth: depth, columns: columns, weights: weights.assumingMemoryBound(to: UInt8.self), flip: weightFlip,
-            weight_zero_point: weight, input_zero_point: input, bias: bias, scale: scales)
+            weight_zero_point: weight, input_zero_point: input, bias: bias, scale: scales,
+            pieces: pieces)
     }
 
     /// All that packing depends on.

@@ -70,10 +70,11 @@ package final class ByteDepthwise: @unchecked Sendable {
 
     /// `input` and `output`: NHWC bytes, int8 or uint8 as `init` was told. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         switch form {
-        case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, pool: pool)
+        case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, finish: finish, pool: pool)
         case .direct(let plan, let packed):
             precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
             withUnsafePointer(to: parameters) { parameters in
@@ -83,6 +84,7 @@ package final class ByteDepthwise: @unchecked Sendable {
                             plan.run(
                                 input: input.baseAddress, output: output.baseAddress,
                                 weights: Bytes(packed).baseAddress, parameters: parameters,
+                                finish: finish.raw,
                                 scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
                         }
                     }

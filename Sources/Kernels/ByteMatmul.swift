@@ -48,7 +48,7 @@ package struct ByteMatmul: @unchecked Sendable {
         self.operands = operands
         plan = ConvolutionPlan(
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
-            blockSize: eo_u8_gemm_packed_size(kernel, depth, 1),
+            blockSize: eo_u8_gemm_packed_size(kernel, depth, 1, 1),
             rows: .init(
                 inputSize: 1, outputSize: 1, multiple: eo_gemm_depth_step(isa), wide: eo_gemm_takes_wide_rows(isa),
                 padding: zero.padding, flip: zero.activationFlip),
@@ -58,7 +58,7 @@ package struct ByteMatmul: @unchecked Sendable {
         parameters.scales_below_one = scales.allSatisfy { $0 < 1 }
         self.parameters = parameters
         slots = max(1, min(threads, operands.count))
-        packedSize = (eo_u8_gemm_packed_size(kernel, depth, columns) + 63) / 64 * 64
+        packedSize = (eo_u8_gemm_packed_size(kernel, depth, columns, 1) + 63) / 64 * 64
         transposedSize = transposesB ? 0 : (depth * columns + 63) / 64 * 64
         slotSize = packedSize + transposedSize + plan.context.slot_size
         kernelName = String(cString: kernel.pointee.name)
@@ -122,7 +122,8 @@ package struct ByteMatmul: @unchecked Sendable {
         scales.withUnsafeBufferPointer { scales in
             var source = eo_u8_gemm_weights(
                 depth: depth, columns: columns, weights: weights.assumingMemoryBound(to: UInt8.self), flip: 0,
-                weight_zero_point: zero.weight, input_zero_point: zero.input, bias: nil, scale: scales.baseAddress!)
+                weight_zero_point: zero.weight, input_zero_point: zero.input, bias: nil, scale: scales.baseAddress!,
+                pieces: 1)
             eo_u8_gemm_pack(kernel, &source, memory)
         }
         withUnsafePointer(to: parameters) { parameters in

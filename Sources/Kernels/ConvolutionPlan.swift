@@ -32,7 +32,7 @@ extension ConvolutionShape {
         }
     }
 
-    private var described: Sentence {
+    var described: Sentence {
         "\(batch)x\(inputHeight)x\(inputWidth)x\(inputChannels) -> "
             + "\(batch)x\(outputHeight)x\(outputWidth)x\(outputChannels), kernel \(kernelHeight)x\(kernelWidth), "
             + "stride \(strideHeight)x\(strideWidth), dilation \(dilationHeight)x\(dilationWidth), \(groups) groups"
@@ -48,6 +48,13 @@ extension ConvolutionShape {
     var isPointwise: Bool {
         taps == 1 && strideHeight == 1 && strideWidth == 1 && paddingTop == 0 && paddingLeft == 0
             && outputHeight == inputHeight && outputWidth == inputWidth
+    }
+
+    /// Pieces of a row that a tile kernel takes straight from the image, 0 if it is better gathered.
+    func pieces(ofSize elementSize: Int) -> Int {
+        guard !isPointwise else { return 0 }
+        var window = window
+        return eo_convolution_pieces(&window, elementSize)
     }
 
     var window: eo_window {
@@ -76,8 +83,12 @@ struct ConvolutionPlan {
         var multiple = 1
         /// Bytes become 16 bits.
         var wide = false
+        /// Numbers of 16 bits come in halves.
+        var split = false
         /// The kernel takes rows in pieces, straight from the image.
         var pieces = false
+        /// A tile kernel takes rows in so many pieces, line by line straight from the image; 0: it does not.
+        var byLines = 0
         var padding: UInt8 = 0
         /// Xored into every byte.
         var flip: UInt8 = 0
@@ -101,16 +112,24 @@ struct ConvolutionPlan {
         context.fill = (context.depth - shape.depth) * rows.inputSize
         context.padding = rows.padding
         context.flip = rows.flip
-        let isStraight = rows.pieces || shape.isPointwise && !rows.wide && rows.flip == 0 && context.fill == 0
+        let isStraight =
+            rows.pieces || rows.byLines > 0
+            || shape.isPointwise && !rows.wide && !rows.split && rows.flip == 0 && context.fill == 0
         if !isStraight {
-            context.gather = rows.wide ? eo_gather_wide_best().pointee.run : eo_gather_best().pointee.run
-            // Whole cache lines, and no multiple of the 4096 bytes after which addresses share a set of the cache.
-            let lines = (context.depth * rows.inputSize * (rows.wide ? 2 : 1) + 63) / 64
-            context.row_stride = (lines % 16 == 0 ? lines + 1 : lines) * 64
+            context.gather =
+                rows.wide
+                ? eo_gather_wide_best().pointee.run
+                : rows.split ? eo_gather_split_best().pointee.run : eo_gather_best().pointee.run
+            // Whole cache lines, in each half too, and no multiple of the 4096 bytes after which addresses share a set of
+            // the cache.
+            let (bytes, unit) = (context.depth * rows.inputSize * (rows.wide ? 2 : 1), rows.split ? 128 : 64)
+            let stride = (bytes + unit - 1) / unit * unit
+            context.row_stride = stride % 1024 == 0 ? stride + unit : stride
         }
         context.mr = eo_convolution_rows(&context, Int(mr), slots)
         context.slot_size = context.row_stride * context.mr
         if rows.pieces && !shape.isPointwise { eo_convolution_segment(&context) }
+        if rows.byLines > 0 { eo_convolution_by_lines(&context, rows.byLines, slots) }
         inputCount = shape.inputCount
         outputCount = shape.outputCount
         self.slots = slots
@@ -122,7 +141,7 @@ struct ConvolutionPlan {
     func run(
         input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
         parameters: UnsafeRawPointer, rowParameters: (UnsafeRawPointer, size: Int)? = nil, padding: UInt8? = nil,
-        scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
+        finish: eo_finish = eo_finish(), scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
     ) {
         var context = context
         context.input = input
@@ -132,6 +151,7 @@ struct ConvolutionPlan {
         context.row_parameters = rowParameters?.0
         context.row_parameters_size = rowParameters?.size ?? 0
         if let padding { context.padding = padding }
+        context.finish = finish
         context.scratch = scratch.baseAddress
         var workers = pool.threadCount
         if context.slot_size > 0 {
@@ -158,7 +178,7 @@ func digest(_ bytes: Bytes?) -> UInt64 {
     return digest(UnsafeRawBufferPointer(start: bytes.baseAddress, count: bytes.count))
 }
 
-func digest<T: BitwiseCopyable>(_ elements: [T]) -> UInt64 { elements.withUnsafeBytes { digest($0) } }
+package func digest<T: BitwiseCopyable>(_ elements: [T]) -> UInt64 { elements.withUnsafeBytes { digest($0) } }
 
 /// Weights or bias of a layer must have exactly `count` elements of `size` bytes.
 func expect(_ bytes: Bytes, _ what: String, count: Int, size: Int) throws(Failure) {

@@ -9,7 +9,7 @@ struct DepthwisePlan {
     let outputCount: Int
     let slots: Int
     /// A pixel of padding values.
-    private let padding: Storage
+    let padding: Storage
 
     init(
         _ shape: ConvolutionShape, run: @escaping @convention(c) (UnsafePointer<eo_depthwise_run>) -> Void,
@@ -38,7 +38,8 @@ struct DepthwisePlan {
     /// Runs on the threads of `pool`, on as many as there is scratch memory for.
     func run(
         input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
-        parameters: UnsafeRawPointer, scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
+        parameters: UnsafeRawPointer, finish: eo_finish = eo_finish(), scratch: UnsafeMutableRawBufferPointer,
+        pool: ThreadPool
     ) {
         precondition(scratch.count >= context.slot_size, "scratch memory of a depthwise convolution is too small")
         var context = context
@@ -46,6 +47,7 @@ struct DepthwisePlan {
         context.output = output
         context.weights = weights
         context.parameters = parameters
+        context.finish = finish
         context.scratch = scratch.baseAddress
         let workers = min(pool.threadCount, scratch.count / context.slot_size)
         let units = eo_depthwise_start(&context, workers)

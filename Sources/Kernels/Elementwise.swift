@@ -208,7 +208,7 @@ package struct QuantizedArithmetic: Sendable {
         self.maximum = maximum
     }
 
-    fileprivate var parameters: eo_quantized_binary_params {
+    var parameters: eo_quantized_binary_params {
         eo_quantized_binary_params(
             zero_a: Int32(zeroA), zero_b: Int32(zeroB), zero_y: Int32(zeroY), scale_a: scaleA, scale_b: scaleB,
             low: Float(minimum - zeroY), high: Float(maximum - zeroY))

@@ -19,11 +19,18 @@ package final class FloatConvolution: @unchecked Sendable {
     private let inputCount: Int
     private let outputCount: Int
 
+    /// This layer, followed by `finish`, as a part of a cascade; nil: it cannot be one.
+    package func stage(_ finish: Finish) throws(Failure) -> CascadeStage? {
+        guard case .direct(let plan, let packed) = form else { return nil }
+        return try .of(plan, packed, parameters, finish)
+    }
+
     /// `weights`: OHWI float32 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`: float32
-    /// [outputChannels] or nil. `threads`: how many threads scratch memory is asked for.
+    /// [outputChannels] or nil. `threads`: how many threads scratch memory is asked for. `tile`: of Winograd's
+    /// filtering, 0: none, nil: the one thought fastest.
     package init(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
-        cache: PackedWeightCache, threads: Int = 4
+        cache: PackedWeightCache, threads: Int = 4, tile: Int? = nil
     ) throws(Failure) {
         try shape.check()
         try expect(weights, "weights", count: shape.outputChannels * shape.depth, size: 4)
@@ -31,7 +38,7 @@ package final class FloatConvolution: @unchecked Sendable {
         (inputCount, outputCount) = (shape.inputCount, shape.outputCount)
         parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
         if let plan = try WinogradPlan(
-            shape, weights: weights, bias: bias, clamp: parameters, cache: cache, slots: threads)
+            shape, weights: weights, bias: bias, clamp: parameters, tile: tile, cache: cache, slots: threads)
         {
             form = .winograd(plan)
             kernelName = plan.kernelName
@@ -87,7 +94,8 @@ package final class FloatConvolution: @unchecked Sendable {
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         precondition(input.count >= inputCount && output.count >= outputCount)
         withUnsafePointer(to: parameters) { parameters in
@@ -98,11 +106,14 @@ package final class FloatConvolution: @unchecked Sendable {
                         switch form {
                         case .winograd(let plan):
                             plan.run(
-                                input: input.baseAddress, output: output.baseAddress, scratch: scratch, pool: pool)
+                                input: input.baseAddress, output: output.baseAddress, finish: finish.raw,
+                                scratch: scratch,
+                                pool: pool)
                         case .direct(let plan, let packed):
                             plan.run(
                                 input: input.baseAddress, output: output.baseAddress,
-                                weights: Bytes(packed).baseAddress, parameters: parameters, scratch: scratch,
+                                weights: Bytes(packed).baseAddress, parameters: parameters, finish: finish.raw,
+                                scratch: scratch,
                                 pool: pool)
                         }
                     }

@@ -16,6 +16,12 @@ package final class FloatDepthwise: @unchecked Sendable {
     private let form: Form
     private let parameters: eo_f32_gemm_parameters
 
+    /// This layer, followed by `finish`, as a part of a cascade; nil: it cannot be one.
+    package func stage(_ finish: Finish) throws(Failure) -> CascadeStage? {
+        guard case .direct(let plan, let packed) = form else { return nil }
+        return try .of(plan, packed, parameters, finish)
+    }
+
     /// `weights`: float32 [kernelHeight, kernelWidth, outputChannels]; `bias`: float32 [outputChannels] or nil.
     /// `threads`: for how many threads scratch memory is asked.
     package init(
@@ -52,10 +58,11 @@ package final class FloatDepthwise: @unchecked Sendable {
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         switch form {
-        case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, pool: pool)
+        case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, finish: finish, pool: pool)
         case .direct(let plan, let packed):
             precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
             withUnsafePointer(to: parameters) { parameters in
@@ -65,6 +72,7 @@ package final class FloatDepthwise: @unchecked Sendable {
                             plan.run(
                                 input: input.baseAddress, output: output.baseAddress,
                                 weights: Bytes(packed).baseAddress, parameters: parameters,
+                                finish: finish.raw,
                                 scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
                         }
                     }

@@ -70,7 +70,8 @@ package final class HybridConvolution: @unchecked Sendable {
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount * passes && output.count >= plan.outputCount * passes)
         precondition(scratch.count >= quantizer.byteCount, "scratch memory of a convolution is too small")
@@ -82,6 +83,7 @@ package final class HybridConvolution: @unchecked Sendable {
                             runPass(
                                 input.baseAddress! + pass * plan.inputCount,
                                 output.baseAddress! + pass * plan.outputCount, parameters,
+                                finish.advanced(by: pass * plan.outputCount * 4),
                                 UnsafeMutableRawBufferPointer(scratch), pool)
                         }
                     }
@@ -92,14 +94,14 @@ package final class HybridConvolution: @unchecked Sendable {
 
     private func runPass(
         _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
-        _ parameters: UnsafePointer<eo_hybrid_gemm_parameters>, _ scratch: UnsafeMutableRawBufferPointer,
-        _ pool: ThreadPool
+        _ parameters: UnsafePointer<eo_hybrid_gemm_parameters>, _ finish: Finish,
+        _ scratch: UnsafeMutableRawBufferPointer, _ pool: ThreadPool
     ) {
         let quantized = quantizer.run(input, scratch.baseAddress!, pool: pool)
         plan.run(
             input: quantized.bytes, output: output, weights: Bytes(packed).baseAddress, parameters: parameters,
             rowParameters: (UnsafeRawPointer(quantized.rows), quantizer.rowStride),
-            padding: UInt8(quantized.rows.pointee.zero_point) ^ plan.context.flip,
+            padding: UInt8(quantized.rows.pointee.zero_point) ^ plan.context.flip, finish: finish.raw,
             scratch: UnsafeMutableRawBufferPointer(rebasing: scratch[quantizer.byteCount...]), pool: pool)
     }
 }

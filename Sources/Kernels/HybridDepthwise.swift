@@ -53,7 +53,8 @@ package final class HybridDepthwise: @unchecked Sendable {
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         let length = quantizer.length
         precondition(input.count >= length * images && output.count >= imageOutputs * images)
@@ -74,7 +75,8 @@ package final class HybridDepthwise: @unchecked Sendable {
                             _unsafeElements: UnsafeMutableBufferPointer(
                                 rebasing: scratch[(quantizer.byteCount + roundedBytes)...]))
                         convolution.run(
-                            Span<Float>(_unsafeStart: rounded, count: length), &result, scratch: &rest, pool: pool)
+                            Span<Float>(_unsafeStart: rounded, count: length), &result, scratch: &rest,
+                            finish: finish.advanced(by: image * imageOutputs * 4), pool: pool)
                     }
                 }
             }

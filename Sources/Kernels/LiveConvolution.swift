@@ -88,8 +88,8 @@ package final class LiveConvolution: @unchecked Sendable {
     ) -> Part {
         let plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_f32_gemm_packed_size(kernel.nr, shape.depth, 1), rows: .init(inputSize: 4, outputSize: 4),
-            slots: threads)
+            blockSize: eo_f32_gemm_packed_size(kernel.nr, shape.depth, 1),
+            rows: .init(inputSize: 4, outputSize: 4, pieces: true), slots: threads)
         return Part(plan: plan, taps: taps, spread: spread, resultCount: shape.outputCount)
     }
 

@@ -28,6 +28,13 @@ package struct PoolShape: Equatable, Sendable {
         Self.cut(outputX * strideWidth - paddingLeft, filterWidth, inputWidth)
     }
 
+    /// Output columns whose windows no border cuts at the left or right.
+    var inside: Range<Int> {
+        let room = inputWidth + paddingLeft - filterWidth
+        let begin = (paddingLeft + strideWidth - 1) / strideWidth
+        return begin..<max(begin, min(outputWidth, room < 0 ? 0 : room / strideWidth + 1))
+    }
+
     private static func cut(_ origin: Int, _ filter: Int, _ input: Int) -> Range<Int> {
         let end = min(input, origin + filter)
         return min(end, max(0, origin))..<max(0, end)
@@ -38,11 +45,12 @@ package struct PoolShape: Equatable, Sendable {
 /// Windows are cut at the borders, and an average is over the elements that are there. Nothing is allocated. Integer
 /// inputs and outputs have the same scale and zero point.
 package enum Pooling {
+    /// `margin`: what places in the padding count as; nil: for nothing.
     package static func maximum(
         _ shape: PoolShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>,
-        clamp: (minimum: Float, maximum: Float), pool: ThreadPool
+        clamp: (minimum: Float, maximum: Float), margin: Float? = nil, pool: ThreadPool
     ) {
-        run(shape, x, &y, kernelTable.pointee.f32_max_pool, clamp, .none, pool)
+        run(shape, x, &y, kernelTable.pointee.f32_max_pool, clamp, .none, pool, margin: margin)
     }
 
     package static func average(
@@ -53,9 +61,12 @@ package enum Pooling {
     }
 
     package static func maximum<T: QuantizedInteger>(
-        _ shape: PoolShape, _ x: Span<T>, _ y: inout MutableSpan<T>, clamp: (minimum: T, maximum: T), pool: ThreadPool
+        _ shape: PoolShape, _ x: Span<T>, _ y: inout MutableSpan<T>, clamp: (minimum: T, maximum: T), margin: T? = nil,
+        pool: ThreadPool
     ) {
-        run(shape, x, &y, T.kernels.maximumPool, (Float(clamp.minimum), Float(clamp.maximum)), .none, pool)
+        run(
+            shape, x, &y, T.kernels.maximumPool, (Float(clamp.minimum), Float(clamp.maximum)), .none, pool,
+            margin: margin.map { Float($0) })
     }
 
     /// The sum is divided as integers and rounded to nearest, ties away from zero, as the reference kernels do. Windows
@@ -72,7 +83,7 @@ package enum Pooling {
 
     private static func run<T: BitwiseCopyable>(
         _ shape: PoolShape, _ x: Span<T>, _ y: inout MutableSpan<T>, _ kernel: @escaping eo_pool,
-        _ clamp: (minimum: Float, maximum: Float), _ factor: PoolJob.Factor, _ pool: ThreadPool
+        _ clamp: (minimum: Float, maximum: Float), _ factor: PoolJob.Factor, _ pool: ThreadPool, margin: Float? = nil
     ) {
         precondition(x.count >= shape.inputCount && y.count >= shape.outputCount)
         guard shape.outputCount > 0, shape.inputCount > 0 else { return }
@@ -80,7 +91,7 @@ package enum Pooling {
             y.withUnsafeMutableBytes { y in
                 let job = PoolJob(
                     shape: shape, x: x.baseAddress!, y: y.baseAddress!, size: MemoryLayout<T>.stride, kernel: kernel,
-                    factor: factor, clamp: clamp)
+                    factor: factor, clamp: clamp, margin: margin)
                 withUnsafePointer(to: job) { job in
                     pool.run(shape.outputRows, job) { context, row, _ in
                         context.assumingMemoryBound(to: PoolJob.self).pointee.run(row)
@@ -103,6 +114,7 @@ private struct PoolJob {
     let kernel: eo_pool
     let factor: Factor
     let clamp: (minimum: Float, maximum: Float)
+    let margin: Float?
 
     func run(_ row: Int) {
         let image = row / shape.outputHeight * shape.inputHeight
@@ -110,16 +122,23 @@ private struct PoolJob {
         var window = eo_pool_window()
         (window.rows, window.channels) = (rows.count, shape.channels)
         (window.row_stride, window.pixel_stride) = (shape.inputWidth * shape.channels, shape.channels)
+        window.step = shape.strideWidth * shape.channels
         (window.low, window.high) = clamp
-        for column in 0..<shape.outputWidth {
+        let inside = shape.inside
+        var column = 0
+        while column < shape.outputWidth {
             let columns = shape.columns(column)
             window.columns = columns.count
+            window.count = inside.contains(column) ? inside.upperBound - column : 1
+            let isWhole = rows.count * columns.count == shape.filterHeight * shape.filterWidth
+            window.low = isWhole ? clamp.minimum : max(clamp.minimum, margin ?? clamp.minimum)
             let count = Float(max(1, rows.count * columns.count))
             window.factor = factor == .reciprocal ? 1 / count : count
             let pixel = (image + rows.lowerBound) * shape.inputWidth + columns.lowerBound
             kernel(
                 &window, x + pixel * shape.channels * size,
                 y + (row * shape.outputWidth + column) * shape.channels * size)
+            column += window.count
         }
     }
 }

@@ -24,20 +24,24 @@ package final class ShortConvolution: @unchecked Sendable {
         try expect(weights, "weights", count: shape.outputChannels * depth, size: 1)
         let scales = try requantization.shortScales(shape.outputChannels)
         let bias = try expect(bias, count: shape.outputChannels)
-        let kernel = eo_s16_gemm_best().pointee
+        let row = eo_s16_gemm_for(depth)
+        let kernel = row.pointee
         plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_s16_gemm_packed_size(kernel.nr, depth, 1),
-            rows: .init(inputSize: 2, outputSize: 2, multiple: 2), slots: threads)
+            blockSize: eo_s16_gemm_packed_size(row, depth, 1),
+            rows: .init(
+                inputSize: 2, outputSize: 2, multiple: eo_s16_depth_step(kernel.isa),
+                split: eo_gemm_takes_split_rows(kernel.isa)),
+            slots: threads)
         let groupSize = plan.context.group_size
         let form: Sentence =
-            "s16_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
+            "s16_gemm \(Int(kernel.isa.rawValue)) \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
         packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
             bias.withUnsafeBufferPointer { bias in
                 scales.withUnsafeBufferPointer { scales in
                     for group in 0..<shape.groups {
                         eo_s16_gemm_pack(
-                            kernel.nr, depth, outputs,
+                            row, depth, outputs,
                             (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
                             scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
                             base + group * groupSize)
@@ -45,13 +49,19 @@ package final class ShortConvolution: @unchecked Sendable {
                 }
             }
         }
-        parameters = requantization.shortParameters
+        var parameters = requantization.shortParameters
+        parameters.sums_fit_32 =
+            scales.allSatisfy { $0 < 1 }
+            && eo_s16_sums_fit_32(
+                depth, shape.outputChannels, weights.baseAddress.assumingMemoryBound(to: UInt8.self), bias)
+        self.parameters = parameters
         kernelName = String(cString: kernel.name)
     }
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Int16>, _ output: inout MutableSpan<Int16>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Int16>, _ output: inout MutableSpan<Int16>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
         withUnsafePointer(to: parameters) { parameters in
@@ -60,7 +70,8 @@ package final class ShortConvolution: @unchecked Sendable {
                     scratch.withUnsafeMutableBufferPointer { scratch in
                         plan.run(
                             input: input.baseAddress, output: output.baseAddress, weights: Bytes(packed).baseAddress,
-                            parameters: parameters, scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
+                            parameters: parameters, finish: finish.raw,
+                            scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
                     }
                 }
             }
@@ -76,6 +87,6 @@ extension Requantization {
     var shortParameters: eo_s16_parameters {
         eo_s16_parameters(
             minimum: Float(outputMinimum - outputZeroPoint), maximum: Float(outputMaximum - outputZeroPoint),
-            output_zero_point: Int32(outputZeroPoint))
+            output_zero_point: Int32(outputZeroPoint), sums_fit_32: false)
     }
 }

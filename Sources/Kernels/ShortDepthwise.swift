@@ -53,10 +53,11 @@ package final class ShortDepthwise: @unchecked Sendable {
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Int16>, _ output: inout MutableSpan<Int16>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Int16>, _ output: inout MutableSpan<Int16>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
     ) {
         switch form {
-        case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, pool: pool)
+        case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, finish: finish, pool: pool)
         case .direct(let plan, let packed):
             precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
             withUnsafePointer(to: parameters) { parameters in
@@ -66,6 +67,7 @@ package final class ShortDepthwise: @unchecked Sendable {
                             plan.run(
                                 input: input.baseAddress, output: output.baseAddress,
                                 weights: Bytes(packed).baseAddress, parameters: parameters,
+                                finish: finish.raw,
                                 scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
                         }
                     }

@@ -8,14 +8,15 @@ struct WinogradPlan {
     let packed: Storage
     let slots: Int
 
-    /// nil where the definition is as fast. `weights`: OHWI float32; `slots`: how many threads get scratch memory.
+    /// nil where the definition is as fast, or `tile` is 0; `tile`: the m to take, nil: the one thought fastest.
+    /// `weights`: OHWI float32; `slots`: how many threads get scratch memory.
     init?(
-        _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, clamp: eo_f32_gemm_parameters,
+        _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, clamp: eo_f32_gemm_parameters, tile: Int? = nil,
         cache: PackedWeightCache, slots: Int
     ) throws(Failure) {
         var context = eo_winograd()
         context.window = shape.window
-        context.m = eo_winograd_size(&context.window)
+        context.m = tile ?? eo_winograd_size(&context.window)
         guard context.m > 0 else { return nil }
         let kernel = eo_f32_gemm_best().pointee
         context.run = kernel.run
@@ -39,13 +40,14 @@ struct WinogradPlan {
 
     /// Runs on the threads of `pool`, on as many as there is scratch memory for.
     func run(
-        input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?, scratch: UnsafeMutableRawBufferPointer,
-        pool: ThreadPool
+        input: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>?, finish: eo_finish,
+        scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
     ) {
         precondition(scratch.count >= context.slot_size, "scratch memory of a convolution is too small")
         var context = context
         context.input = input
         context.output = output
+        context.finish = finish
         context.weights = Bytes(packed).baseAddress.assumingMemoryBound(to: Float.self)
         context.scratch = scratch.baseAddress
         let workers = min(pool.threadCount, scratch.count / context.slot_size)

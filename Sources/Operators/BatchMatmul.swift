@@ -74,7 +74,7 @@ enum BatchMatmul {
         if rows * columns == count, op.options.bool(1), let bytes = try op.input(1).bytes {
             var shape = ConvolutionShape()
             (shape.batch, shape.inputChannels, shape.outputChannels) = (rows, depth, columns)
-            return LinearLayer.launch(
+            return try LinearLayer.launch(
                 try ByteConvolution(
                     shape, weights: bytes, weightsAreSigned: true, bias: nil, requantization: requantization,
                     activationsAreSigned: true, cache: op.weights, threads: op.threadCount), op, input: 0)

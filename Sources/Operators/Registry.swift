@@ -14,6 +14,7 @@ package enum OperatorRegistry {
         case FakeRequantize.name: FakeRequantize.definition
         case FakeQuantizeBias.name: FakeQuantizeBias.definition
         case FakeQuantizeGradient.name: FakeQuantizeGradient.definition
+        case PassGradient.name: PassGradient.definition
         case RangeParameters.name: RangeParameters.definition
         case WeightScales.name: WeightScales.definition
         case Softplus.name: Softplus.definition

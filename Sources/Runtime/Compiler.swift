@@ -10,6 +10,7 @@ struct Compiler {
     let arithmetic: Arithmetic
     let precision: Precision
     let threadCount: Int
+    let autotune: Bool
     let delegates: [any Delegate]
     /// What became of each operator of the model's subgraph.
     var decisions: [Decision]
@@ -17,13 +18,14 @@ struct Compiler {
 
     init(
         _ loaded: LoadedModel, subgraph: Int, arithmetic: Arithmetic, precision: Precision, threadCount: Int,
-        delegates: [any Delegate]
+        autotune: Bool, delegates: [any Delegate]
     ) {
         self.loaded = loaded
         self.subgraph = subgraph
         self.arithmetic = arithmetic
         self.precision = precision
         self.threadCount = threadCount
+        self.autotune = autotune
         self.delegates = delegates
         let count = loaded.model.subgraphs[subgraph].operators.count
         decisions = [Decision](repeating: Decision(), count: count)
@@ -81,7 +83,7 @@ struct Compiler {
                 name: node.name, version: node.version, options: node.options, customOptions: node.customOptions,
                 inputs: infos(node, graph, values: index == 0 ? values : [:]),
                 outputs: node.outputs.map { graph.tensors[$0] }, arithmetic: arithmetic, precision: precision,
-                threadCount: threadCount, weights: loaded.weights)
+                threadCount: threadCount, autotune: autotune, weights: loaded.weights)
             do throws(Failure) {
                 let kernel = try node.definition.prepare(preparation)
                 layout.addScratch(preparation.scratchSizes, of: index)

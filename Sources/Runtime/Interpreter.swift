@@ -22,6 +22,9 @@ import Synchronization
         package var log: Log = { _, _ in }
         /// Packed weights are taken from this file, and written to it when it lacks some.
         package var weightCache: String?
+        /// Where several kernels can run a layer they are timed when it is compiled; the answers are kept with the packed
+        /// weights.
+        package var autotune = false
         /// Shared with other interpreters; nil: threads of its own, as many as `threadCount` says.
         package var threadPool: ThreadPool?
         package init() {}
@@ -94,7 +97,7 @@ import Synchronization
         for (input, shape) in zip(graph.inputs, inputShapes) { graph.tensors[input].shape = shape }
         var compiler = Compiler(
             loaded, subgraph: subgraph, arithmetic: options.arithmetic, precision: options.precision,
-            threadCount: threadCount, delegates: options.delegates)
+            threadCount: threadCount, autotune: options.autotune, delegates: options.delegates)
         var roles = graph.tensors.map { $0.isVariable ? Role.placed : .local }
         for (index, output) in graph.outputs.enumerated().reversed() where roles[output] != .placed {
             roles[output] = .output(index)

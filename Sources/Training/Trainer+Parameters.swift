@@ -103,7 +103,11 @@ extension Trainer {
     package var outputs: [Tensor] { tensors(of: source.prepared.subgraphs[0].outputs[...]) }
 
     private func tensors(of indices: ArraySlice<Int>) -> [Tensor] {
-        indices.map { steps.graph.model.subgraphs[0].tensors[$0] }
+        indices.map { index in
+            var tensor = steps.graph.model.subgraphs[0].tensors[index]
+            if tensor.shape.first == steps.graph.batchSize { tensor.shape[0] = options.batchSize }
+            return tensor
+        }
     }
 
     /// Bytes of all memory that holds intermediate results of a step.

@@ -20,6 +20,10 @@ package struct TrainerOptions {
     package var normalizesBatches = false
     /// Share of the old statistics that is kept.
     package var batchMomentum: Float = 0.99
+    /// Keep few of the forward pass's results for the backward pass, and compute the others a second time.
+    package var recomputesActivations = false
+    /// Samples that go forward and backward at a time, whatever the batch size; nil: as many as the caches hold.
+    package var samplesAtATime: Int?
     /// For losses of kind `host`.
     package var hostLoss: HostLossFunction?
     /// What is exported has no loops and calls: they are put in line, as they are trained.
@@ -101,4 +105,11 @@ package struct BatchResult {
     /// Euclidean length of all gradients together, before clipping.
     package var gradientNorm: Float = 0
     package var learningRate: Float = 0
+
+    /// What another part of the batch has given.
+    mutating func add(_ part: BatchResult) {
+        loss += part.loss
+        correct += part.correct
+        counted += part.counted
+    }
 }

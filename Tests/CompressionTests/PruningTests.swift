@@ -19,6 +19,7 @@ import Testing
 
     private func options(_ change: (inout PruningOptions) -> Void) -> PruningOptions {
         var options = PruningOptions()
+        options.includesFirst = true
         change(&options)
         return options
     }
@@ -30,6 +31,16 @@ import Testing
         }
         #expect(try pruned.values("d/w") == model().values("d/w"))
         try pruned.validate()
+    }
+
+    @Test func firstConvolutionsAndDepthwiseFiltersAreLeftAloneUnlessNamed() throws {
+        let pruned = try model().pruned(PruningOptions())
+        #expect(try pruned.values("a/w") == model().values("a/w"))
+        #expect(zeros(pruned.values("b/w")) == 40)
+        let both = try model().pruned(
+            options { ($0.includesFirst, $0.rules) = (false, [LayerTarget("a/w", 0.5), LayerTarget("d/w", 0.5)]) })
+        #expect(zeros(both.values("a/w")) == 108)
+        #expect(try zeros(both.values("d/w")) == model().values("d/w").count / 2)
     }
 
     @Test func theSmallestGoAndOfEqualOnesTheFirst() {

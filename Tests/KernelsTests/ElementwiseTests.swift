@@ -95,7 +95,8 @@ import Testing
                 let taps = Float(rows * columns)
                 var window = eo_pool_window(
                     rows: rows, columns: columns, channels: channels, row_stride: (columns + 2) * channels,
-                    pixel_stride: channels, factor: isMean ? 1 / taps : taps, low: 0, high: 100)
+                    pixel_stride: channels, step: channels, count: 1, factor: isMean ? 1 / taps : taps, low: 0,
+                    high: 100)
                 let run = { (row: UnsafePointer<eo_elementwise>) in
                     Self.guarded(channels * size, UInt8(7)) { y in
                         x.withUnsafeBytes { row.pointee[keyPath: kernel](&window, $0.baseAddress!, y) }

@@ -6,8 +6,8 @@ import Testing
 @Suite struct PoolingTests {
     static let shapes: [PoolShape] = {
         var shapes: [PoolShape] = []
-        for (height, width, channels) in [(1, 1, 1), (4, 5, 3), (7, 7, 300)] {
-            for (filterHeight, filterWidth) in [(1, 1), (2, 2), (3, 2), (7, 7)] {
+        for (height, width, channels) in [(1, 1, 1), (4, 5, 3), (7, 7, 100), (12, 11, 70)] {
+            for (filterHeight, filterWidth) in [(1, 1), (2, 2), (3, 2), (3, 3), (7, 7), (12, 11)] {
                 for stride in 1...2 {
                     for padding in 0...1 {
                         var shape = PoolShape()

@@ -35,7 +35,8 @@ private struct Product {
                 input_stride: size, weights: packed.base, output: output.base + first * stride, output_stride: stride,
                 parameters: parameters.base,
                 row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersSize) },
-                segments: pieces?.count ?? 0, segment: pieces?.table, ahead: packed.base, ahead_size: packed.count)
+                segments: pieces?.count ?? 0, segment: pieces?.table, line_rows: 0, line_stride: 0, segment_stride: 0,
+                ahead: packed.base, ahead_size: packed.count)
             kernel(&tile)
         }
         return output.array(of: UInt8.self)
@@ -148,7 +149,7 @@ func byteProductsAreThoseOfTheScalarTwin(_ weightZeroPoint: Int32, signed: Bool)
             let scale = numbers.integers(columns, 1...400).map { Float($0) / 40000 }
             let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
                 var row = row
-                let packed = Block(eo_u8_gemm_packed_size(&row, depth, columns))
+                let packed = Block(eo_u8_gemm_packed_size(&row, depth, columns, 1))
                 let isSigned = signed && eo_gemm_takes_signed_rows(row.isa)
                 withByteWeights(
                     depth, columns, weights, bias, scale, weightZeroPoint, inputZeroPoint: isSigned ? 3 : 131
@@ -178,7 +179,7 @@ func withByteWeights(
                 var source = eo_u8_gemm_weights(
                     depth: depth, columns: columns, weights: weights.baseAddress!, flip: 0,
                     weight_zero_point: zeroPoint, input_zero_point: inputZeroPoint, bias: bias.baseAddress,
-                    scale: scale.baseAddress!)
+                    scale: scale.baseAddress!, pieces: 1)
                 body(&source)
             }
         }
@@ -207,29 +208,6 @@ func withByteWeights(
                 let packed = Block(eo_hybrid_gemm_packed_size(&row, depth, columns))
                 eo_hybrid_gemm_pack(&row, depth, columns, weights, scale, bias, packed.base)
                 let input = rowsOfBytes(bytes, depth: depth, isa: row.isa)
-                return product.run(row.run, step: step, input: input, packed: packed)
-            }
-            #expect(outputs[0] == outputs[1], "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth)")
-        }
-    }
-}
-
-@Test func shortProductsAreThoseOfTheScalarTwin() {
-    let table = rows(eo_s16_gemm_rows)
-    let twin = table.last!
-    var numbers = Numbers(seed: 6)
-    let parameters = Block([eo_s16_parameters(minimum: -32768, maximum: 30000, output_zero_point: 0)])
-    for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
-        eachSize(kernel.mr, kernel.nr) { rows, columns, depth in
-            let filled = (depth + 1) / 2 * 2
-            let input = Block(numbers.integers(rows * filled, -32768...32767).map { Int16($0) })
-            let weights = numbers.integers(columns * depth, -128...127).map(byte)
-            let bias = numbers.integers(columns, -90000...90000).map { Int64($0) }
-            let scale = numbers.integers(columns, 1...400).map { Float($0) / 400000 }
-            let product = Product(rows: rows, columns: columns, depth: filled, outputSize: 2, parameters: parameters)
-            let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
-                let packed = Block(eo_s16_gemm_packed_size(row.nr, depth, columns))
-                eo_s16_gemm_pack(row.nr, depth, columns, weights, scale, bias, packed.base)
                 return product.run(row.run, step: step, input: input, packed: packed)
             }
             #expect(outputs[0] == outputs[1], "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth)")

@@ -6,40 +6,6 @@ import Testing
 
 /// What the passes join computes what the operators compute: keeping all tensors keeps all operators apart.
 struct PatternTests {
-    private func quantized(
-        _ maker: inout ModelMaker, _ tensor: Int, _ scale: Float, _ zeroPoint: Int, _ type: TensorType
-    ) {
-        maker.model.subgraphs[0].tensors[tensor].type = type
-        var quantization = Quantization()
-        quantization.scales = [scale]
-        quantization.zeroPoints = [zeroPoint]
-        maker.model.subgraphs[0].tensors[tensor].quantization = quantization
-    }
-
-    /// The bytes of output 0 for random input bytes.
-    private func bytes(_ maker: ModelMaker, keepAll: Bool, isFloat: Bool = false) throws -> [UInt8] {
-        var options = Interpreter.Options()
-        options.keepAll = keepAll
-        let interpreter = try maker.interpreter(options)
-        let input = try interpreter.inputTensor(0)
-        var random = SplitMix(seed: 7)
-        if isFloat {
-            input.fill((0..<input.byteCount / 4).map { _ in 4 * random.float() })
-        } else {
-            for index in 0..<input.byteCount {
-                input.data?.storeBytes(of: UInt8(random.below(256)), toByteOffset: index, as: UInt8.self)
-            }
-        }
-        try interpreter.invoke()
-        let output = try interpreter.outputTensor(0)
-        return (0..<output.byteCount).map { output.data?.load(fromByteOffset: $0, as: UInt8.self) ?? 0 }
-    }
-
-    private func runners(_ maker: ModelMaker) throws -> [String] {
-        let interpreter = try maker.interpreter()
-        return try (0..<interpreter.operatorCount).map { try interpreter.report($0).decision.runner }
-    }
-
     private func floats(_ bytes: [UInt8]) -> [Float] {
         bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
     }
@@ -59,10 +25,10 @@ struct PatternTests {
         for (tensor, scale, zeroPoint) in [
             (input, Float(0.05), zero + 3), (factors, 0.011, zero - 5), (product, 0.043, zero + 7),
             (shifts, 0.02, zero), (sum, 0.031, zero - 20), (output, 0.031, zero - 20),
-        ] { quantized(&maker, tensor, scale, zeroPoint, type) }
+        ] { maker.quantize(tensor, scale, zeroPoint, type) }
         maker.ends([input], [output])
-        #expect(try runners(maker) == ["fused", "CPU", "fused"])
-        #expect(try bytes(maker, keepAll: false) == bytes(maker, keepAll: true))
+        #expect(try maker.runners() == ["fused", "CPU", "fused"])
+        #expect(try maker.bytes(keepAll: false) == maker.bytes(keepAll: true))
     }
 
     @Test func floatScaleAndShiftKeepTheBits() throws {
@@ -73,8 +39,8 @@ struct PatternTests {
         let product = maker.result(.mul, [factors, input], shape: [3, 19])
         let output = maker.result(.add, [shift, product], shape: [3, 19])
         maker.ends([input], [output])
-        #expect(try runners(maker) == ["fused", "CPU"])
-        #expect(try bytes(maker, keepAll: false, isFloat: true) == bytes(maker, keepAll: true, isFloat: true))
+        #expect(try maker.runners() == ["fused", "CPU"])
+        #expect(try maker.bytes(keepAll: false, isFloat: true) == maker.bytes(keepAll: true, isFloat: true))
     }
 
     @Test func sharedProductsStay() throws {
@@ -84,7 +50,7 @@ struct PatternTests {
         let product = maker.result(.mul, [input, factor], shape: [3, 19])
         let output = maker.result(.add, [product, factor], shape: [3, 19])
         maker.ends([input], [output, product])
-        #expect(try runners(maker) == ["CPU", "CPU"])
+        #expect(try maker.runners() == ["CPU", "CPU"])
     }
 
     @Test(arguments: [false, true])
@@ -107,11 +73,11 @@ struct PatternTests {
         let rest = maker.result(.sub, [beta, shift], shape: [1, rows, length])
         let output = maker.result(.add, [scaled, rest], shape: [1, rows, length])
         maker.ends([x], [output])
-        let decisions = try runners(maker)
+        let decisions = try maker.runners()
         #expect(decisions.dropLast().allSatisfy { $0 == "fused" } && decisions.last == "CPU")
         let (fused, apart) = (
-            floats(try bytes(maker, keepAll: false, isFloat: true)),
-            floats(try bytes(maker, keepAll: true, isFloat: true))
+            floats(try maker.bytes(keepAll: false, isFloat: true)),
+            floats(try maker.bytes(keepAll: true, isFloat: true))
         )
         #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 2e-5 })
     }
@@ -136,12 +102,59 @@ struct PatternTests {
             output = maker.result(.mul, [scaled, x], shape: shape)
         }
         maker.ends([x], [output])
-        #expect(try runners(maker) == ["fused", "fused", "fused", "CPU"])
+        #expect(try maker.runners() == ["fused", "fused", "fused", "CPU"])
         let (fused, apart) = (
-            floats(try bytes(maker, keepAll: false, isFloat: true)),
-            floats(try bytes(maker, keepAll: true, isFloat: true))
+            floats(try maker.bytes(keepAll: false, isFloat: true)),
+            floats(try maker.bytes(keepAll: true, isFloat: true))
         )
         #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 1e-6 * max(1, abs($1)) })
+    }
+
+    /// The curve of GELU by tanh as toolkits write it: with POW or products, factored or not.
+    @Test(arguments: 0..<4)
+    func geluAgrees(_ way: Int) throws {
+        var maker = ModelMaker()
+        let shape = [3, 37]
+        func scalar(_ value: Float) throws -> Int {
+            try maker.constant("c\(maker.model.buffers.count)", [], [value], .float32)
+        }
+        func join(_ code: BuiltinOperator, _ a: Int, _ b: Int) -> Int { maker.result(code, [a, b], shape: shape) }
+        let given = maker.tensor("given", shape)
+        let x = maker.result(.abs, [given], shape: shape)
+        let inner: Int
+        if way & 1 == 0 {
+            let cube = join(.mul, join(.pow, x, try scalar(3)), try scalar(0.044715))
+            inner = join(.mul, join(.add, x, cube), try scalar(0.797_884_6))
+        } else {
+            let square = join(.mul, join(.mul, try scalar(0.044715), x), x)
+            inner = join(.mul, join(.mul, x, try scalar(0.797_884_56)), join(.add, try scalar(1), square))
+        }
+        let gate = join(.add, maker.result(.tanh, [inner], shape: shape), try scalar(1))
+        let y =
+            way & 2 == 0
+            ? join(.mul, join(.mul, x, try scalar(0.5)), gate) : join(.mul, x, join(.mul, try scalar(0.5), gate))
+        maker.ends([given], [y])
+        let decisions = try maker.runners()
+        #expect(decisions.first == "CPU" && decisions.last == "CPU")
+        #expect(decisions.dropFirst().dropLast().allSatisfy { $0 == "fused" })
+        let (fused, apart) = (
+            floats(try maker.bytes(keepAll: false, isFloat: true)),
+            floats(try maker.bytes(keepAll: true, isFloat: true))
+        )
+        #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 2e-6 * max(1, abs($1)) })
+    }
+
+    /// tanh of something else.
+    @Test func otherCurvesStay() throws {
+        var maker = ModelMaker()
+        let x = maker.tensor("x", [4])
+        let (half, one) = (
+            try maker.constant("half", [], [Float(0.5)], .float32), try maker.constant("one", [], [Float(1)], .float32)
+        )
+        let gate = maker.result(.add, [maker.result(.tanh, [x], shape: [4]), one], shape: [4])
+        let y = maker.result(.mul, [maker.result(.mul, [x, half], shape: [4]), gate], shape: [4])
+        maker.ends([x], [y])
+        #expect(try maker.runners() == ["CPU", "CPU", "CPU", "CPU"])
     }
 
     /// The scores of attention as converters write them: K Q^T, transposed.
@@ -158,13 +171,13 @@ struct PatternTests {
         let product = maker.result(.batchMatmul, [keys, queries], shape: [1, 3, 12, 12], Options(.batchMatMul))
         let output = maker.result(.transpose, [product, swap], shape: [1, 3, 12, 12])
         if type == .int8 {
-            for tensor in [x, reversed, keys, queries] { quantized(&maker, tensor, 0.05, -7, .int8) }
-            for tensor in [product, output] { quantized(&maker, tensor, 0.9, 3, .int8) }
+            for tensor in [x, reversed, keys, queries] { maker.quantize(tensor, 0.05, -7, .int8) }
+            for tensor in [product, output] { maker.quantize(tensor, 0.9, 3, .int8) }
         }
         maker.ends([x], [output])
-        #expect(try runners(maker) == ["CPU", "CPU", "CPU", "fused", "CPU"])
+        #expect(try maker.runners() == ["CPU", "CPU", "CPU", "fused", "CPU"])
         let isFloat = type == .float32
-        #expect(try bytes(maker, keepAll: false, isFloat: isFloat) == bytes(maker, keepAll: true, isFloat: isFloat))
+        #expect(try maker.bytes(keepAll: false, isFloat: isFloat) == maker.bytes(keepAll: true, isFloat: isFloat))
     }
 
     @Test func transpositionsBecomeOneOrNone() throws {
@@ -175,8 +188,8 @@ struct PatternTests {
         let second = maker.result(.transpose, [first, turn], shape: [4, 2, 3])
         let output = maker.result(.abs, [second], shape: [4, 2, 3])
         maker.ends([x], [output])
-        #expect(try runners(maker) == ["fused", "CPU", "CPU"])
-        #expect(try bytes(maker, keepAll: false, isFloat: true) == bytes(maker, keepAll: true, isFloat: true))
+        #expect(try maker.runners() == ["fused", "CPU", "CPU"])
+        #expect(try maker.bytes(keepAll: false, isFloat: true) == maker.bytes(keepAll: true, isFloat: true))
 
         var still = ModelMaker()
         let y = still.tensor("y", [1, 3, 1, 4])
@@ -184,8 +197,8 @@ struct PatternTests {
         let moved = still.result(.transpose, [y, order], shape: [3, 1, 4, 1])
         let result = still.result(.neg, [moved], shape: [3, 1, 4, 1])
         still.ends([y], [result])
-        #expect(try runners(still) == ["view", "CPU"])
-        #expect(try bytes(still, keepAll: false, isFloat: true) == bytes(still, keepAll: true, isFloat: true))
+        #expect(try still.runners() == ["view", "CPU"])
+        #expect(try still.bytes(keepAll: false, isFloat: true) == still.bytes(keepAll: true, isFloat: true))
     }
 
     @Test func conversionsThereAndBackVanish() throws {
@@ -194,10 +207,10 @@ struct PatternTests {
         let real = maker.result(.dequantize, [x], shape: [256])
         let back = maker.result(.quantize, [real], shape: [256])
         let output = maker.result(.relu, [back], shape: [256])
-        for tensor in [x, back, output] { quantized(&maker, tensor, 0.037, 11, .int8) }
+        for tensor in [x, back, output] { maker.quantize(tensor, 0.037, 11, .int8) }
         maker.ends([x], [output])
-        #expect(try runners(maker) == ["fused", "view", "CPU"])
-        #expect(try bytes(maker, keepAll: false) == bytes(maker, keepAll: true))
+        #expect(try maker.runners() == ["fused", "view", "CPU"])
+        #expect(try maker.bytes(keepAll: false) == maker.bytes(keepAll: true))
     }
 }
 

@@ -124,7 +124,7 @@ static void byte_case(size_t pixels, size_t channels, size_t taps) {
 }
 
 static void short_case(size_t pixels, size_t channels, size_t taps) {
-    const struct eo_s16_parameters parameters = {-32768, 30000, 0};
+    const struct eo_s16_parameters parameters = {-32768, 30000, 0, false};
     struct pixels p = {.element = sizeof(int16_t)};
     point(&p, pixels, channels, taps, fill_shorts);
     struct block weights = bytes(taps * channels, -128, 127), scale = scales(channels, 1.0f / 400000);

@@ -118,13 +118,19 @@ static void fake_quantization(size_t n) {
     EACH_ROW("f32_fake_requantize", FLOATS, n, 4, row->f32_fake_requantize(n, x.base, y, &sums));
     EACH_ROW("f32_fake_quantize_gradient", FLOATS, n, 4,
              row->f32_fake_quantize_gradient(n, x.base, dy.base, y, &params));
+    EACH_ROW("f32_passing", INTEGERS, (n + 7) / 8, 1, row->f32_passing(n, x.base, y, &params));
+    struct block bits = bytes((n + 7) / 8, 0, 255);
+    EACH_ROW("f32_pass", FLOATS, n, 4, row->f32_pass(n, dy.base, bits.base, y));
+    EACH_ROW("f32_pass in place", FLOATS, n, 4, (memcpy(y, dy.base, 4 * n), row->f32_pass(n, y, bits.base, y)));
+    block_free(&bits);
     EACH_ROW("f32_fake_quantize_scale_gradient", FLOATS, 1, 4,
              *(float *)y = row->f32_fake_quantize_scale_gradient(n, dy.base, dy.base, &params));
     block_free(&x), block_free(&dy), block_free(&inverse), block_free(&factor);
 }
 
-static void pool(size_t rows_, size_t columns, size_t channels) {
-    const size_t pixels = (rows_ - 1) * 7 + columns;
+// `count` windows, `step` pixels apart.
+static void pool(size_t rows_, size_t columns, size_t count, size_t step, size_t channels) {
+    const size_t pixels = (rows_ - 1) * 7 + (count - 1) * step + columns;
     struct block numbers = bytes(pixels * channels * 2, 0, 255), reals = floats(pixels * channels);
 #define ROW(name)                                                                                                      \
     {                                                                                                                  \
@@ -134,6 +140,8 @@ static void pool(size_t rows_, size_t columns, size_t channels) {
                                          .channels = channels,                                                         \
                                          .row_stride = 7 * channels,                                                   \
                                          .pixel_stride = channels,                                                     \
+                                         .step = step * channels,                                                      \
+                                         .count = count,                                                               \
                                          .factor = !mean      ? 1                                                      \
                                                    : is_float ? (float)(rows_ * columns)                               \
                                                               : 1.0f / (float)(rows_ * columns),                       \
@@ -143,13 +151,19 @@ static void pool(size_t rows_, size_t columns, size_t channels) {
                                          .high = is_float ? 0.75f : 120};                                              \
         struct block x = is_float ? block_copy(reals.base, reals.size)                                                 \
                                   : block_copy(numbers.base, pixels * channels * size_of(#name));                      \
-        EACH_ROW(#name, is_float ? FLOATS : INTEGERS, channels, is_float ? 4 : size_of(#name),                         \
+        EACH_ROW(#name, is_float ? FLOATS : INTEGERS, count *channels, is_float ? 4 : size_of(#name),                  \
                  row->name(&w, x.base, y));                                                                            \
         block_free(&x);                                                                                                \
     }
     EO_POOLS(ROW)
 #undef ROW
-    block_free(&numbers), block_free(&reals);
+    const struct eo_pool_window w = {rows_, columns, channels, 7 * channels, channels, 1, -0.5f, 0.75f};
+    struct block y_ = block_of(channels * 4), places = block_of(channels * 2);
+    EACH_ROW("f32_max_pool_place", FLOATS, channels, 4, row->f32_max_pool_place(&w, reals.base, y, places.base));
+    EACH_ROW("f32_max_pool_place's places", INTEGERS, channels, 2, row->f32_max_pool_place(&w, reals.base, y_.base, y));
+    EACH_ROW("f32_max_unpool", FLOATS, pixels * channels, 4,
+             (memcpy(y, reals.base, reals.size), row->f32_max_unpool(&w, places.base, y_.base, y, channels % 2)));
+    block_free(&numbers), block_free(&reals), block_free(&y_), block_free(&places);
 }
 
 void test_elementwise(void) {
@@ -158,7 +172,8 @@ void test_elementwise(void) {
     for (size_t i = 0; i <= 50 + sizeof large / sizeof *large; i++) {
         const size_t n = i <= 50 ? i : large[i - 51];
         unary(n), float_binary(n), integer_binary(n), conversions(n), reductions(n), constants(n), fake_quantization(n);
-        if (n > 0) pool(1, 1, n), pool(2, 3, n), pool(5, 7, n);
+        if (n == 0) continue;
+        pool(1, 1, 3, 1, n), pool(2, 3, 4, 2, n), pool(5, 7, 1, 1, n), pool(3, 3, 12, 1, n), pool(20, 7, 2, 1, n);
     }
     EACH_TABLE("eo_elementwise");
 }

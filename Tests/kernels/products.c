@@ -244,8 +244,9 @@ static struct block byte_product(const eo_u8_gemm_kernel *kernel, const struct b
                                                .weight_zero_point = b->weight_zero_point,
                                                .input_zero_point = is_signed ? 3 : 131,
                                                .bias = b->bias.base,
-                                               .scale = b->scale.base};
-    struct block packed = block_of(eo_u8_gemm_packed_size(kernel, b->size.depth, b->size.columns));
+                                               .scale = b->scale.base,
+                                               .pieces = 1};
+    struct block packed = block_of(eo_u8_gemm_packed_size(kernel, b->size.depth, b->size.columns, 1));
     eo_u8_gemm_pack(kernel, &weights, packed.base);
     struct block output = run(&p, kernel->run, step, &input, &packed);
     block_free(&input), block_free(&packed);
@@ -309,29 +310,64 @@ static void hybrid_case(const void *kernel_, struct size size) {
 
 // -------------------------------------------------------------------------------------------------- 16 bits, 8 bits
 
-static struct block short_product(const eo_s16_gemm_kernel *kernel, const struct product *p, size_t step,
-                                  const struct block *input, const uint8_t *weights, const float *scale,
-                                  const int64_t *bias) {
-    struct block packed = block_of(eo_s16_gemm_packed_size(kernel->nr, p->size.depth, p->size.columns));
-    eo_s16_gemm_pack(kernel->nr, p->size.depth, p->size.columns, weights, scale, bias, packed.base);
-    struct block output = run(p, kernel->run, step, input, &packed);
-    block_free(&packed);
+// Rows as the kernel takes them: `from` [rows][depth], filled up.
+static struct block short_rows(enum kernels_isa isa, const struct size *size, const int16_t *from) {
+    const size_t step = eo_s16_depth_step(isa), filled = (size->depth + step - 1) / step * step;
+    struct block rows = block_of(size->rows * filled * 2);
+    memset(rows.base, 0, rows.size);
+    for (size_t i = 0; i < size->rows; i++)
+        for (size_t k = 0; k < size->depth; k++) {
+            const int16_t x = from[i * size->depth + k];
+            uint8_t *halves = (uint8_t *)rows.base + i * filled * 2;
+            if (eo_gemm_takes_split_rows(isa))
+                halves[k] = (uint8_t)((uint16_t)x >> 8), halves[filled + k] = (uint8_t)x;
+            else
+                ((int16_t *)halves)[k] = x;
+        }
+    return rows;
+}
+
+struct short_problem {
+    struct size size;
+    const int16_t *input;
+    const uint8_t *weights;
+    const float *scale;
+    const int64_t *bias;
+    struct eo_s16_parameters parameters;
+};
+
+static struct block short_product(const eo_s16_gemm_kernel *kernel, const struct short_problem *s, size_t step) {
+    const size_t depth_step = eo_s16_depth_step(kernel->isa);
+    const size_t filled = (s->size.depth + depth_step - 1) / depth_step * depth_step;
+    const struct product p = {s->size, filled, sizeof(int16_t), &s->parameters, NULL};
+    struct block input = short_rows(kernel->isa, &s->size, s->input);
+    struct block packed = block_of(eo_s16_gemm_packed_size(kernel, s->size.depth, s->size.columns));
+    eo_s16_gemm_pack(kernel, s->size.depth, s->size.columns, s->weights, s->scale, s->bias, packed.base);
+    struct block output = run(&p, kernel->run, step, &input, &packed);
+    block_free(&input), block_free(&packed);
     return output;
 }
 
 static const eo_s16_gemm_kernel *short_twin;
 
+// By turns with sums that fit 32 bits and sums that do not, with limits and zero points or without.
 static void short_case(const void *kernel_, struct size size) {
+    static const struct eo_s16_parameters parameters[] = {
+        {-32768, 32767, 0, false}, {-32768, 30000, 0, false}, {-20000, 31000, -77, false}};
     const eo_s16_gemm_kernel *kernel = kernel_;
-    const struct eo_s16_parameters parameters = {-32768, 30000, 0};
-    const struct product p = {size, (size.depth + 1) / 2 * 2, sizeof(int16_t), &parameters, NULL};
-    struct block input = block_of(size.rows * p.filled * sizeof(int16_t));
-    for (size_t i = 0; i < size.rows * p.filled; i++) ((int16_t *)input.base)[i] = (int16_t)often(-32768, 32767);
-    struct block weights = bytes(size.columns * size.depth, -128, 127), scale = scales(size.columns, 1.0f / 400000);
+    static unsigned turn;
+    turn++;
+    struct block input = block_of(size.rows * size.depth * sizeof(int16_t));
+    for (size_t i = 0; i < size.rows * size.depth; i++) ((int16_t *)input.base)[i] = (int16_t)often(-32768, 32767);
+    const int32_t large = turn % 2 ? 127 : 3;
+    struct block weights = bytes(size.columns * size.depth, -large - 1, large);
+    struct block scale = scales(size.columns, turn % 2 ? 1.0f / 400000 : 1.0f / 4000);
     struct block bias = block_of(size.columns * sizeof(int64_t));
     for (size_t i = 0; i < size.columns; i++) ((int64_t *)bias.base)[i] = number(-90000, 90000);
-    struct block found = short_product(kernel, &p, size.rows, &input, weights.base, scale.base, bias.base);
-    struct block expected = short_product(short_twin, &p, 1, &input, weights.base, scale.base, bias.base);
+    if (turn % 5 == 0) ((int64_t *)bias.base)[0] = (int64_t)often(-100, 100) << 40;
+    struct short_problem s = {size, input.base, weights.base, scale.base, bias.base, parameters[turn % 3]};
+    s.parameters.sums_fit_32 = eo_s16_sums_fit_32(size.depth, size.columns, weights.base, bias.base);
+    struct block found = short_product(kernel, &s, size.rows), expected = short_product(short_twin, &s, 1);
     if (kernel == short_twin) digest(expected.base, expected.size);
     check(same(&found, &expected), kernel->name, "%zux%zux%zu", size.rows, size.columns, size.depth);
     block_free(&input), block_free(&weights), block_free(&scale), block_free(&bias);

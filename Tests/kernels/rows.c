@@ -1,12 +1,14 @@
 // What comes before the products: gathering of rows, and the quantization of rows while the model runs.
 #include "check.h"
 
-// Runs one kernel on some pixels of a window; rows lie 40 bytes apart.
-static struct block gather(eo_gather_function *kernel, int wide, const struct eo_window *w, const void *input,
+enum form { PLAIN, WIDE, SPLIT };
+
+// Runs one kernel on some pixels of a window: rows of which the last 40 bytes do not matter.
+static struct block gather(eo_gather_function *kernel, enum form form, const struct eo_window *w, const void *input,
                            size_t element, size_t first, size_t pixels) {
     const size_t depth = w->kernel_height * w->kernel_width * w->input_channels * element, fill = 3 * element;
-    const size_t stride = ((depth + fill) << wide) + 40;
-    struct block rows = block_of(pixels * stride - 40);
+    const size_t stride = ((depth + fill) << (form == WIDE)) + 40;
+    struct block rows = block_of(pixels * stride);
     const struct eo_gather gather = {.window = w,
                                      .input = input,
                                      .first = first,
@@ -18,17 +20,19 @@ static struct block gather(eo_gather_function *kernel, int wide, const struct eo
                                      .padding = 0x7c,
                                      .flip = element == 1 ? 0x80 : 0};
     kernel(&gather);
+    const size_t parts = form == SPLIT ? 2 : 1, part = stride / parts;
+    for (size_t i = 0; i < pixels * parts; i++) memset((char *)rows.base + i * part + part - 40 / parts, 0, 40 / parts);
     return rows;
 }
 
-#define GATHER_CASE(family, wide)                                                                                      \
+#define GATHER_CASE(family, form)                                                                                      \
     do {                                                                                                               \
         int count;                                                                                                     \
         const family##_kernel *table = family##_rows(&count), *twin = table + count - 1;                               \
-        struct block expected = gather(twin->run, wide, w, input.base, element, first, pixels);                        \
+        struct block expected = gather(twin->run, form, w, input.base, element, first, pixels);                        \
         for (const family##_kernel *kernel = table; kernel < twin; kernel++) {                                         \
             if (!kernels_isa_available(kernel->isa)) continue;                                                         \
-            struct block found = gather(kernel->run, wide, w, input.base, element, first, pixels);                     \
+            struct block found = gather(kernel->run, form, w, input.base, element, first, pixels);                     \
             check(memcmp(found.base, expected.base, found.size) == 0, kernel->name,                                    \
                   "window %zu, %zu channels of %zu bytes, pixels %zu to %zu", number_of_window, w->input_channels,     \
                   element, first, first + pixels);                                                                     \
@@ -44,8 +48,9 @@ static void gather_case(const struct eo_window *w, size_t number_of_window, size
         bytes(w->batch * w->input_height * w->input_width * w->input_channels * w->groups * element, 0, 255);
     for (size_t first = 0; first < all; first += 5)
         for (size_t pixels = 1; pixels <= 7 && first + pixels <= all; pixels += 3) {
-            GATHER_CASE(eo_gather, 0);
-            if (element == 1) GATHER_CASE(eo_gather_wide, 1);
+            GATHER_CASE(eo_gather, PLAIN);
+            if (element == 1) GATHER_CASE(eo_gather_wide, WIDE);
+            if (element == 2) GATHER_CASE(eo_gather_split, SPLIT);
         }
     block_free(&input);
 }
@@ -175,6 +180,7 @@ void test_rows(void) {
     for (size_t count = 0; count <= 70; count++) range_case(count);
     EACH_NAME(eo_gather);
     EACH_NAME(eo_gather_wide);
+    EACH_NAME(eo_gather_split);
     EACH_NAME(eo_f32_range);
     EACH_NAME(eo_f32_to_u8);
 }

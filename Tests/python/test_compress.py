@@ -36,11 +36,19 @@ def run(model, image, interpreter=litert.Interpreter):
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.8, 0.95])
 def test_the_target_is_met_exactly(sparsity, model, images):
-    pruned = edgeopt.prune(model, sparsity)
+    pruned = edgeopt.prune(model, sparsity, first=True)
     for found in edgeopt.weights(pruned):
         assert found.zeros == round(found.elements * sparsity)
     for ours, theirs in zip(run(pruned, images[0], edgeopt.Interpreter), run(pruned, images[0])):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_first_convolution_is_left_alone(model):
+    before = edgeopt.weights(model)
+    for settings in ({}, {"layers": {"*": 0.75}}):
+        zeros = [found.zeros for found in edgeopt.weights(edgeopt.prune(model, 0.75, **settings))]
+        assert zeros[0] == (round(0.75 * before[0].elements) if settings else before[0].zeros)
+        assert zeros[1:] == [round(0.75 * found.elements) for found in before[1:]]
 
 
 def test_a_few_zeros_cost_little(model, images, labels):
@@ -197,7 +205,7 @@ def test_the_tree_of_all_trained_leaves(model, images, labels, tmp_path):
 def test_training_without_labels_distills(model, images):
     x = images[:64].astype(np.float32)
     made = edgeopt.Training(x, epochs=1).pruned(model, 0.5, None, 1)
-    assert all(found.sparsity > 0.49 for found in edgeopt.weights(made))
+    assert all(found.sparsity > 0.49 for found in edgeopt.weights(made)[1:])
 
 
 def test_the_first_level_that_meets_the_wish(model, images, labels):

@@ -294,3 +294,14 @@ def test_cancel_ends_the_next_invoke(digits_path):
     with pytest.raises(edgeopt.CancelledError):
         interpreter.invoke()
     interpreter.invoke()
+
+
+def test_autotune_agrees(digits_path, images, tmp_path):
+    plain = ready(digits_path)
+    index, output = plain.get_input_details()[0]["index"], plain.get_output_details()[0]["index"]
+    for _ in range(2):  # the second time the choices come from the file
+        tuned = ready(digits_path, autotune=True, weight_cache=tmp_path / "weights")
+        for interpreter in (plain, tuned):
+            interpreter.set_tensor(index, images[:1])
+            interpreter.invoke()
+        np.testing.assert_allclose(tuned.get_tensor(output), plain.get_tensor(output), atol=1e-5)

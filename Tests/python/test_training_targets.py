@@ -106,7 +106,7 @@ def zeros_stay(before, after):
 
 def test_pruning_meets_its_target(model, pruned, data):
     at_once = edgeopt.prune(model, 0.75)
-    for name, values in constants(pruned).items():
+    for name, values in list(constants(pruned).items())[1:]:  # the first convolution is left alone
         assert np.count_nonzero(values == 0) == round(0.75 * values.size), name
         assert not np.array_equal(values, constants(at_once)[name])
     runs_everywhere(pruned, data)
@@ -202,7 +202,7 @@ def test_prunes_and_clusters_in_one_training(model, selected, data, quantized):
         model, data, epochs=12, optimizer=optimizers.Adam(0.003), pruning=schedule, clustering=16, **options
     )
     made = trainer.export()
-    for name, values in constants(made).items():
+    for name, values in list(constants(made).items())[1:]:
         assert np.count_nonzero(values == 0) == round(0.75 * values.size), name
     for name in selected:
         values = constants(made)[name]

@@ -159,6 +159,7 @@ struct form {
     int isFloat;
     size_t element, multiple; // bytes of an activation; rows are filled up to this many
     size_t output;            // bytes of a result, if it is no activation
+    size_t pieces;            // of rows that tiles take straight from the image
 };
 
 static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function *run, int mr, int nr,
@@ -166,6 +167,7 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
                         const void *parameters) {
     const struct eo_window w = window_of(l);
     const int wide = form.element == 1 && eo_gemm_takes_wide_rows(isa);
+    const int split = form.element == 2 && !form.isFloat && eo_gemm_takes_split_rows(isa);
     const size_t depth = w.kernel_height * w.kernel_width * w.input_channels;
     const size_t filled = (depth + form.multiple - 1) / form.multiple * form.multiple;
     const size_t rows = w.output_height * w.output_width;
@@ -184,11 +186,13 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     };
     if (form.element == 4 && l->kernel > 1) {
         eo_convolution_segment(&c);
-    } else if (l->kernel > 1 || c.flip || c.fill) {
-        c.gather = wide ? eo_gather_wide_best()->run : eo_gather_best()->run;
-        c.row_stride = (filled * form.element * (wide ? 2 : 1) / 64 + 1) * 64;
+    } else if (form.pieces) {
+        eo_convolution_by_lines(&c, form.pieces, 1);
+    } else if (l->kernel > 1 || c.flip || c.fill || split) {
+        c.gather = wide ? eo_gather_wide_best()->run : split ? eo_gather_split_best()->run : eo_gather_best()->run;
+        c.row_stride = (filled * form.element * (wide ? 2 : 1) / 128 + 1) * 128;
     }
-    c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
+    if (!form.pieces) c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);
     void *output = allocate(rows * w.output_channels * c.output_element_size);
     void *scratch = allocate(c.row_stride * c.mr + c.slot_size);
@@ -279,12 +283,13 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     float *scale = allocate(channels * sizeof(float));
     int64_t *bias = allocate(channels * sizeof(int64_t));
     memset(scale, 0, channels * sizeof(float));
-    const struct form f32 = {1, 4, 1, 0}, bf16 = {1, 2, 2, 4}, u8 = {0, 1, 4, 0}, s16 = {0, 2, 2, 0};
+    const struct form f32 = {1, 4, 1, 0, 0}, bf16 = {1, 2, 2, 4, 0};
+    struct form u8 = {0, 1, 4, 0, 0}, s16 = {0, 2, 2, 0, 0};
     const struct eo_f32_gemm_parameters clamp = {-1e30f, 1e30f};
     const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true, true};
     const struct eo_u8_depthwise_parameters depthwise_bytes = {127, -128, 0, 0, 0x80};
-    const struct eo_s16_parameters shorts = {-32768, 32767, 0};
-    const struct eo_u8_gemm_weights source = {depth, channels, weights, 0, 0, 128, NULL, scale};
+    const struct eo_s16_parameters shorts = {-32768, 32767, 0, true};
+    struct eo_u8_gemm_weights source = {depth, channels, weights, 0, 0, 128, NULL, scale, 1};
     if (l->outputs) {
         EACH_ROW(eo_f32_gemm, packed = allocate(eo_f32_gemm_packed_size(k->nr, depth, channels));
                  eo_f32_gemm_pack(k->nr, depth, channels, weights, NULL, packed);
@@ -296,13 +301,18 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                  eo_bf16_gemm_pack(k, depth, channels, weights, NULL, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16, packed,
                              eo_bf16_gemm_packed_size(k, depth, 1), &clamp));
-        EACH_ROW(eo_u8_gemm, packed = allocate(eo_u8_gemm_packed_size(k, depth, channels));
-                 eo_u8_gemm_pack(k, &source, packed); convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
-                                                                  eo_u8_gemm_packed_size(k, depth, 1), &bytes));
-        EACH_ROW(eo_s16_gemm, packed = allocate(eo_s16_gemm_packed_size(k->nr, depth, channels));
-                 eo_s16_gemm_pack(k->nr, depth, channels, weights, scale, bias, packed);
+        EACH_ROW(eo_u8_gemm, const struct eo_window w = window_of(l);
+                 const size_t pieces = k->isa == ISA_AMX && l->kernel > 1 ? eo_convolution_pieces(&w, 1) : 0;
+                 source.pieces = pieces ? pieces : 1;
+                 packed = allocate(eo_u8_gemm_packed_size(k, depth, channels, source.pieces));
+                 eo_u8_gemm_pack(k, &source, packed); u8.pieces = pieces;
+                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, u8, packed,
+                             eo_u8_gemm_packed_size(k, depth, 1, source.pieces), &bytes));
+        EACH_ROW(eo_s16_gemm, packed = allocate(eo_s16_gemm_packed_size(k, depth, channels));
+                 eo_s16_gemm_pack(k, depth, channels, weights, scale, bias, packed);
+                 s16.multiple = eo_s16_depth_step(k->isa);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, s16, packed,
-                             eo_s16_gemm_packed_size(k->nr, depth, 1), &shorts));
+                             eo_s16_gemm_packed_size(k, depth, 1), &shorts));
     } else {
         EACH_ROW(eo_f32_depthwise, packed = allocate(eo_f32_depthwise_packed_size(taps, channels));
                  eo_f32_depthwise_pack(taps, channels, weights, NULL, packed);

@@ -7,6 +7,7 @@
 #ifndef EDGEOPT_KERNELS_CONVOLUTION_H
 #define EDGEOPT_KERNELS_CONVOLUTION_H
 
+#include "elementwise.h"
 #include "gemm.h"
 
 #pragma GCC visibility push(hidden)
@@ -30,8 +31,8 @@ struct eo_gather {
     size_t first, pixels;
     size_t element_size;
     void *_Nonnull rows;
-    size_t row_stride; // bytes
-    size_t fill;       // bytes, before widening, to be zeroed behind the taps
+    size_t row_stride; // bytes; what is behind `fill` may be overwritten
+    size_t fill;       // bytes, as the image counts them, to be zeroed behind the taps
     uint8_t padding, flip;
 };
 typedef void eo_gather_function(const struct eo_gather *_Nonnull gather);
@@ -51,6 +52,34 @@ typedef eo_gather_function eo_gather_wide_function;
     ROW(eo_gather_wide__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_wide)
 
+// Numbers of 16 bits in halves, for tiles: the upper bytes of a row's numbers stand at its beginning, the lower ones
+// from row_stride / 2 on. `fill` is the same for both. Padding is 0.
+typedef eo_gather_function eo_gather_split_function;
+#define EO_GATHER_SPLIT_ROWS(ROW)                                                                                      \
+    X86_ROW(ROW, eo_gather_split__avx512, ISA_AVX512, 0, 0)                                                            \
+    ROW(eo_gather_split__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_gather_split)
+
+// What follows a layer, element by element, done to its results while they are in the nearest caches. Both null:
+// nothing.
+struct eo_finish {
+    eo_unary_kernel *_Nullable unary;   // y = f(y)
+    eo_binary_kernel *_Nullable binary; // y = f(y, operand) or, the other way round, f(operand, y)
+    bool operand_first;
+    const void *_Nullable operand; // as large as the output
+    const void *_Nullable parameters;
+};
+// `size` bytes of `output` from `offset` on; elements have `element_size` bytes.
+static inline void eo_finish_run(const struct eo_finish *_Nonnull f, void *_Nonnull output, size_t offset, size_t size,
+                                 size_t element_size) {
+    char *y = (char *)output + offset;
+    if (f->unary) f->unary(size / element_size, y, y, f->parameters);
+    if (!f->binary) return;
+    const char *x = (const char *)f->operand + offset;
+    f->binary(size / element_size, f->operand_first ? x : y, f->operand_first ? y : x, y, f->parameters);
+}
+static inline bool eo_finish_is_needed(const struct eo_finish *_Nonnull f) { return f->unary || f->binary; }
+
 // A convolution ready to run. Everything is decided beforehand but the addresses and the number of workers.
 struct eo_convolution {
     struct eo_window window;
@@ -65,7 +94,9 @@ struct eo_convolution {
     size_t slot_size;  // bytes of scratch for a worker
     size_t fill;
     uint8_t padding, flip;
-    size_t segments; // pieces of a row, see eo_convolution_segment; 0: rows are contiguous
+    size_t segments; // pieces of a row, see eo_convolution_segment and eo_convolution_by_lines; 0: rows are contiguous
+    size_t call_lines;     // output lines for a call of a tile kernel; 0: it gets contiguous rows
+    size_t padded_columns; // of lines copied with their padding; 0: the window never leaves the image
 
     const void *_Nullable input;
     void *_Nullable output;
@@ -75,6 +106,7 @@ struct eo_convolution {
     // Of hybrid products: one entry for each row of the matrix. Kernels that have none ignore it.
     const void *_Nullable row_parameters;
     size_t row_parameters_size;
+    struct eo_finish finish;
 
     // How the work is cut: set by eo_convolution_start. A share is the rows of one worker, or all rows.
     size_t chunk_columns, share_tiles, unit_tiles, shares, workers;
@@ -82,6 +114,13 @@ struct eo_convolution {
 
 // Makes the rows of `convolution` pieces in the image: sets `segments` and `slot_size`. For kernels that take pieces.
 void eo_convolution_segment(struct eo_convolution *_Nonnull convolution);
+
+// Whether a tile kernel can take the rows of a convolution straight from the image, each in pieces of a kernel row, and
+// this is faster than gathering them; how many pieces, or 0. Lines under windows that leave the image are copied with
+// their padding. `element_size`: of activations.
+size_t eo_convolution_pieces(const struct eo_window *_Nonnull window, size_t element_size);
+// Makes the rows of `convolution` such pieces, for up to `workers` workers: sets all that depends on it.
+void eo_convolution_by_lines(struct eo_convolution *_Nonnull convolution, size_t pieces, size_t workers);
 
 // How many rows a call of the kernel gets, of the `mr` that it takes at most, for up to `workers` workers. The scratch
 // slot must hold as many.
@@ -95,6 +134,7 @@ void eo_convolution_work(const struct eo_convolution *_Nonnull convolution, size
 #define KERNEL_ROW(function, ...) eo_gather_function function;
 EO_GATHER_ROWS(KERNEL_ROW)
 EO_GATHER_WIDE_ROWS(KERNEL_ROW)
+EO_GATHER_SPLIT_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

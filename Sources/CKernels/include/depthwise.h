@@ -132,11 +132,14 @@ struct eo_depthwise {
     const void *_Nullable padding; // a pixel of padding values
     void *_Nullable scratch;
     const void *_Nullable parameters;
+    struct eo_finish finish;
 
     size_t unit_rows, workers; // set by eo_depthwise_start: output rows in a unit, workers there is work for
 };
 // Whether eo_f32_depthwise_lines can run it and is the faster one.
 bool eo_f32_depthwise_by_lines(const struct eo_window *_Nonnull window);
+// Whether it can.
+bool eo_f32_depthwise_fits_lines(const struct eo_window *_Nonnull window);
 // Bytes of scratch a worker needs where there is no `lines`; otherwise it is EO_DEPTHWISE_SCRATCH.
 size_t eo_depthwise_slot_size(const struct eo_window *_Nonnull window);
 // As eo_convolution_start and eo_convolution_work.

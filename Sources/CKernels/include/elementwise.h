@@ -92,14 +92,16 @@ struct eo_fake_requantize_params {
     ROW(s8_to_f32)                                                                                                     \
     ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
 
-// A pooling window, cut at the borders: pixels under it, and how their channels become those of the output pixel. Means
-// of integers take the reciprocal of the number of pixels (at most 2^14), means of floats the number.
+// Pooling windows of `count` neighbouring output pixels, all cut at the borders to the same size: pixels under each,
+// and how their channels become those of the output pixel. Means of integers take the reciprocal of the number of
+// pixels (at most 2^14), means of floats the number.
 struct eo_pool_window {
     size_t rows, columns, channels;
-    size_t row_stride, pixel_stride; // elements
+    size_t row_stride, pixel_stride, step; // elements; step: from window to window
+    size_t count;
     float factor, low, high;
 };
-// `x`: the window's first pixel. The output must not overlap it.
+// `x`: the first window's first pixel. The output must not overlap it.
 typedef void eo_pool_kernel(const struct eo_pool_window *_Nonnull window, const void *_Nonnull x, void *_Nonnull y);
 // clang-format off
 #define EO_POOLS(ROW) \
@@ -137,6 +139,18 @@ struct eo_elementwise {
     // The gradient of the scale (Esser et al., 2020): the sum of dy * (round(v) - v), outside of dy * low or dy * high.
     float (*_Nonnull f32_fake_quantize_scale_gradient)(size_t n, const float *_Nonnull x, const float *_Nonnull dy,
                                                        const struct eo_fake_quantize_params *_Nonnull params);
+    // Bit i % 8 of bits[i / 8] is 1 where low <= v <= high or v is NaN; bits behind the last are unspecified.
+    void (*_Nonnull f32_passing)(size_t n, const float *_Nonnull x, uint8_t *_Nonnull bits,
+                                 const struct eo_fake_quantize_params *_Nonnull params);
+    // dx[i] = dy[i] where such a bit is 1, else 0. dx may be dy.
+    void (*_Nonnull f32_pass)(size_t n, const float *_Nonnull dy, const uint8_t *_Nonnull bits, float *_Nonnull dx);
+    // A window's maxima, -infinity if there is nothing but NaN, clamped to low...high; and which of its pixels, counted
+    // along the lines, is the first that has them.
+    void (*_Nonnull f32_max_pool_place)(const struct eo_pool_window *_Nonnull w, const float *_Nonnull x,
+                                        float *_Nonnull y, uint16_t *_Nonnull place);
+    // dx of that pixel is dy, that of the others 0; with `adds` they are added to what is there.
+    void (*_Nonnull f32_max_unpool)(const struct eo_pool_window *_Nonnull w, const uint16_t *_Nonnull place,
+                                    const float *_Nonnull dy, float *_Nonnull dx, bool adds);
     // Sums in a fixed order: 16 partial sums, lane i takes the elements i, i + 16, ..., then pairs of lanes.
     float (*_Nonnull f32_sum)(size_t n, const float *_Nonnull x);
     float (*_Nonnull f32_sum_of_squares)(size_t n, const float *_Nonnull x);

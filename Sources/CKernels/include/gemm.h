@@ -25,6 +25,9 @@ struct eo_gemm_tile {
     // segment[s * MR + i], and `input` is not used.
     size_t segments;
     const void *_Nonnull const *_Nullable segment;
+    // Tile kernels, if `segments` is not 0: rows straight from an image. Row i begins at input + i / line_rows *
+    // line_stride + i % line_rows * input_stride, and its pieces of depth / segments bytes lie segment_stride apart.
+    size_t line_rows, line_stride, segment_stride;
     // Float only: memory to be brought into the second-level cache meanwhile, or null.
     const void *_Nullable ahead;
     size_t ahead_size;
@@ -32,7 +35,7 @@ struct eo_gemm_tile {
 typedef void eo_gemm_function(const struct eo_gemm_tile *_Nonnull tile);
 
 // A call of a tile kernel, which configures and releases the tiles, is worth it for many rows; it cuts them itself.
-enum { EO_AMX_ROWS = 256 };
+enum { EO_AMX_ROWS = 512 };
 
 // ---------------------------------------------------------------------------------------------------------- float32
 
@@ -57,6 +60,28 @@ void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t st
                                  void *_Nonnull packed);
 // to [columns][rows] = from [rows][columns], rows `stride` floats apart
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
+
+// Sums of outer products: the sum over the pixels p of a[p][i] b[p][j] is added to output[i][j], in the order of the
+// pixels; consecutive pixels of a run are a_step and b_step floats apart. Neither factor is packed: what a product with
+// a transposed left side asks for, as gradients of weights are.
+struct eo_outer_run {
+    const float *_Nonnull a, *_Nonnull b;
+    size_t count;
+};
+struct eo_outer_tile {
+    size_t rows, columns; // any number
+    const struct eo_outer_run *_Nonnull runs;
+    size_t run_count, a_step, b_step;
+    float *_Nonnull output;
+    size_t output_step; // floats between rows
+};
+typedef void eo_f32_outer_function(const struct eo_outer_tile *_Nonnull tile);
+#define EO_F32_OUTER_ROWS(ROW)                                                                                         \
+    X86_ROW(ROW, eo_f32_outer__avx512, ISA_AVX512, 16, 16)                                                             \
+    X86_ROW(ROW, eo_f32_outer__avx2, ISA_AVX2, 10, 8)                                                                  \
+    ARM_ROW(ROW, eo_f32_outer__neon, ISA_NEON, 16, 4)                                                                  \
+    ROW(eo_f32_outer__scalar, ISA_SCALAR, 1, 1)
+KERNEL_FAMILY(eo_f32_outer)
 
 // ------------------------------------------------------------------------------------------- float32, sparse weights
 
@@ -126,8 +151,8 @@ static inline size_t eo_gemm_depth_step(enum kernels_isa isa) { return isa == IS
 // Result: f = (float)sum * scale[column]; f = min(max(f, minimum), maximum); byte of rint_ties_even(f) + output zero
 // point, where sum includes bias[column] and minus weight_zero_point times the sum of the row.
 // Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4] (of I8MM: [depth / 8][NR][8]). For tile
-// kernels the depth is cut into steps of 64, the last of which ends with the row: where it overlaps the one before,
-// weights are 0.
+// kernels the depth is cut into steps of 64, the last of which ends with the row (where it overlaps the one before,
+// weights are 0), and the weights of a step are two tiles [depth / 4][16][4].
 typedef eo_gemm_function eo_u8_gemm_function;
 struct eo_u8_gemm_parameters {
     float minimum, maximum; // relative to the output's zero point
@@ -157,8 +182,9 @@ struct eo_u8_gemm_weights {
     int32_t input_zero_point;        // of the activations as the kernel takes them
     const int32_t *_Nullable bias;   // [columns]
     const float *_Nonnull scale;     // [columns]
+    size_t pieces;                   // of a row, each cut into steps by itself: 1, or what divides `depth` for tiles
 };
-size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns, size_t pieces);
 // to [columns][rows] = from [rows][columns]
 void eo_u8_transpose(size_t rows, size_t columns, const void *_Nonnull from, void *_Nonnull to);
 void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
@@ -199,14 +225,22 @@ void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t de
 // Rows of int16 activations times int8 weights, summed exactly in 64 bits; `depth` is even, filled up with zeros.
 // Result: f = (float)(sum + bias[column]) * scale[column]; f = min(max(f, minimum), maximum); int16 of
 // rint_ties_even(f) + output zero point. Block: int64 bias[NR]; float scale[NR]; int8 weights[depth / 2][NR][2].
+//
+// Tiles multiply bytes: their kernels take rows in halves (eo_gather_split), the lower bytes input_stride / 2 behind
+// the upper ones, the depth filled up to a multiple of 4, and weights in groups of 4 and steps of 64 as above. Products
+// of both halves are summed in 32 bits, which EO_S16_TILE_DEPTH of 255 * -128 fit.
 typedef eo_gemm_function eo_s16_gemm_function;
 struct eo_s16_parameters {
     float minimum, maximum; // relative to the output's zero point
     int32_t output_zero_point;
+    bool sums_fit_32; // and scales are below 1; false is always right
 };
 // A product has at most 22 bits and a sign, so this many of them fit 32 bits.
-enum { EO_S16_PARTIAL_DEPTH = 256 };
+enum { EO_S16_PARTIAL_DEPTH = 256, EO_S16_TILE_DEPTH = 65536 };
+static inline bool eo_gemm_takes_split_rows(enum kernels_isa isa) { return isa == ISA_AMX; }
+static inline size_t eo_s16_depth_step(enum kernels_isa isa) { return isa == ISA_AMX ? 4 : 2; }
 #define EO_S16_GEMM_ROWS(ROW)                                                                                          \
+    X86_ROW(ROW, eo_s16_gemm_16x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                     \
     X86_ROW(ROW, eo_s16_gemm_12x32__avx512vnni, ISA_AVX512VNNI, 12, 32)                                                \
     X86_ROW(ROW, eo_s16_gemm_12x32__avx512, ISA_AVX512, 12, 32)                                                        \
     X86_ROW(ROW, eo_s16_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                              \
@@ -214,10 +248,15 @@ enum { EO_S16_PARTIAL_DEPTH = 256 };
     ROW(eo_s16_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_s16_gemm)
 
-size_t eo_s16_gemm_packed_size(int nr, size_t depth, size_t columns);
+// The best kernel for products of this depth.
+const eo_s16_gemm_kernel *_Nonnull eo_s16_gemm_for(size_t depth);
+size_t eo_s16_gemm_packed_size(const eo_s16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
 // `weights`: int8 [columns][depth]; scale, bias: [columns].
-void eo_s16_gemm_pack(int nr, size_t depth, size_t columns, const uint8_t *_Nonnull weights,
-                      const float *_Nonnull scale, const int64_t *_Nonnull bias, void *_Nonnull packed);
+void eo_s16_gemm_pack(const eo_s16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+                      const uint8_t *_Nonnull weights, const float *_Nonnull scale, const int64_t *_Nonnull bias,
+                      void *_Nonnull packed);
+// Whether no sum, bias included, leaves 32 bits, whatever the activations.
+bool eo_s16_sums_fit_32(size_t depth, size_t columns, const uint8_t *_Nonnull weights, const int64_t *_Nonnull bias);
 
 #define KERNEL_ROW(function, ...) eo_gemm_function function;
 EO_F32_GEMM_ROWS(KERNEL_ROW)
@@ -229,6 +268,9 @@ EO_S16_GEMM_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;
 EO_F32_TO_BF16_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_f32_outer_function function;
+EO_F32_OUTER_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

@@ -6,6 +6,7 @@
 #include "gemm.h"
 #include "winograd.h"
 #include "convolution.h"
+#include "cascade.h"
 #include "depthwise.h"
 #include "digest.h"
 #include "dynamic_range.h"

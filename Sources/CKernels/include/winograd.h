@@ -55,6 +55,8 @@ KERNEL_FAMILY(eo_winograd_output)
 
 // m if the convolution is faster so than by its definition; 0 if it is not.
 size_t eo_winograd_size(const struct eo_window *_Nonnull window);
+// Whether m = 2 and 4 can run it.
+bool eo_winograd_fits(const struct eo_window *_Nonnull window);
 
 // Packed: float bias[channels, whole blocks of NR]; for each block of NR output channels and each element of
 // G g G^T a block of eo_f32_gemm, without bias.
@@ -79,6 +81,7 @@ struct eo_winograd {
     const float *_Nullable weights;
     struct eo_f32_gemm_parameters parameters;
     void *_Nullable scratch;
+    struct eo_finish finish;
 
     // Set by eo_winograd_start: tiles of a unit, parts of the output channels, workers there is work for.
     size_t unit_tiles, parts, workers;

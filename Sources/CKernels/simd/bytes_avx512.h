@@ -27,7 +27,14 @@ SIMD void bytes_copy(uint8_t *to, const uint8_t *from, size_t count, uint8_t fli
     _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, from), flips));
 }
 
-// The same, each byte becoming 16 bits.
+// 16 bytes.
+#define BYTES_COPY_16
+SIMD void bytes_copy_16(uint8_t *to, const uint8_t *from, uint8_t flip) {
+    const __m128i flips = _mm_set1_epi8((char)flip);
+    _mm_storeu_si128((__m128i *)to, _mm_xor_si128(_mm_loadu_si128((const __m128i *)from), flips));
+}
+
+// bytes_copy, each byte becoming 16 bits.
 SIMD void bytes_widen(uint16_t *to, const uint8_t *from, size_t count, uint8_t flip) {
     const __m256i flips = _mm256_set1_epi8((char)flip);
     for (; count > 32; count -= 32, to += 32, from += 32)
@@ -36,6 +43,27 @@ SIMD void bytes_widen(uint16_t *to, const uint8_t *from, size_t count, uint8_t f
     const __mmask32 mask = (__mmask32)bytes_mask(count);
     _mm512_mask_storeu_epi16(to, mask,
                              _mm512_cvtepu8_epi16(_mm256_xor_si256(_mm256_maskz_loadu_epi8(mask, from), flips)));
+}
+
+// The upper bytes of `count` numbers of 16 bits, and the lower ones.
+#define BYTES_SPLIT
+SIMD void bytes_split(uint8_t *upper, uint8_t *lower, const uint8_t *from, size_t count) {
+    const __m512i low = _mm512_set1_epi16(0xff), order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    for (; count >= 64; count -= 64, upper += 64, lower += 64, from += 128) {
+        const __m512i a = _mm512_loadu_si512(from), b = _mm512_loadu_si512(from + 64);
+        const __m512i low_bytes = _mm512_packus_epi16(_mm512_and_si512(a, low), _mm512_and_si512(b, low));
+        const __m512i high_bytes = _mm512_packus_epi16(_mm512_srli_epi16(a, 8), _mm512_srli_epi16(b, 8));
+        _mm512_storeu_si512(lower, _mm512_permutexvar_epi64(order, low_bytes));
+        _mm512_storeu_si512(upper, _mm512_permutexvar_epi64(order, high_bytes));
+    }
+    for (; count > 0; upper += 32, lower += 32, from += 64) {
+        const size_t part = count < 32 ? count : 32;
+        const __mmask32 mask = (__mmask32)bytes_mask(part);
+        const __m512i words = _mm512_maskz_loadu_epi16(mask, from);
+        _mm512_mask_cvtepi16_storeu_epi8(lower, mask, words);
+        _mm512_mask_cvtepi16_storeu_epi8(upper, mask, _mm512_srli_epi16(words, 8));
+        count -= part;
+    }
 }
 
 SIMD void bytes_fill(uint8_t *to, uint8_t value, size_t count) {

@@ -1,5 +1,5 @@
-// Pooling of one window, compiled once for each instruction set as a part of elementwise.h: blocks of channels whose
-// extremes or sums stay in registers while the window's pixels pass by.
+// Pooling of a run of windows, compiled once for each instruction set as a part of elementwise.h: blocks of channels
+// whose extremes or sums stay in registers while a window's pixels pass by.
 
 // A window for `lanes` channels; `start` is what is left of none. Integer means are rounded to nearest, ties away from
 // zero: (|sum| + half the count) / count, truncated. In float, half a unit more and the reciprocal do it exactly, for
@@ -30,21 +30,35 @@
         return sums;                                                                                                   \
     }
 
-// All channels: blocks of `wide`, then of 16, the last block of each ending with the channels; fewer than 16 one by
-// one.
+// A block of channels of all windows of the run.
+#define POOL_RUN(name, type, lanes)                                                                                    \
+    INLINE void name##_run_##lanes(const struct eo_pool_window *w, const type *x, type *y, type low, type high) {      \
+        for (size_t i = 0; i < w->count; i++, x += w->step, y += w->channels) name##_##lanes(w, x, y, low, high);      \
+    }
+
+// All channels: blocks of `wide`, or of 16 where there are fewer, the last block ending with the channels; fewer than
+// 16 one by one.
 #define POOL_KERNEL(name, type, wide)                                                                                  \
+    POOL_RUN(name, type, 16)                                                                                           \
+    POOL_RUN(name, type, 1)                                                                                            \
     static void K(name)(const struct eo_pool_window *w, const void *x_, void *y_) {                                    \
         const type *x = x_;                                                                                            \
         type *y = y_;                                                                                                  \
         const type low = (type)w->low, high = (type)w->high;                                                           \
         const size_t n = w->channels;                                                                                  \
+        if (n >= wide && FITS_##name(w)) {                                                                             \
+            for (size_t c = 0; c < n; c += wide) {                                                                     \
+                if (c + wide > n) c = n - wide;                                                                        \
+                name##_run_##wide(w, x + c, y + c, low, high);                                                         \
+            }                                                                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
         size_t c = 0;                                                                                                  \
-        for (; c + wide <= n; c += wide) name##_##wide(w, x + c, y + c, low, high);                                    \
         for (; c < n && n >= 16; c += 16) {                                                                            \
             if (c + 16 > n) c = n - 16;                                                                                \
-            name##_16(w, x + c, y + c, low, high);                                                                     \
+            name##_run_16(w, x + c, y + c, low, high);                                                                 \
         }                                                                                                              \
-        for (; c < n; c++) name##_1(w, x + c, y + c, low, high);                                                       \
+        for (; c < n; c++) name##_run_1(w, x + c, y + c, low, high);                                                   \
     }
 
 #define INTEGER_MEAN(t, type, lanes)                                                                                   \
@@ -69,18 +83,81 @@
         store_f32_pixels##lanes(y, mean, lanes);                                                                       \
     }
 
+// Means of bytes in 16 bits, for windows of at most `SHORT_MEAN` pixels: (|sum| + half the count) / count is the upper
+// half of twice that times m = ceil(2^(15 + k) / count), shifted down by k, where 2^k is the least power of two that is
+// not below the count. m exceeds 2^(15 + k) / count by less than 1, which makes no difference while the sum is below
+// 2^15. Where windows step by a pixel, their sums gain a column and lose one.
+enum { SHORT_MEAN = 127, RING = 8 };
+#define BYTE_MEAN(t, type, lanes)                                                                                      \
+    typedef int16_t t##_words __attribute__((ext_vector_type(lanes)));                                                 \
+    typedef uint16_t t##_counts __attribute__((ext_vector_type(lanes)));                                               \
+    typedef uint32_t t##_products __attribute__((ext_vector_type(lanes)));                                             \
+    INLINE t##_words t##_column_sums(const struct eo_pool_window *w, const type *x) {                                  \
+        t##_words sums = 0;                                                                                            \
+        for (size_t i = 0; i < w->rows; i++)                                                                           \
+            sums += __builtin_convertvector(load_##t##_pixels##lanes(x + i * w->row_stride, lanes), t##_words);        \
+        return sums;                                                                                                   \
+    }                                                                                                                  \
+    INLINE void t##_average_pool_run_##lanes(const struct eo_pool_window *w, const type *x, type *y, type low,         \
+                                             type high) {                                                              \
+        const size_t count = w->rows * w->columns > 0 ? w->rows * w->columns : 1;                                      \
+        const unsigned k = count > 1 ? 32 - (unsigned)__builtin_clz((unsigned)count - 1) : 0;                          \
+        const uint16_t factor = (uint16_t)(((1u << (15 + k)) + (uint32_t)count - 1) / (uint32_t)count);                \
+        const int16_t half = (int16_t)(count / 2);                                                                     \
+        const bool slides = w->step == w->pixel_stride && w->columns <= RING;                                          \
+        t##_words ring[RING], sums = 0;                                                                                \
+        for (size_t i = 0; i < w->count; i++, x += w->step, y += w->channels) {                                        \
+            if (i == 0 || !slides) sums = 0;                                                                           \
+            for (size_t j = i == 0 || !slides ? 0 : w->columns - 1; j < w->columns; j++) {                             \
+                const t##_words column = t##_column_sums(w, x + j * w->pixel_stride);                                  \
+                sums += column;                                                                                        \
+                if (!slides) continue;                                                                                 \
+                if (i > 0) sums -= ring[(i - 1) % RING];                                                               \
+                ring[(i + j) % RING] = column;                                                                         \
+            }                                                                                                          \
+            const t##_counts size = __builtin_convertvector(__builtin_elementwise_abs(sums) + half, t##_counts);       \
+            uint16_t m = factor;                                                                                       \
+            __asm__ volatile(""                                                                                        \
+                             : "+r"(m)); /* widened outside of the loop, it would hide a multiplication of 16 bits */  \
+            const t##_counts factors = m;                                                                              \
+            const t##_products product =                                                                               \
+                __builtin_convertvector(size + size, t##_products) * __builtin_convertvector(factors, t##_products) >> \
+                16;                                                                                                    \
+            const t##_words mean = __builtin_convertvector(product, t##_words) >> (int16_t)k;                          \
+            t##_pixels##lanes q = __builtin_convertvector(sums > 0 ? mean : -mean, t##_pixels##lanes);                 \
+            q = q > low ? q : low;                                                                                     \
+            q = q < high ? q : high;                                                                                   \
+            store_##t##_pixels##lanes(y, q, lanes);                                                                    \
+        }                                                                                                              \
+    }
+
+#define FITS_s8_max_pool(w) 1
+#define FITS_u8_max_pool(w) 1
+#define FITS_s16_max_pool(w) 1
+#define FITS_f32_max_pool(w) 1
+#define FITS_s8_average_pool(w) ((w)->rows * (w)->columns <= SHORT_MEAN)
+#define FITS_u8_average_pool(w) ((w)->rows * (w)->columns <= SHORT_MEAN)
+#define FITS_s16_average_pool(w) 1
+#define FITS_f32_average_pool(w) 1
+
 #define INTEGER_POOL(t, type, wide)                                                                                    \
     POOL_BODIES(t, type, wide, int32_t)                                                                                \
     POOL_BODIES(t, type, 16, int32_t)                                                                                  \
     POOL_BODIES(t, type, 1, int32_t)                                                                                   \
-    INTEGER_MEAN(t, type, wide)                                                                                        \
     INTEGER_MEAN(t, type, 16)                                                                                          \
     INTEGER_MEAN(t, type, 1)                                                                                           \
-    POOL_KERNEL(t##_max_pool, type, wide)                                                                              \
-    POOL_KERNEL(t##_average_pool, type, wide)
+    POOL_RUN(t##_max_pool, type, wide)                                                                                 \
+    POOL_KERNEL(t##_max_pool, type, wide)
 INTEGER_POOL(s8, int8_t, 64)
+BYTE_MEAN(s8, int8_t, 64)
+POOL_KERNEL(s8_average_pool, int8_t, 64)
 INTEGER_POOL(u8, uint8_t, 64)
+BYTE_MEAN(u8, uint8_t, 64)
+POOL_KERNEL(u8_average_pool, uint8_t, 64)
 INTEGER_POOL(s16, int16_t, 32)
+INTEGER_MEAN(s16, int16_t, 32)
+POOL_RUN(s16_average_pool, int16_t, 32)
+POOL_KERNEL(s16_average_pool, int16_t, 32)
 
 POOL_BODIES(f32, float, 32, float)
 POOL_BODIES(f32, float, 16, float)
@@ -88,5 +165,64 @@ POOL_BODIES(f32, float, 1, float)
 FLOAT_MEAN(32)
 FLOAT_MEAN(16)
 FLOAT_MEAN(1)
+POOL_RUN(f32_max_pool, float, 32)
 POOL_KERNEL(f32_max_pool, float, 32)
+POOL_RUN(f32_average_pool, float, 32)
 POOL_KERNEL(f32_average_pool, float, 32)
+
+// Maxima that remember where they were, and the way back.
+#define PLACE_BODIES(lanes)                                                                                            \
+    typedef float place_floats##lanes __attribute__((ext_vector_type(lanes)));                                         \
+    typedef int32_t place_words##lanes __attribute__((ext_vector_type(lanes)));                                        \
+    typedef uint16_t place_numbers##lanes __attribute__((ext_vector_type(lanes)));                                     \
+    INLINE void f32_max_pool_place_##lanes(const struct eo_pool_window *w, const float *x, float *y,                   \
+                                           uint16_t *place) {                                                          \
+        place_floats##lanes best = -INFINITY, v;                                                                       \
+        place_words##lanes at = 0;                                                                                     \
+        int32_t number = 0;                                                                                            \
+        for (size_t i = 0; i < w->rows; i++)                                                                           \
+            for (size_t j = 0; j < w->columns; j++, number++) {                                                        \
+                __builtin_memcpy(&v, x + i * w->row_stride + j * w->pixel_stride, lanes * sizeof *x);                  \
+                at = v > best ? (place_words##lanes)number : at;                                                       \
+                best = v > best ? v : best;                                                                            \
+            }                                                                                                          \
+        best = w->low > best ? w->low : best;                                                                          \
+        best = w->high < best ? w->high : best;                                                                        \
+        const place_numbers##lanes numbers = __builtin_convertvector(at, place_numbers##lanes);                        \
+        __builtin_memcpy(y, &best, lanes * sizeof *y);                                                                 \
+        __builtin_memcpy(place, &numbers, lanes * sizeof *place);                                                      \
+    }                                                                                                                  \
+    INLINE void f32_max_unpool_##lanes(const struct eo_pool_window *w, const uint16_t *place, const float *dy,         \
+                                       float *dx, bool adds) {                                                         \
+        place_floats##lanes left, sum = 0;                                                                             \
+        place_numbers##lanes numbers;                                                                                  \
+        __builtin_memcpy(&left, dy, lanes * sizeof *dy);                                                               \
+        __builtin_memcpy(&numbers, place, lanes * sizeof *place);                                                      \
+        const place_words##lanes at = __builtin_convertvector(numbers, place_words##lanes);                            \
+        int32_t number = 0;                                                                                            \
+        for (size_t i = 0; i < w->rows; i++)                                                                           \
+            for (size_t j = 0; j < w->columns; j++, number++) {                                                        \
+                float *to = dx + i * w->row_stride + j * w->pixel_stride;                                              \
+                if (adds) __builtin_memcpy(&sum, to, lanes * sizeof *to);                                              \
+                const place_floats##lanes part = at == number ? left : 0.0f, total = sum + part;                       \
+                __builtin_memcpy(to, &total, lanes * sizeof *to);                                                      \
+            }                                                                                                          \
+    }
+PLACE_BODIES(16)
+PLACE_BODIES(4)
+PLACE_BODIES(1)
+
+// Blocks of 16 channels, of 4, and single ones.
+static void K(f32_max_pool_place)(const struct eo_pool_window *w, const float *x, float *y, uint16_t *place) {
+    size_t c = 0;
+    for (; c + 16 <= w->channels; c += 16) f32_max_pool_place_16(w, x + c, y + c, place + c);
+    for (; c + 4 <= w->channels; c += 4) f32_max_pool_place_4(w, x + c, y + c, place + c);
+    for (; c < w->channels; c++) f32_max_pool_place_1(w, x + c, y + c, place + c);
+}
+static void K(f32_max_unpool)(const struct eo_pool_window *w, const uint16_t *place, const float *dy, float *dx,
+                              bool adds) {
+    size_t c = 0;
+    for (; c + 16 <= w->channels; c += 16) f32_max_unpool_16(w, place + c, dy + c, dx + c, adds);
+    for (; c + 4 <= w->channels; c += 4) f32_max_unpool_4(w, place + c, dy + c, dx + c, adds);
+    for (; c < w->channels; c++) f32_max_unpool_1(w, place + c, dy + c, dx + c, adds);
+}

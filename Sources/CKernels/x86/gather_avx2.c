@@ -2,7 +2,7 @@
 #include "../simd/bytes_avx2.h"
 #include "../simd/gather.h"
 
-TARGET void eo_gather__avx2(const struct eo_gather *gather) { gather_rows(0, gather); }
+TARGET void eo_gather__avx2(const struct eo_gather *gather) { gather_rows(PLAIN, gather); }
 
-TARGET void eo_gather_wide__avx2(const struct eo_gather *gather) { gather_rows(1, gather); }
+TARGET void eo_gather_wide__avx2(const struct eo_gather *gather) { gather_rows(WIDE, gather); }
 #endif

@@ -2,7 +2,9 @@
 #include "../simd/bytes_avx512.h"
 #include "../simd/gather.h"
 
-TARGET void eo_gather__avx512(const struct eo_gather *gather) { gather_rows(0, gather); }
+TARGET void eo_gather__avx512(const struct eo_gather *gather) { gather_rows(PLAIN, gather); }
 
-TARGET void eo_gather_wide__avx512(const struct eo_gather *gather) { gather_rows(1, gather); }
+TARGET void eo_gather_wide__avx512(const struct eo_gather *gather) { gather_rows(WIDE, gather); }
+
+TARGET void eo_gather_split__avx512(const struct eo_gather *gather) { gather_rows(SPLIT, gather); }
 #endif

@@ -9,6 +9,8 @@ package struct PruningOptions {
     /// Prune only what runs faster when it is sparse: see `LatencyPolicy`.
     package var forLatency = false
     package var includesDepthwise = false
+    /// Also the convolutions that read the model's inputs.
+    package var includesFirst = false
     /// Sparsities of layers by name; 0 leaves a layer alone.
     package var rules: [LayerTarget] = []
     /// Told what is worth knowing.
@@ -65,8 +67,10 @@ extension Model {
         var chosen: [(weights: WeightTensor, sparsity: Double)] = []
         for weights in weightTensors() {
             let sparsity = options.rules.value(for: weights, otherwise: options.sparsity)
-            guard sparsity > 0, options.includesDepthwise || weights.kind != .depthwise, policy?.allows(weights) ?? true
-            else { continue }
+            let isNamed = options.rules.value(for: weights, otherwise: -1) > 0
+            let isLeftOut =
+                weights.kind == .depthwise && !options.includesDepthwise || weights.isFirst && !options.includesFirst
+            guard sparsity > 0, isNamed || !isLeftOut, policy?.allows(weights) ?? true else { continue }
             chosen.append((weights, sparsity))
         }
         guard !chosen.isEmpty else {

@@ -26,7 +26,7 @@ enum Addition {
     private static func kernel(_ binary: Binary, sign: Int) throws(Failure) -> Kernel {
         try binary.op.requireType(binary.a.type, of: binary.output)
         switch binary.a.type {
-        case .float32: return binary.float(sign > 0 ? .add : .subtract)
+        case .float32: return try binary.float(sign > 0 ? .add : .subtract)
         case .int32: return binary.integer(sign > 0 ? { (a: Int32, b) in a &+ b } : { a, b in a &- b })
         case .int64: return binary.integer(sign > 0 ? { (a: Int64, b) in a &+ b } : { a, b in a &- b })
         case .int16 where binary.a.quantization == nil:
@@ -55,6 +55,7 @@ enum Addition {
             scaleB: Float(sign) * (try binary.op.finite(b.scale / y.scale)),
             zeros: (a.zeroPoint, b.zeroPoint, y.zeroPoint), minimum: minimum, maximum: maximum)
         let shape = binary.shape
+        if binary.a.shape == binary.b.shape { binary.op.finish = try .add(arithmetic, type) }
         return { io in
             var y = io.output(as: T.self)
             Elementwise.add(shape, io.input(0), io.input(1), &y, arithmetic, pool: io.pool)

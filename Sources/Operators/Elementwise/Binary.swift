@@ -40,8 +40,9 @@ struct Binary {
     }
 
     /// The kernel for float32.
-    func float(_ function: BinaryFunction) -> Kernel {
+    func float(_ function: BinaryFunction) throws(Failure) -> Kernel {
         let (shape, clamp) = (shape, activation.floatRange)
+        if a.shape == b.shape { op.finish = try .function(function, clamp: clamp) }
         return { io in
             var y = io.output(as: Float.self)
             Elementwise.apply(function, shape, io.input(0), io.input(1), &y, clamp: clamp, pool: io.pool)

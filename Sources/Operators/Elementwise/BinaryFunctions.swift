@@ -11,7 +11,7 @@ enum Extremes {
         return .binary(code, maxVersion: 4, quantization: rule) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
-            case .float32: return binary.float(isMinimum ? .minimum : .maximum)
+            case .float32: return try binary.float(isMinimum ? .minimum : .maximum)
             case .int8: return kernel(Int8.self, binary, isMinimum)
             case .uint8: return kernel(UInt8.self, binary, isMinimum)
             case .int16: return kernel(Int16.self, binary, isMinimum)
@@ -47,7 +47,7 @@ enum SquaredDifference {
         .binary(.squaredDifference, maxVersion: 2, quantization: .byteBinary) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
-            case .float32: return binary.float(.squaredDifference)
+            case .float32: return try binary.float(.squaredDifference)
             case .int32: return binary.integer { (a: Int32, b: Int32) in (a &- b) &* (a &- b) }
             case .int8 where binary.op.arithmetic == .reference: return try reference(binary)
             case .int8: return try binary.throughFloat(.squaredDifference, Int8.self)
@@ -83,7 +83,7 @@ enum Prelu {
                 throw binary.op.invalid("\(binary.b.described) must broadcast to \(binary.a.described)")
             }
             switch (binary.a.type, binary.b.type) {
-            case (.float32, .float32): return binary.float(.prelu)
+            case (.float32, .float32): return try binary.float(.prelu)
             case (.int8, .int8): return try quantized(Int8.self, Int8.self, binary)
             case (.uint8, .uint8): return try quantized(UInt8.self, UInt8.self, binary)
             case (.int16, .int8): return try quantized(Int16.self, Int8.self, binary)

@@ -9,7 +9,7 @@ enum Divide {
         .binary(.div, maxVersion: 2, activationField: 0) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
-            case .float32: return binary.float(.divide)
+            case .float32: return try binary.float(.divide)
             case .int32:
                 return binary.dividing(Int32.self, binary.integer { (a: Int32, b: Int32) in a.dividedFully(by: b) })
             case .int8: return try quantized(Int8.self, binary)

@@ -7,7 +7,7 @@ enum Multiply {
         .binary(.mul, maxVersion: 8, quantization: .binary, activationField: 0) { binary throws(Failure) in
             try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
-            case .float32: return binary.float(.multiply)
+            case .float32: return try binary.float(.multiply)
             case .int32: return binary.integer { (a: Int32, b: Int32) in a &* b }
             case .int64: return binary.integer { (a: Int64, b: Int64) in a &* b }
             case .uint32: return binary.integer { (a: UInt32, b: UInt32) in a &* b }

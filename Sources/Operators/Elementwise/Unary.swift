@@ -33,6 +33,7 @@ struct Unary {
     ) throws(Failure) -> Kernel {
         switch input.type {
         case .float32:
+            op.finish = try .function(function)
             return { io in
                 var y = io.output(as: Float.self)
                 Elementwise.apply(function, io.input(0), &y, pool: io.pool)
@@ -68,7 +69,9 @@ struct Unary {
         case (.reference, _):
             return Self.map(type, try reference(from, to))
         case (.fast, 8):
-            return Self.lookUp(Elementwise.table(function, type, from: source, to: target))
+            let table = Elementwise.table(function, type, from: source, to: target)
+            op.finish = try .lookUp(table)
+            return Self.lookUp(table)
         case (.fast, _):
             return { io in
                 var y = io.output(as: T.self)

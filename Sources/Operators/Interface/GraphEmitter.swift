@@ -80,6 +80,20 @@ package final class GraphEmitter {
         return value(tensorCount - 1)
     }
 
+    /// One more result of an operator that is there.
+    func addResult(_ tensor: Tensor, toOperator number: Int) -> Value {
+        let result = add(tensor)
+        model.subgraphs[subgraph].operators[number].outputs.append(result.tensor)
+        return result
+    }
+
+    /// The operator that computes a tensor, if it has this custom name (nil: none).
+    func producer(of tensor: Int, named custom: String?) -> Operator? {
+        model.subgraphs[subgraph].operators.last {
+            $0.outputs.contains(tensor) && model.operatorCodes[$0.opcode].custom == custom
+        }
+    }
+
     @inline(never) package func constant(_ values: [Float], _ shape: [Int]) throws(Failure) -> Value {
         try constant(.float32, shape, Bytes(copying: values))
     }

@@ -12,17 +12,26 @@ package final class Preparation {
     package let arithmetic: Arithmetic
     package let precision: Precision
     package let threadCount: Int
+    /// Forms of a layer are timed, and the fastest is taken.
+    package let autotune: Bool
     /// Packed weights, shared by all interpreters of the model.
     package let weights: PackedWeightCache
     /// Sizes of the scratch blocks asked for.
     package private(set) var scratchSizes: [Int] = []
     /// Which micro-kernel was chosen, for reports.
     package var kernelName = ""
+    /// What this operator, prepared for fast arithmetic, does to each element, if a layer before it can do that too.
+    package var finish: Finish?
+    /// A layer shall also say how it can be a part of a cascade.
+    var wantsStage = false
+    var stage: LayerStage?
+    /// What the kernel shall do to its results, and the input that holds the other operand (-1: none).
+    private var following: (finish: Finish, operand: Int)?
 
     package init(
         name: String, version: Int, options: Options, customOptions: Bytes? = nil, inputs: [TensorInfo?],
         outputs: [TensorInfo], arithmetic: Arithmetic = .fast, precision: Precision = .float32,
-        threadCount: Int = 1, weights: PackedWeightCache
+        threadCount: Int = 1, autotune: Bool = false, weights: PackedWeightCache
     ) {
         self.name = name
         self.version = version
@@ -33,6 +42,7 @@ package final class Preparation {
         self.arithmetic = arithmetic
         self.precision = precision
         self.threadCount = threadCount
+        self.autotune = autotune
         self.weights = weights
     }
 
@@ -55,6 +65,28 @@ package final class Preparation {
     package func scratch(bytes: Int) -> Scratch {
         scratchSizes.append(bytes)
         return Scratch(index: scratchSizes.count - 1)
+    }
+
+    /// Asks for a kernel that also does `finish`. A kernel that does calls `takeFinish`.
+    func follow(with finish: Finish, operand: Int) { following = (finish, operand) }
+
+    func takeFinish() -> (finish: Finish, operand: Int) {
+        defer { following = nil }
+        return following ?? (Finish(), -1)
+    }
+
+    var isFinishTaken: Bool { following == nil }
+
+    /// Asks of `inner`, which is prepared in the place of this operator, what is asked of this one.
+    func pass(to inner: Preparation) {
+        inner.wantsStage = wantsStage
+        inner.following = following
+    }
+
+    /// Takes over what `inner` has asked for and found.
+    func adopt(_ inner: Preparation) {
+        for size in inner.scratchSizes { _ = scratch(bytes: size) }
+        (kernelName, stage, following) = (inner.kernelName, inner.stage, inner.following)
     }
 
     /// A failure that begins with the operator's name.

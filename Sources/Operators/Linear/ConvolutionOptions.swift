@@ -11,6 +11,8 @@ struct ConvolutionOptions {
     var activation: FusedActivation
     /// 16-bit activations: type of bias and sums, int64 unless the file says int32.
     var biasType = TensorType.float32
+    /// Of a PAD that the compiler has joined with the layer.
+    var margins: Margins
 
     /// Fields by their schema ids; an absent dilation or bias type is not in that operator's table.
     init(
@@ -24,6 +26,7 @@ struct ConvolutionOptions {
         if let dilationHeight { self.dilationHeight = options.int(dilationHeight) }
         if let dilationWidth { self.dilationWidth = options.int(dilationWidth) }
         if let biasType { self.biasType = options.tensorType(biasType) }
+        margins = Margins(options)
     }
 
     /// A convolution of `input` (NHWC) with `filter`, whose height and width are dimensions 1 and 2.
@@ -31,12 +34,12 @@ struct ConvolutionOptions {
         input: TensorInfo, filter: TensorInfo, outputChannels: Int, groups: Int, operator name: String
     ) throws(Failure) -> ConvolutionShape {
         let rows = try SlidingWindow(
-            padding, input: input.shape[1], filter: filter.shape[1],
+            padding, input: margins.top + input.shape[1] + margins.bottom, filter: filter.shape[1],
             stride: strideHeight, dilation: dilationHeight,
             what: "height", operator: name)
         let columns = try SlidingWindow(
-            padding, input: input.shape[2], filter: filter.shape[2], stride: strideWidth,
-            dilation: dilationWidth,
+            padding, input: margins.left + input.shape[2] + margins.right, filter: filter.shape[2],
+            stride: strideWidth, dilation: dilationWidth,
             what: "width", operator: name)
         var shape = ConvolutionShape()
         shape.batch = input.shape[0]
@@ -46,7 +49,9 @@ struct ConvolutionOptions {
         (shape.kernelHeight, shape.kernelWidth) = (filter.shape[1], filter.shape[2])
         (shape.strideHeight, shape.strideWidth) = (strideHeight, strideWidth)
         (shape.dilationHeight, shape.dilationWidth) = (dilationHeight, dilationWidth)
-        (shape.paddingTop, shape.paddingLeft) = (rows.paddingBefore, columns.paddingBefore)
+        (shape.paddingTop, shape.paddingLeft) = (
+            margins.top + rows.paddingBefore, margins.left + columns.paddingBefore
+        )
         shape.groups = groups
         return shape
     }

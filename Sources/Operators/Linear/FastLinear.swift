@@ -8,7 +8,13 @@ protocol PackedLayer: AnyObject {
     var kernelName: String { get }
     var scratchByteCount: Int { get }
     func run(
-        _ input: Span<Input>, _ output: inout MutableSpan<Output>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool)
+        _ input: Span<Input>, _ output: inout MutableSpan<Output>, scratch: inout MutableSpan<UInt8>, finish: Finish,
+        pool: ThreadPool)
+    func stage(_ finish: Finish) throws(Failure) -> CascadeStage?
+}
+
+extension PackedLayer {
+    func stage(_ finish: Finish) throws(Failure) -> CascadeStage? { nil }
 }
 
 extension FloatConvolution: PackedLayer {}
@@ -52,12 +58,17 @@ extension LinearLayer {
                 }
             }
             return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
-                try FloatConvolution(
+                if op.autotune {
+                    return try FloatConvolution.tuned(
+                        shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
+                        threads: op.threadCount)
+                }
+                return try FloatConvolution(
                     shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
                     threads: op.threadCount)
             }
         case .depthwise:
-            return launch(
+            return try launch(
                 try FloatDepthwise(
                     depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum,
                     cache: op.weights, threads: op.threadCount))
@@ -75,7 +86,7 @@ extension LinearLayer {
                     activationsAreSigned: signed, cache: op.weights, threads: op.threadCount)
             }
         case .depthwise:
-            return launch(
+            return try launch(
                 try ByteDepthwise(
                     depthwiseShape, weights: weights, weightsAreSigned: signed, bias: bias,
                     requantization: requantization, activationsAreSigned: signed, cache: op.weights,
@@ -94,7 +105,7 @@ extension LinearLayer {
                     threads: op.threadCount)
             }
         case .depthwise:
-            return launch(
+            return try launch(
                 try ShortDepthwise(
                     depthwiseShape, weights: weights, bias: bias, requantization: requantization, cache: op.weights,
                     threads: op.threadCount))
@@ -113,7 +124,7 @@ extension LinearLayer {
                     asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount)
             }
         case .depthwise:
-            return launch(
+            return try launch(
                 try HybridDepthwise(
                     depthwiseShape, weights: weights, weightScales: scales, bias: bias, minimum: minimum,
                     maximum: maximum, asymmetric: conventions.asymmetricInputs, cache: op.weights,
@@ -152,22 +163,28 @@ extension LinearLayer {
     private func deploy<Layer: PackedLayer>(
         _ weights: Bytes, elementSize: Int, _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
     ) throws(Failure) -> Kernel? {
-        guard windows.form == .transposed else { return launch(try make(shape, weights)) }
+        guard windows.form == .transposed else { return try launch(try make(shape, weights)) }
         return try transposedKernel(weights, elementSize: elementSize, make)
     }
 
-    private func launch<Layer: PackedLayer>(_ layer: Layer) -> Kernel {
-        Self.launch(layer, op, input: roles.input)
+    private func launch<Layer: PackedLayer>(_ layer: Layer) throws(Failure) -> Kernel {
+        try Self.launch(layer, op, input: roles.input)
     }
 
     /// The layer as a kernel of `op`, whose activations are input `inputIndex`.
-    static func launch<Layer: PackedLayer>(_ layer: Layer, _ op: Preparation, input inputIndex: Int) -> Kernel {
+    static func launch<Layer: PackedLayer>(
+        _ layer: Layer, _ op: Preparation, input inputIndex: Int
+    ) throws(Failure) -> Kernel {
         op.kernelName = layer.kernelName
         let scratch = op.scratch(bytes: layer.scratchByteCount)
+        let (finish, operand) = op.takeFinish()
+        if op.wantsStage { op.stage = try layer.stage(finish).map { LayerStage(stage: $0, operand: operand) } }
         return { io throws(Failure) in
             var y = io.output(as: Layer.Output.self)
             var workspace = io.scratch(scratch, as: UInt8.self)
-            layer.run(io.input(inputIndex, as: Layer.Input.self), &y, scratch: &workspace, pool: io.pool)
+            layer.run(
+                io.input(inputIndex, as: Layer.Input.self), &y, scratch: &workspace,
+                finish: operand < 0 ? finish : finish.with(io.input(operand)), pool: io.pool)
         }
     }
 }

@@ -59,7 +59,9 @@ extension LinearLayer {
             for (layer, spread) in parts {
                 var result = io.scratch(dense, as: Layer.Output.self)
                 var workspace = io.scratch(work, as: UInt8.self)
-                layer.run(io.input(inputIndex, as: Layer.Input.self), &result, scratch: &workspace, pool: io.pool)
+                layer.run(
+                    io.input(inputIndex, as: Layer.Input.self), &result, scratch: &workspace, finish: Finish(),
+                    pool: io.pool)
                 var y = io.output(as: UInt8.self)
                 let values = io.scratch(dense, as: UInt8.self)
                 spread.run(from: values.span, to: &y, pool: io.pool)

@@ -5,6 +5,8 @@ import Model
 struct PoolingWindows: Sendable {
     let shape: ConvolutionShape
     let activation: FusedActivation
+    /// Places in the padding count as zero: a PAD before a maximum has become part of it.
+    let countsPadding: Bool
 
     /// Pool2DOptions: padding, stride (w, h), filter (w, h), activation.
     init(_ options: Options, input: TensorInfo, operator name: String) throws(Failure) {
@@ -15,6 +17,7 @@ struct PoolingWindows: Sendable {
         shape = try convolution.shape(
             input: input, filter: filter, outputChannels: input.shape[3], groups: 1, operator: name)
         activation = convolution.activation
+        countsPadding = convolution.margins != .none
     }
 
     /// The same for the kernels.
@@ -28,6 +31,9 @@ struct PoolingWindows: Sendable {
         (pool.paddingTop, pool.paddingLeft) = (shape.paddingTop, shape.paddingLeft)
         return pool
     }
+
+    /// A window with `count` places inside the image has some in margins that count as zero.
+    func reachesMargin(_ count: Int) -> Bool { countsPadding && count < shape.taps }
 
     /// Folds `add` over the inputs of one output element; `count` is how many there are: places in the padding do not
     /// count. Never zero: padding is smaller than the window.

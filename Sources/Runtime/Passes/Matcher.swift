@@ -34,13 +34,26 @@ struct Matcher {
     mutating func begin(_ index: Int) { taken = [index] }
 
     /// The node that computes `tensor`, which becomes part of the pattern, if it is one of `codes`.
-    mutating func take(_ tensor: Int, _ codes: BuiltinOperator...) -> Node? {
-        guard tensor >= 0, producer[tensor] >= 0, let node = node(producer[tensor]),
-            codes.contains(node.definition.code)
-        else { return nil }
+    mutating func take(_ tensor: Int, _ codes: BuiltinOperator...) -> Node? { take(tensor, codes) }
+
+    mutating func take(_ tensor: Int, _ codes: [BuiltinOperator]) -> Node? {
+        guard let node = peek(tensor, codes) else { return nil }
         if !taken.contains(producer[tensor]) { taken.append(producer[tensor]) }
         return node
     }
+
+    /// The node that computes `tensor`, if it is one of `codes`.
+    func peek(_ tensor: Int, _ codes: [BuiltinOperator]) -> Node? {
+        guard tensor >= 0, producer[tensor] >= 0, let node = node(producer[tensor]),
+            codes.contains(node.definition.code)
+        else { return nil }
+        return node
+    }
+
+    func isReadOnce(_ tensor: Int) -> Bool { counts[tensor] == 1 }
+
+    /// Number of the item that computes `tensor`; -1: none of the CPU's.
+    func age(_ tensor: Int) -> Int { producer[tensor] }
 
     /// The two operands of a node in both orders.
     func orders(_ node: Node) -> [(Int, Int)] {
@@ -97,11 +110,13 @@ struct Matcher {
 extension Compiler {
     /// Runs `match` for every item of the CPU; it gives the nodes that one has replaced, the last first.
     mutating func rewrite(
-        _ graph: Graph, _ items: inout [Item], _ match: (inout Matcher, Int, Node) -> [Node]?
+        _ graph: Graph, _ items: inout [Item], fromEnd: Bool = false,
+        _ match: (inout Matcher, Int, Node) -> [Node]?
     ) {
         var matcher = Matcher(graph, items)
         var hasMatched = false
-        for index in matcher.indices {
+        for number in matcher.indices {
+            let index = fromEnd ? matcher.indices.count - 1 - number : number
             guard let node = matcher.node(index) else { continue }
             matcher.begin(index)
             guard let replaced = match(&matcher, index, node) else { continue }
@@ -115,10 +130,15 @@ extension Compiler {
 
     /// Drops operators that only move numbers, and joins those that one kernel can do in one pass over the memory.
     mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item]) {
+        fusePadding(graph, &items)
         joinConversions(graph, &items)
         fuseTransposes(&graph, &items)
         fuseLayerNormalization(graph, &items)
         fuseHardSwish(graph, &items)
+        fuseGelu(graph, &items)
+        fuseScaledLayers(graph, &items)
         fuseScaleShift(graph, &items)
+        fuseFollowing(graph, &items)
+        fuseCascades(graph, &items)
     }
 }

@@ -20,6 +20,8 @@ struct Benchmark: ParsableCommand {
     var reference: Switch?
     @Option(name: .customLong("precision"), help: "Compute float32 layers in float32 or, where fast, bfloat16.")
     var precision: Precision = .float32
+    @Option(name: .customLong("autotune"), help: "Time the kernels that can run a layer, and take the fastest.")
+    var autotune: Switch?
     @Option(name: .customLong("dry_run"), help: "Load and compile, but do not run.") var dryRun: Switch?
     @Option(name: .customLong("verbose"), help: "Also log parameters that are not set.") var verbose: Switch?
     @Option(name: .customLong("benchmark_name"), help: "Logged as it is.") var benchmarkName: String?
@@ -59,7 +61,8 @@ struct Benchmark: ParsableCommand {
             model,
             .init(
                 threads: max(1, numThreads ?? 1), reference: reference?.isOn == true, signature: signature,
-                weightCache: weightCache, precision: precision))
+                weightCache: weightCache, precision: precision,
+                autotune: autotune?.isOn == true))
         try inputs.resize(interpreter)
         let initMicroseconds = (now() - start) / 1000
         let memoryAfterInit = residentPeak()

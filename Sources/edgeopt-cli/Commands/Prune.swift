@@ -7,7 +7,8 @@ struct Prune: ParsableCommand {
         discussion: """
             Each weight tensor gets exactly the share --sparsity of zeros: single weights, or with --block 4x4 blocks of \
             4 output channels by 4 neighbours in each, or with --zeros-of 2:4 the 2 smallest of every 4 neighbours. The \
-            file is as large as before and deflates to less; --sparse stores only what is not zero.
+            file is as large as before and deflates to less; --sparse stores only what is not zero. Depthwise filters \
+            and the first convolution are left alone unless --depthwise and --first say otherwise.
 
             --channels 0.3 removes 30 % of each layer's output channels instead: a smaller model that runs faster \
             everywhere, and that has to be trained again.
@@ -25,6 +26,7 @@ struct Prune: ParsableCommand {
     @Flag(help: "The share is that of all weights together, not of each tensor.") var global = false
     @Flag(help: "Only what then runs faster: 1x1 convolutions and fully connected layers.") var forLatency = false
     @Flag(help: "Depthwise filters too.") var depthwise = false
+    @Flag(help: "The first convolution too.") var first = false
     @Option(help: "Remove this share of each layer's output channels.") var channels: Double?
     @Option(help: "The number of channels that stay is raised to a multiple of this.") var multiple: Int32 = 1
     @Option(help: ArgumentHelp("Another share for some layers.", valueName: "pattern=share")) var layer: [LayerOption] =
@@ -47,6 +49,7 @@ struct Prune: ParsableCommand {
         options.global = global
         options.for_latency = forLatency
         options.depthwise = depthwise
+        options.first = first
         return try source.pruned(options, layer.map(\.rule))
     }
 

@@ -12,6 +12,7 @@ final class Interpreter {
         var signature: String?
         var weightCache: String?
         var precision = Precision.float32
+        var autotune = false
     }
 
     init(_ model: Model, _ options: Options = Options()) throws {
@@ -20,6 +21,7 @@ final class Interpreter {
         values.num_threads = options.threads
         values.arithmetic = options.reference ? EO_ARITHMETIC_REFERENCE : EO_ARITHMETIC_FAST
         values.profile = options.profile
+        values.autotune = options.autotune
         values.precision = options.precision == .bfloat16 ? EO_PRECISION_BFLOAT16 : EO_PRECISION_FLOAT32
         var handle: OpaquePointer?
         let (signature, weightCache) = (options.signature.map { strdup($0) }, options.weightCache.map { strdup($0) })

@@ -49,6 +49,7 @@ from ._targets import (
 )
 from ._tensor import Quantization, Tensor
 from ._trainer import Loss, StepResult, Trainer
+from .graph import Graph, Node
 
 __version__ = version()
 
@@ -64,6 +65,7 @@ __all__ = [
     "ExecutionError",
     "ExportReport",
     "FileError",
+    "Graph",
     "Interpreter",
     "LEVELS",
     "Leaf",
@@ -71,6 +73,7 @@ __all__ = [
     "Loss",
     "Model",
     "ModelError",
+    "Node",
     "OpResolverType",
     "Operator",
     "OperatorReport",

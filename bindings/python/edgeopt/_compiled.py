@@ -35,12 +35,13 @@ class Compiled:
         keep_all: bool,
         weight_cache: str | bytes | None,
         precision: int,
+        autotune: bool,
     ):
         self._model = model
         self._signature = signature
         self._weight_cache = weight_cache
         self._num_threads, self._reference, self._keep_all = num_threads, reference, keep_all
-        self._precision = precision
+        self._precision, self._autotune = precision, autotune
         if signature is None:
             graph = 0
             inputs, outputs = model.inputs, model.outputs
@@ -83,6 +84,7 @@ class Compiled:
             log=Log(),
             weight_cache=None if self._weight_cache is None else os.fsencode(self._weight_cache),
             precision=self._precision,
+            autotune=self._autotune,
         )
         pointer = ctypes.c_void_p()
         lib.eo_interpreter_create(self._model._pointer, ctypes.byref(options), ctypes.byref(pointer))

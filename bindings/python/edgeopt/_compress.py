@@ -43,6 +43,7 @@ def prune(
     over_all: bool = False,
     for_latency: bool = False,
     depthwise: bool = False,
+    first: bool = False,
     layers: Layers | None = None,
     log: Callable[[str], None] | None = None,
 ) -> Model:
@@ -56,14 +57,15 @@ def prune(
     `over_all`: the target is that of all weights together, so that layers with small weights lose more.
     `for_latency`: prune only what then runs faster: 1x1 convolutions and fully connected layers, from 60 % of zeros on;
     unless another pattern is asked for, in blocks of (16, 1).
-    `depthwise`: depthwise filters too: they are few and lose accuracy first.
+    `depthwise`, `first`: also depthwise filters, and the convolutions that read the model's inputs: they are few and
+    lose accuracy first.
     `layers`: sparsities of layers, by patterns of the names of their weights or outputs; 0 leaves a layer alone.
     `log`: gets remarks.
 
     Raises `UnsupportedError` (no float weights to prune), `ModelError` and `ArgumentError`.
     """
     options = pruning_options(
-        sparsity, block, block_pooling, zeros_of, over_all, for_latency, depthwise, layers, log
+        sparsity, block, block_pooling, zeros_of, over_all, for_latency, depthwise, first, layers, log
     )
     return _made(lib.eo_prune, model, options)
 
@@ -222,6 +224,7 @@ def pruning_options(
     over_all: bool,
     for_latency: bool,
     depthwise: bool,
+    first: bool,
     layers: Layers | None,
     log: Callable[[str], None] | None,
 ) -> PruningOptions:
@@ -237,6 +240,7 @@ def pruning_options(
         over_all,
         for_latency,
         depthwise,
+        first,
         rules,
         len(rules),
         log_of(log),

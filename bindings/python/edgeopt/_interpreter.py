@@ -56,6 +56,7 @@ class Interpreter:
     default. `experimental_preserve_all_tensors`: intermediate tensors stay readable after `invoke`. `weight_cache`: a
     file to keep packed weights in, which makes the next load of the same model fast; it is written if need be.
     `precision`: "bfloat16" lets float32 convolutions and fully connected layers compute in it where that is fast.
+    `autotune`: times the kernels that can run a layer and takes the fastest, once for each `weight_cache`.
     The other experimental arguments choose how LiteRT delegates; they are accepted and change nothing here.
 
     One thread at a time may use an interpreter (except `cancel`). `invoke` lets other Python threads run.
@@ -77,6 +78,7 @@ class Interpreter:
         *,
         weight_cache: PathLike | None = None,
         precision: str = "float32",
+        autotune: bool = False,
     ):
         if num_threads is not None and (not isinstance(num_threads, int) or num_threads < 1):
             raise ArgumentError(f"num_threads is {num_threads!r}, expected at least 1", Status.INVALID_ARGUMENT)
@@ -100,6 +102,7 @@ class Interpreter:
             keep_all=bool(experimental_preserve_all_tensors),
             weight_cache=None if weight_cache is None else os.fspath(weight_cache),
             precision=_PRECISIONS.index(precision),
+            autotune=bool(autotune),
         )
         self._main = Compiled(self._model, None, **self._options)
         self._by_signature: dict[str, Compiled] = {}

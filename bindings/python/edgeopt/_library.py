@@ -110,6 +110,7 @@ class InterpreterOptions(ctypes.Structure):
         ("weight_cache", c_char_p),
         ("thread_pool", c_void_p),
         ("precision", c_int),
+        ("autotune", c_bool),
     ]
 
 
@@ -187,6 +188,7 @@ class PruningOptions(ctypes.Structure):
         ("global", c_bool),
         ("for_latency", c_bool),
         ("depthwise", c_bool),
+        ("first", c_bool),
         ("rules", POINTER(LayerRule)),
         ("rule_count", c_int32),
         ("log", Log),
@@ -319,6 +321,7 @@ class TrainerOptions(ctypes.Structure):
         ("preserve_zeros", c_bool),
         ("preserve_clusters", c_bool),
         ("quantization", POINTER(TrainingQuantization)),
+        ("recompute_activations", c_bool),
         ("unroll", c_bool),
     ]
 

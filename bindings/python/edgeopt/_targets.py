@@ -91,6 +91,7 @@ class Pruning:
     over_all: bool = False
     for_latency: bool = False
     depthwise: bool = False
+    first: bool = False
     layers: Optional[Layers] = None
 
     def _schedule(self) -> tuple[float, PruningScheduleOptions]:
@@ -212,6 +213,7 @@ class Targets:
                 pruning.over_all,
                 pruning.for_latency,
                 pruning.depthwise,
+                pruning.first,
                 pruning.layers,
                 None,
             )

@@ -96,6 +96,9 @@ class Trainer:
     do not decide. `quantization`: the integer model is simulated and exported. `unroll`: export loops and calls in line,
     as they were trained; else they are as the model has them, but with `quantization` always in line.
 
+    `recompute_activations`: less memory for about a third more time: results of the forward pass are computed a second
+    time where the backward pass needs them. The bits are the same.
+
     Raises `UnsupportedError` naming every operator that has no gradient, `ModelError` for a quantized model.
     One thread at a time. The same start, data, seed and `num_threads` give the same bits.
     """
@@ -118,6 +121,7 @@ class Trainer:
         clustering: int | Clustering | None = None,
         preserve: str | Sequence[str] = (),
         quantization: QuantizationAware | None = None,
+        recompute_activations: bool = False,
         unroll: bool = False,
     ):
         source = model if isinstance(model, Model) else Model(model)
@@ -136,6 +140,7 @@ class Trainer:
         options.frozen, options.frozen_count = strings(frozen), len(frozen)
         options.trainable, options.trainable_count = strings(trainable), len(trainable)
         options.batch_normalization, options.batch_norm_momentum = batch_normalization, batch_norm_momentum
+        options.recompute_activations = recompute_activations
         options.host_loss = self._host_function
         options.unroll = unroll
         terms = _terms(loss)

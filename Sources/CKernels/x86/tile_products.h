@@ -1,0 +1,235 @@
+// Products of rows by packed weights on tile registers. Sums of a block of two tiles of rows and NR columns stay in
+// four registers while the depth passes by. A block's sums are stored one by one just before the next block needs their
+// registers, and become results during the block after that, a pair of rows after each product of tiles: loads,
+// products and what the including file's `leave_pair` does go on side by side only if they stand side by side.
+#ifndef EDGEOPT_X86_TILE_PRODUCTS_H
+#define EDGEOPT_X86_TILE_PRODUCTS_H
+
+#include "../simd/i32_avx512.h"
+#undef TARGET
+#define TARGET                                                                                                         \
+    __attribute__((                                                                                                    \
+        target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,bmi2,fma,f16c")))
+#include "gemm.h"
+
+// Registers: sums 0 1 over 2 3, rows 4 over 5, weights 6 7.
+enum { TILE_ROWS = 16, TILE_BYTES = 64, NR = 32 };
+
+// What the rows hold; weights are bytes with a sign, or bfloat16 too. WORDS come in halves, see gemm.h: the upper ones
+// in register 4, the lower ones of the same rows in 5.
+enum numbers { UNSIGNED_BYTES, SIGNED_BYTES, WORDS, BFLOATS };
+
+struct sums {
+    _Alignas(64) int32_t values[2 * TILE_ROWS][NR];
+};
+
+// A block on its way to the output: what leaves next, row `row` of its first tile and the same row of the other,
+// `below` rows further on in the output, and how many are left.
+struct leaving {
+    const int32_t *sums;
+    char *output; // of row `row`
+    size_t row, left;
+    ptrdiff_t below;
+    const char *head; // of the block of weights
+    size_t columns;
+};
+
+struct product {
+    const struct eo_gemm_tile *tile;
+    size_t element;        // bytes of a result
+    size_t heads;          // numbers at the head of a block of weights, for each column
+    bool has_bias;         // they begin with what sums begin with
+    const void *constants; // of `leave_rows`
+};
+
+// How rows are cut into tiles, and tiles into steps.
+struct cut {
+    size_t depth, pieces;         // bytes of a piece of a row; how many make a row
+    size_t step, steps;           // bytes of a step; all steps
+    size_t line_rows, line_tiles; // rows that lie input_stride apart, and how many tiles make them
+    size_t height;                // rows of a tile
+};
+
+// The next row of both tiles becomes results; of WORDS both tiles are halves of the same. `fast`: what the caller of
+// tile_products knows.
+static inline __attribute__((always_inline)) void leave_rows(const int fast, const struct product *product,
+                                                             const struct leaving *leaving);
+
+SIMD void leave(const int fast, const struct product *p, struct leaving *l, size_t count) {
+    for (; count > 0 && l->left > 0; count--, l->left--) {
+        leave_rows(fast, p, l);
+        l->sums += NR;
+        l->row++;
+        l->output += p->tile->output_stride;
+    }
+}
+
+// The tiles are named by constants.
+#define MULTIPLY(sum, a, b)                                                                                            \
+    do {                                                                                                               \
+        if (numbers == BFLOATS)                                                                                        \
+            _tile_dpbf16ps(sum, a, b);                                                                                 \
+        else if (numbers == SIGNED_BYTES || (numbers == WORDS && a == 4))                                              \
+            _tile_dpbssd(sum, a, b);                                                                                   \
+        else                                                                                                           \
+            _tile_dpbusd(sum, a, b);                                                                                   \
+    } while (0)
+
+// The sums of the block before make room; the register begins with the bias, the same row 16 times, or with zeros.
+// (Setting a register to zero would be slower than loading zeros.)
+#define EXCHANGE(sum)                                                                                                  \
+    do {                                                                                                               \
+        if (stores) _tile_stored(sum, stores->values[sum / 2 * TILE_ROWS] + sum % 2 * LANES, sizeof(int32_t[NR]));     \
+        _tile_loadd(sum, start + sum % 2 * TILE_BYTES, 0);                                                             \
+    } while (0)
+
+// A step of a block; the first one lets the sums of the block before go to `stores`. Without `right` there are at most
+// 16 columns, and whatever the other registers hold.
+SIMD void step(const enum numbers numbers, const int fast, const int first, const int right, const struct product *p,
+               size_t step_size, const char *start, struct sums *stores, struct leaving *leaves, size_t count,
+               const char *upper, const char *lower, const char *w) {
+    const size_t stride = p->tile->input_stride;
+    _tile_loadd(6, w, TILE_BYTES);
+    _tile_loadd(4, upper, stride);
+    if (first) EXCHANGE(0);
+    MULTIPLY(0, 4, 6);
+    leave(fast, p, leaves, count);
+    if (first) EXCHANGE(1);
+    if (right) {
+        _tile_loadd(7, w + step_size * LANES, TILE_BYTES);
+        MULTIPLY(1, 4, 7);
+        leave(fast, p, leaves, count);
+    }
+    _tile_loadd(5, lower, stride);
+    if (first) EXCHANGE(2);
+    MULTIPLY(2, 5, 6);
+    leave(fast, p, leaves, count);
+    if (first) EXCHANGE(3);
+    if (right) {
+        MULTIPLY(3, 5, 7);
+        leave(fast, p, leaves, count);
+    }
+}
+
+SIMD void run_block(const enum numbers numbers, const int fast, const struct product *p, const struct cut *c,
+                    const char *head, int right, struct sums *stores, struct leaving *leaves, size_t count,
+                    const char *upper, const char *lower) {
+    static const _Alignas(64) char zeros[2 * TILE_BYTES];
+    const char *start = p->has_bias ? head : zeros, *w = head + p->heads * 4 * NR;
+    const size_t depth = c->depth, weights = c->step * NR;
+    step(numbers, fast, 1, right, p, c->step, start, stores, leaves, count, upper, lower, w);
+    size_t k = 0;
+    for (size_t piece = 0;;) {
+        if (k + TILE_BYTES < depth) {
+            // The last step overlaps the one before: what it has in common with it has weights of 0.
+            k = k + 2 * TILE_BYTES <= depth ? k + TILE_BYTES : depth - TILE_BYTES;
+        } else {
+            if (++piece == c->pieces) break;
+            k = 0;
+            upper += p->tile->segment_stride;
+            lower += p->tile->segment_stride;
+        }
+        w += weights;
+        step(numbers, fast, 0, right, p, c->step, start, stores, leaves, count, upper + k, lower + k, w);
+    }
+    leave(fast, p, leaves, SIZE_MAX);
+}
+
+struct tile_configuration {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+};
+
+// For tiles of `height` rows, `depth` bytes (at most TILE_BYTES) at a time. Whoever configures the tiles releases them
+// before it returns, so the host's threads never carry tile state.
+static inline __attribute__((target("amx-tile"))) void tiles_configure(size_t height, size_t depth) {
+    struct tile_configuration c = {.palette = 1};
+    for (int tile = 0; tile < 6; tile++) {
+        c.rows[tile] = (uint8_t)height;
+        c.row_bytes[tile] = tile < 4 ? TILE_BYTES : (uint16_t)depth;
+    }
+    c.rows[6] = c.rows[7] = (uint8_t)(depth / 4);
+    c.row_bytes[6] = c.row_bytes[7] = TILE_BYTES;
+    _tile_loadconfig(&c);
+}
+
+// Number of a tile's first row. The last tile of a line ends with the line.
+SIMD size_t first_row(const struct cut *c, size_t rows, size_t tile, size_t *line) {
+    *line = c->line_rows == rows ? 0 : (uint32_t)tile / (uint32_t)c->line_tiles;
+    const size_t row = (tile - *line * c->line_tiles) * c->height;
+    return row + c->height > c->line_rows ? c->line_rows - c->height : row;
+}
+
+static TARGET struct cut cut_rows(const struct eo_gemm_tile *t, const enum numbers numbers) {
+    struct cut c = {.pieces = t->segments ? t->segments : 1};
+    c.depth = (numbers == BFLOATS ? 2 : 1) * t->depth / c.pieces;
+    c.step = c.depth < TILE_BYTES ? c.depth : TILE_BYTES;
+    c.steps = c.pieces * ((c.depth + TILE_BYTES - 1) / TILE_BYTES);
+    c.line_rows = t->line_rows ? t->line_rows : t->rows;
+    c.line_tiles = (c.line_rows + TILE_ROWS - 1) / TILE_ROWS;
+    // Two at a time.
+    if (c.line_rows == t->rows && numbers != WORDS) c.line_tiles = (c.line_tiles + 1) / 2 * 2;
+    c.height = (c.line_rows + c.line_tiles - 1) / c.line_tiles;
+    return c;
+}
+
+// Bytes of rows that stay in the first-level cache while the weights pass by.
+enum { PANEL_SIZE = 16 * 1024 };
+
+// All blocks: panels of rows, in them columns, in them rows.
+SIMD void tile_products(const enum numbers numbers, const int fast, const struct product *p) {
+    const struct eo_gemm_tile *t = p->tile;
+    const struct cut c = cut_rows(t, numbers);
+    const size_t size = NR * (p->heads * 4 + c.steps * c.step), count = (c.height + 4 * c.steps - 1) / (4 * c.steps);
+    const size_t tiles = t->rows / c.line_rows * c.line_tiles, in_block = numbers == WORDS ? 1 : 2;
+    // Neighbouring pixels share most of their pieces.
+    const size_t row_size = c.pieces > 1 ? t->input_stride * c.pieces : c.depth;
+    const size_t fitting = PANEL_SIZE / (row_size * TILE_ROWS) / 2 * 2, panel = fitting < 2 ? 2 : fitting;
+    struct sums sums[2];
+    struct leaving stored = {.left = 0}, leaves = {.left = 0};
+    size_t turn = 0;
+    tiles_configure(c.height, c.step);
+    for (size_t top = 0, bottom; top < tiles; top = bottom) {
+        bottom = tiles - top < panel ? tiles : top + panel;
+        const char *head = t->weights;
+        for (size_t column = 0; column < t->columns; column += NR, head += size)
+            for (size_t tile = top; tile < bottom; tile += in_block, turn ^= 1) {
+                size_t line;
+                const size_t at = first_row(&c, t->rows, tile, &line), row = line * c.line_rows + at;
+                const char *upper = (const char *)t->input + line * t->line_stride + at * t->input_stride;
+                const char *lower = upper + t->input_stride / 2;
+                size_t other = row;
+                if (numbers != WORDS) {
+                    const size_t next = tile + 1 < bottom ? tile + 1 : tile;
+                    const size_t at = first_row(&c, t->rows, next, &line);
+                    lower = (const char *)t->input + line * t->line_stride + at * t->input_stride;
+                    other = line * c.line_rows + at;
+                }
+                const size_t columns = t->columns - column < NR ? t->columns - column : NR;
+                struct sums *stores = stored.left > 0 ? sums + !turn : NULL;
+                if (columns > LANES)
+                    run_block(numbers, fast, p, &c, head, 1, stores, &leaves, count, upper, lower);
+                else
+                    run_block(numbers, fast, p, &c, head, 0, stores, &leaves, count, upper, lower);
+                leaves = stored;
+                stored = (struct leaving){.sums = sums[turn].values[0],
+                                          .output = (char *)t->output + row * t->output_stride + column * p->element,
+                                          .row = row,
+                                          .left = c.height,
+                                          .below = (ptrdiff_t)other - (ptrdiff_t)row,
+                                          .head = head,
+                                          .columns = columns};
+            }
+    }
+    leave(fast, p, &leaves, SIZE_MAX);
+    int32_t(*values)[NR] = sums[!turn].values;
+    _tile_stored(0, values, sizeof *values);
+    _tile_stored(1, values[0] + LANES, sizeof *values);
+    _tile_stored(2, values + TILE_ROWS, sizeof *values);
+    _tile_stored(3, values[TILE_ROWS] + LANES, sizeof *values);
+    _tile_release();
+    leave(fast, p, &stored, SIZE_MAX);
+}
+
+#endif

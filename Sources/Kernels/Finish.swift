@@ -1,0 +1,124 @@
+import CKernels
+import Model
+
+/// A function of each element that follows a layer, alone or with the element of another tensor at the same place. The
+/// layer's kernels apply it to results that are still in the processor's caches; the bits are those of an operator of
+/// its own. Immutable: any thread.
+package struct Finish: @unchecked Sendable {
+    private(set) var raw = eo_finish()
+    private let parameters: Storage?
+    /// Bytes of an element.
+    private let elementSize: Int
+
+    /// Nothing follows.
+    package init() { (parameters, elementSize) = (nil, 1) }
+
+    private init(_ raw: eo_finish, _ parameters: Storage, elementSize: Int) {
+        self.raw = raw
+        self.raw.parameters = UnsafeRawPointer(Bytes(parameters).baseAddress)
+        (self.parameters, self.elementSize) = (parameters, elementSize)
+    }
+
+    /// y = f(y), float32.
+    package static func function(_ function: UnaryFunction) throws(Failure) -> Finish {
+        var raw = eo_finish()
+        raw.unary = function.kernel
+        return Finish(raw, try stored(function.parameters), elementSize: 4)
+    }
+
+    /// y = table[y], 256 bytes.
+    package static func lookUp(_ table: [UInt8]) throws(Failure) -> Finish {
+        precondition(table.count == 256)
+        var raw = eo_finish()
+        raw.unary = kernelTable.pointee.x8_lut
+        return Finish(raw, try Bytes(copying: table).storage, elementSize: 1)
+    }
+
+    /// y = clamp(f(y, operand)), float32.
+    package static func function(
+        _ function: BinaryFunction, clamp: (minimum: Float, maximum: Float)
+    ) throws(Failure) -> Finish {
+        var raw = eo_finish()
+        raw.binary = function.kernel.vv
+        return Finish(raw, try stored(eo_f32_params(low: clamp.minimum, high: clamp.maximum)), elementSize: 4)
+    }
+
+    /// As `Elementwise.add`, the layer's result being a, the operand b.
+    package static func add<T: QuantizedInteger>(
+        _ arithmetic: QuantizedArithmetic, _: T.Type
+    ) throws(Failure) -> Finish {
+        try add(arithmetic, T.kernels.add.vv, elementSize: MemoryLayout<T>.stride)
+    }
+
+    @inline(never)
+    private static func add(
+        _ arithmetic: QuantizedArithmetic, _ kernel: @escaping eo_binary_form, elementSize: Int
+    ) throws(Failure) -> Finish {
+        var raw = eo_finish()
+        raw.binary = kernel
+        let parameters = try withUnsafeBytes(of: arithmetic.parameters) { bytes throws(Failure) in
+            try Kernels.stored(bytes)
+        }
+        return Finish(raw, parameters, elementSize: elementSize)
+    }
+
+    private static func stored(_ parameters: eo_f32_params) throws(Failure) -> Storage {
+        try withUnsafeBytes(of: parameters) { bytes throws(Failure) in try Kernels.stored(bytes) }
+    }
+
+    package var hasOperand: Bool { raw.binary != nil }
+
+    /// The layer's result is the second operand.
+    package var swapped: Finish {
+        var copy = self
+        copy.raw.operand_first.toggle()
+        return copy
+    }
+
+    /// With the other operand, which must stay where it is while the layer runs.
+    package func with(_ operand: Span<UInt8>) -> Finish {
+        var copy = self
+        operand.withUnsafeBufferPointer { copy.raw.operand = UnsafeRawPointer($0.baseAddress) }
+        return copy
+    }
+
+    /// For the part of an output that begins `bytes` bytes after its start.
+    func advanced(by bytes: Int) -> Finish {
+        var copy = self
+        copy.raw.operand = raw.operand.map { $0 + bytes }
+        return copy
+    }
+
+    /// Applies it to a result that is complete.
+    package func run(_ output: inout MutableSpan<UInt8>, pool: ThreadPool) {
+        output.withUnsafeMutableBufferPointer { output in
+            guard let base = output.baseAddress else { return }
+            let job = Job(raw: raw, output: base, size: output.count, elementSize: elementSize)
+            withUnsafePointer(to: job) { job in
+                pool.run((output.count + Job.piece - 1) / Job.piece, job) { context, piece, _ in
+                    var job = context.assumingMemoryBound(to: Job.self).pointee
+                    let offset = piece * Job.piece
+                    eo_finish_run(&job.raw, job.output, offset, min(Job.piece, job.size - offset), job.elementSize)
+                }
+            }
+        }
+    }
+
+    private struct Job {
+        var raw: eo_finish
+        let output: UnsafeMutableRawPointer
+        let size: Int
+        let elementSize: Int
+        static let piece = 65536
+    }
+}
+
+/// A copy with an address of its own.
+@inline(never)
+func stored(_ bytes: UnsafeRawBufferPointer) throws(Failure) -> Storage {
+    try allocatePacked(bytes.count) { $0.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count) }
+}
+
+func stored(_ parameters: eo_f32_gemm_parameters) throws(Failure) -> Storage {
+    try withUnsafeBytes(of: parameters) { bytes throws(Failure) in try stored(bytes) }
+}

@@ -1,0 +1,55 @@
+import Model
+import Testing
+
+@testable import Kernels
+
+/// What was chosen before is taken without trying, whatever it was; results agree but for rounding.
+@Test(arguments: [(0, "f32_gemm"), (2, "eo_winograd_2x2"), (4, "eo_winograd_4x4")])
+func knownChoicesAreTaken(_ tile: Int, _ kernel: String) throws {
+    let shape = ConvolutionShape(12, 11, 16, outputs: 20, kernel: (3, 3), padding: 1)
+    let cache = try PackedWeightCache()
+    try cache.choose(tile, for: FloatConvolution.tuningQuestion(shape, threads: 1))
+    let plain = try tuned(shape, cache: PackedWeightCache(), autotunes: false)
+    let chosen = try tuned(shape, cache: cache, autotunes: true)
+    #expect(chosen.name.contains(kernel))
+    #expect(zip(plain.output, chosen.output).allSatisfy { abs($0 - $1) < 1e-4 })
+}
+
+@Test func choicesAreRemembered() throws {
+    let shape = ConvolutionShape(6, 6, 4, outputs: 5, kernel: (3, 3), padding: 1)
+    let cache = try PackedWeightCache()
+    let question = FloatConvolution.tuningQuestion(shape, threads: 1)
+    #expect(cache.choice(question) == nil)
+    let first = try tuned(shape, cache: cache, autotunes: true)
+    let choice = try #require(cache.choice(question))
+    #expect([0, 2, 4].contains(choice))
+    #expect(try tuned(shape, cache: cache, autotunes: true).name == first.name)
+}
+
+/// Where one kernel serves there is nothing to choose.
+@Test func otherShapesAreNotTried() throws {
+    let shape = ConvolutionShape(6, 6, 4, outputs: 5)
+    let cache = try PackedWeightCache()
+    _ = try tuned(shape, cache: cache, autotunes: true)
+    #expect(cache.choice(FloatConvolution.tuningQuestion(shape, threads: 1)) == nil)
+}
+
+private func tuned(
+    _ shape: ConvolutionShape, cache: PackedWeightCache, autotunes: Bool
+) throws -> (name: String, output: [Float]) {
+    var numbers = Numbers(seed: 3)
+    let input = numbers.floats(shape.inputCount)
+    let weights = try Bytes(copying: numbers.floats(shape.outputChannels * shape.depth))
+    let layer =
+        autotunes
+        ? try FloatConvolution.tuned(
+            shape, weights: weights, bias: nil, minimum: -9, maximum: 9, cache: cache, threads: 1)
+        : try FloatConvolution(
+            shape, weights: weights, bias: nil, minimum: -9, maximum: 9, cache: cache, threads: 1, tile: 0)
+    var output = [Float](repeating: .nan, count: shape.outputCount)
+    var scratch = [UInt8](repeating: 0xff, count: layer.scratchByteCount)
+    var outputSpan = output.mutableSpan
+    var scratchSpan = scratch.mutableSpan
+    layer.run(input.span, &outputSpan, scratch: &scratchSpan, pool: try ThreadPool(threads: 1))
+    return (layer.kernelName, output)
+}
