@@ -549,17 +549,19 @@ typedef struct eo_pruning_options {
     int32_t group_zeros;        // default 2
     int32_t group_size;         // default 4
     bool global;                // the target is that of all weights together, not of each tensor
-    bool for_latency;           // only 1x1 convolutions: what runs faster with single zeros
+    bool for_latency;           // only what then runs faster: 1x1 convolutions and FULLY_CONNECTED, from 60 % of zeros
+                                // on; with EO_SPARSITY_ELEMENT in blocks of 16 x 1
     bool depthwise;             // depthwise filters too: they are few and lose accuracy first
-    const eo_layer_rule *rules; // sparsities of layers; 0 leaves a layer alone
+    bool first;                 // the convolutions that read the model's inputs too, for the same reason
+    const eo_layer_rule *rules; // sparsities of layers, of those left out as well; 0 leaves a layer alone
     int32_t rule_count;
     eo_log log;
     void *log_user;
 } eo_pruning_options;
 #define EO_PRUNING_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
-        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false, 0, 0, \
-            0, 0                                                                                                       \
+        sizeof(eo_pruning_options), 0.5, EO_SPARSITY_ELEMENT, 1, 4, EO_BLOCK_AVERAGE, 2, 4, false, false, false,       \
+            false, 0, 0, 0, 0                                                                                          \
     }
 
 // Sets the weights of least magnitude to zero: of convolutions, matrix products, recurrent layers and tables. Each
@@ -802,21 +804,25 @@ typedef struct eo_trainer_options {
     bool batch_normalization;    // put scale and shift with the statistics of the batch back after each convolution and
                                  // hidden fully connected layer; they are folded again at export
     float batch_norm_momentum;   // share of the old statistics kept. Default 0.99
-    // What is made of the weights on the way; NULL and false: nothing. Of pruning and clustering at most one: to do
-    // both prune, export, and then cluster (with preserve_zeros), export, and quantize with both preserved. Parameters
-    // that are frozen stay as they are.
-    const eo_pruning_options *pruning;           // targets of single tensors, so `global` is EO_UNSUPPORTED
+    // What is made of the weights on the way; NULL and false: nothing; all together: PCQAT in one training. Where
+    // weights are both pruned and clustered, those that are left are clustered once the schedule has met its target,
+    // and zero is one of the values. Parameters that are frozen stay as they are.
+    const eo_pruning_options *pruning;
     const eo_pruning_schedule *pruning_schedule; // NULL: EO_PRUNING_SCHEDULE_INIT
     const eo_clustering_options *clustering;     // centroids are trained with the weights that choose among them
     bool preserve_zeros;    // weights that are zero in the model stay zero, where pruning and clustering do not decide
     bool preserve_clusters; // weights with few values in the model keep as few, likewise
-    const eo_training_quantization *quantization; // not with batch_normalization
+    const eo_training_quantization *quantization; // with batch_normalization it is folded in each step
+    bool recompute_activations; // compute results of the forward pass a second time where the backward pass needs
+                                // them, instead of keeping them: less memory, about a third more time
+    bool unroll; // export WHILE, CALL and composites in line, as they were trained; default: as the model has them, but
+                 // with quantization always in line
 } eo_trainer_options;
 #define EO_TRAINER_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
         sizeof(eo_trainer_options), 32, 1, 0, 0, 0, 0, 0, 0, 0, EO_OPTIMIZER_ADAM, -1.0f, 0.0f, false, 0.9f, -1.0f,    \
             1e-7f, -1.0f, 0, 0, 0.0f, 0.0f, 0.0f, 0.0f, EO_SCHEDULE_CONSTANT, 0, 0, 0.0f, 0.1f, 1.0f, 0, 0, false,     \
-            0.99f, 0, 0, 0, false, false, 0                                                                            \
+            0.99f, 0, 0, 0, false, false, 0, false, false                                                              \
     }
 
 // Begins to train a float model. Parameters are the constants that are weights, biases, slopes, tables and per-channel

@@ -2,151 +2,177 @@
 
 #include <string.h>
 
-// Pixels whose rows are multiplied at a time: the packed rows of a chunk stay in the second-level cache.
-enum { PIXELS = 128, CHUNK = 512, MAX_STRIPS = 16 };
+// Units of work for each thread of a large machine.
+enum { UNITS = 16 };
+// Pixels of a strip are worth adding its sums up.
+enum { STRIP_PIXELS = 512 };
+// Filters of a unit.
+enum { CHUNK = 64 };
+// Pixels of both factors that stay in the nearest cache while all taps pass by, and how many at least, so that fetching
+// and storing the sums costs little.
+static const size_t block_bytes = 32 << 10;
+enum { BLOCK_PIXELS = 64 };
 // More strips are not worth their memory.
 static const size_t strip_bytes = 8 << 20;
 
 static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *w, size_t first, float *block) {
-    const size_t count = smaller((size_t)nr, w->columns - first);
-    memset(block, 0, nr * sizeof *block);
-    if (w->bias) memcpy(block, w->bias + first, count * sizeof *block);
-    for (size_t t = 0; t < w->taps; t++) {
-        const float *from = w->weights + w->tap[t] + first * w->column_stride;
-        for (size_t c = 0; c < w->channels; c++, from += w->depth_stride) {
-            block += nr;
-            if (w->column_stride == 1)
-                memcpy(block, from, count * sizeof *block);
-            else
-                for (size_t j = 0; j < count; j++) block[j] = from[j * w->column_stride];
-            memset(block + count, 0, (nr - count) * sizeof *block);
-        }
-    }
-}
 
 static size_t pixels(const struct eo_window *w) { return w->batch * w->output_height * w->output_width; }
-static size_t chunks(const struct eo_filter_gradient *g) { return ceiling(g->depth, g->chunk_columns); }
+static size_t filters(const struct eo_window *w) { return w->groups * w->output_channels; }
+static size_t chunks(const struct eo_window *w) { return ceiling(w->output_channels, CHUNK); }
+// Sums of a strip: the filters', then the biases'.
+static size_t sums(const struct eo_filter_gradient *g) { return filters(&g->window) * (g->depth + 1); }
 
-// Parts of a worker's scratch memory.
-static size_t rows_size(const struct eo_filter_gradient *g) { return g->gather ? lines(PIXELS * g->row_stride) : 0; }
-static size_t packed_size(const struct eo_filter_gradient *g) {
-    return lines(ceiling(g->chunk_columns, g->nr) * g->nr * (1 + PIXELS) * sizeof(float));
-}
-static size_t turned_size(const struct eo_filter_gradient *g) {
-    return lines(g->window.output_channels * PIXELS * sizeof(float));
-}
-static size_t result_size(const struct eo_filter_gradient *g) {
-    return lines(g->mr * g->chunk_columns * sizeof(float));
+static bool is_pointwise(const struct eo_window *w) {
+    return w->kernel_height * w->kernel_width * w->stride_height * w->stride_width == 1 &&
+           w->padding_top + w->padding_left == 0 && w->output_height == w->input_height &&
+           w->output_width == w->input_width;
 }
 
-void eo_filter_gradient_plan(struct eo_filter_gradient *g) {
+void eo_filter_gradient_plan(struct eo_filter_gradient *g, size_t lanes) {
     const struct eo_window *w = &g->window;
-    g->depth = w->kernel_height * w->kernel_width * w->input_channels;
-    const size_t cache_lines = ceiling(g->depth * sizeof(float), 64);
-    g->row_stride = (cache_lines % 16 == 0 ? cache_lines + 1 : cache_lines) * 64;
-    g->chunk_columns = smaller(ceiling(g->depth, g->nr) * g->nr, CHUNK);
-    const size_t size = w->groups * w->output_channels * g->depth * sizeof(float);
-    size_t strips = smaller(MAX_STRIPS, ceiling(pixels(w), 4 * PIXELS));
-    strips = larger(1, smaller(strips, strip_bytes / larger(1, size)));
-    g->strip_pixels = ceiling(ceiling(pixels(w), strips), PIXELS) * PIXELS;
-    g->strips = ceiling(pixels(w), g->strip_pixels);
-    g->partial_size = g->strips > 1 ? g->strips * size : 0;
-    g->slot_size = rows_size(g) + packed_size(g) + turned_size(g) + result_size(g);
-}
-
-size_t eo_filter_gradient_units(const struct eo_filter_gradient *g) { return g->window.groups * chunks(g) * g->strips; }
-
-// dz of some pixels of a group, turned: a row for each output channel.
-static void turn(const struct eo_window *w, const float *dz, size_t count, float *to) {
-    enum { TILE = 16 };
-    const size_t stride = w->groups * w->output_channels, channels = w->output_channels;
-    for (size_t c = 0; c < channels; c += TILE)
-        for (size_t p = 0; p < count; p += TILE)
-            for (size_t j = c; j < channels && j < c + TILE; j++)
-                for (size_t i = p; i < count && i < p + TILE; i++) to[j * PIXELS + i] = dz[i * stride + j];
-}
-
-// Some pixels times a chunk of columns of one group: added to `sums`, or with `first` stored there.
-static void run_pixels(const struct eo_filter_gradient *g, size_t group, size_t column, size_t pixel, size_t count,
-                       bool first, float *sums, char *slot) {
-    const struct eo_window *w = &g->window;
-    char *rows = slot;
-    float *packed = (float *)(rows + rows_size(g)), *turned = (float *)((char *)packed + packed_size(g));
-    float *result = (float *)((char *)turned + turned_size(g));
-    const size_t columns = smaller(g->chunk_columns, g->depth - column), in_pixel = w->groups * w->input_channels;
-    const float *input = g->input + group * w->input_channels;
-    size_t stride = in_pixel;
-    if (g->gather) {
-        const struct eo_gather gather = {.window = w,
-                                         .input = input,
-                                         .first = pixel,
-                                         .pixels = count,
-                                         .element_size = sizeof(float),
-                                         .rows = rows,
-                                         .row_stride = g->row_stride};
-        g->gather(&gather);
-        input = (const float *)rows;
-        stride = g->row_stride / sizeof(float);
-    } else {
-        input += pixel * in_pixel;
+    const size_t taps = w->kernel_width, channels = w->input_channels;
+    g->depth = w->kernel_height * taps * channels;
+    g->pixels = pixels(w);
+    // Pixels as they lie need no lines.
+    if (is_pointwise(w)) {
+        g->window.output_width = g->window.input_width = BLOCK_PIXELS;
+        g->window.output_height = g->window.input_height = ceiling(g->pixels, BLOCK_PIXELS);
+        g->window.batch = 1;
     }
-    const size_t tap = 0;
-    const struct eo_strided_weights b = {.weights = input + column,
-                                         .tap = &tap,
-                                         .taps = 1,
-                                         .channels = count,
-                                         .columns = columns,
-                                         .depth_stride = stride,
-                                         .column_stride = 1};
-    for (size_t j = 0; j < columns; j += g->nr) eo_f32_gemm_pack_block((int)g->nr, &b, j, packed + j * (1 + count));
-    turn(w, g->dz + pixel * w->groups * w->output_channels + group * w->output_channels, count, turned);
-    const struct eo_f32_gemm_parameters open = {-__builtin_inff(), __builtin_inff()};
-    for (size_t o = 0; o < w->output_channels; o += g->mr) {
-        float *to = sums + o * g->depth + column;
-        const struct eo_gemm_tile tile = {.rows = smaller(g->mr, w->output_channels - o),
-                                          .columns = columns,
-                                          .depth = count,
-                                          .input = turned + o * PIXELS,
-                                          .input_stride = PIXELS * sizeof(float),
-                                          .weights = packed,
-                                          .output = first ? to : result,
-                                          .output_stride = (first ? g->depth : columns) * sizeof(float),
-                                          .parameters = &open};
-        g->run(&tile);
-        if (first) continue;
-        for (size_t i = 0; i < tile.rows; i++)
-            for (size_t j = 0; j < columns; j++) to[i * g->depth + j] += result[i * columns + j];
+    // The taps of a kernel row lie side by side: fewer vectors, where a tap does not fill its own.
+    g->joins_taps = taps > 1 && w->dilation_width == 1 && w->groups == 1 &&
+                    ceiling(taps * channels, lanes) < taps * ceiling(channels, lanes);
+    const size_t pixel_bytes = (smaller(w->output_channels, CHUNK) + w->stride_width * channels) * sizeof(float);
+    g->block_lines = ceiling(larger(BLOCK_PIXELS, block_bytes / pixel_bytes), w->output_width);
+    const size_t lines = w->batch * w->output_height;
+    size_t strips = smaller(ceiling(UNITS, w->groups * chunks(w)), smaller(lines, ceiling(g->pixels, STRIP_PIXELS)));
+    g->strips = larger(1, smaller(strips, strip_bytes / (sums(g) * sizeof(float))));
+    g->partial_size = g->strips > 1 ? g->strips * sums(g) * sizeof(float) : 0;
+    g->slot_size = ceiling(2 * g->block_lines * sizeof(struct eo_outer_run), 64) * 64;
+}
+
+size_t eo_filter_gradient_units(const struct eo_filter_gradient *g) {
+    return g->window.groups * chunks(&g->window) * g->strips;
+}
+
+// Some lines of the output, and some filters of a group, with the sums of those.
+struct part {
+    const struct eo_filter_gradient *gradient;
+    size_t line, lines;
+    size_t group, filter, filters;
+    float *dw, *db;
+    struct eo_outer_run *runs;
+    size_t run_count;
+};
+
+// Adds the output pixels first ... end - 1 of each line to the runs, with the pixel of the input under tap `column` of
+// kernel row `row`; lines where that is outside are left out.
+static void point(struct part *p, size_t row, size_t column, size_t first, size_t end) {
+    const struct eo_filter_gradient *g = p->gradient;
+    const struct eo_window *w = &g->window;
+    const size_t in_pixel = w->groups * w->input_channels, out_pixel = filters(w);
+    if (first >= end) return;
+    for (size_t line = p->line; line < p->line + p->lines; line++) {
+        const size_t y = line % w->output_height * w->stride_height + row * w->dilation_height - w->padding_top;
+        if (y >= w->input_height) continue; // wrapped around where it lies above
+        const size_t from = (line / w->output_height * w->input_height + y) * w->input_width;
+        const size_t x = first * w->stride_width + column * w->dilation_width - w->padding_left;
+        const size_t pixel = line * w->output_width + first;
+        p->runs[p->run_count++] = (struct eo_outer_run){
+            g->dz + pixel * out_pixel + p->group * w->output_channels + p->filter,
+            g->input + (from + x) * in_pixel + p->group * w->input_channels,
+            smaller(end - first, g->pixels - pixel),
+        };
     }
 }
 
-void eo_filter_gradient_work(struct eo_filter_gradient *g, size_t worker) {
+// Adds the products of the runs to `taps` taps from number `tap` on.
+static void add(struct part *p, size_t tap, size_t taps) {
+    const struct eo_filter_gradient *g = p->gradient;
     const struct eo_window *w = &g->window;
-    const size_t units = eo_filter_gradient_units(g), all = pixels(w), filters = w->output_channels * g->depth;
-    char *slot = (char *)g->scratch + worker * g->slot_size;
-    for (;;) {
-        const size_t unit = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED);
-        if (unit >= units) return;
-        const size_t strip = unit % g->strips, chunk = unit / g->strips % chunks(g);
-        const size_t group = unit / g->strips / chunks(g), begin = strip * g->strip_pixels;
-        float *sums = (g->strips > 1 ? g->partial + strip * w->groups * filters : g->dw) + group * filters;
-        const size_t end = smaller(all, begin + g->strip_pixels);
-        for (size_t pixel = begin; pixel < end; pixel += PIXELS)
-            run_pixels(g, group, chunk * g->chunk_columns, pixel, smaller(PIXELS, end - pixel), pixel == begin, sums,
-                       slot);
+    const struct eo_outer_tile tile = {.rows = p->filters,
+                                       .columns = taps * w->input_channels,
+                                       .runs = p->runs,
+                                       .run_count = p->run_count,
+                                       .a_step = filters(w),
+                                       .b_step = w->stride_width * w->groups * w->input_channels,
+                                       .output = p->dw + tap * w->input_channels,
+                                       .output_step = g->depth};
+    if (p->run_count > 0) g->run(&tile);
+    p->run_count = 0;
+}
+
+// Output places along a line whose tap `column` is inside the image.
+struct range {
+    size_t first, end;
+};
+static struct range inside(const struct eo_window *w, size_t column) {
+    const size_t offset = column * w->dilation_width, edge = w->input_width + w->padding_left;
+    struct range r = {offset >= w->padding_left ? 0 : ceiling(w->padding_left - offset, w->stride_width), 0};
+    if (offset < edge) r.end = smaller(w->output_width, (edge - offset - 1) / w->stride_width + 1);
+    return r;
+}
+
+static void add_kernel_row(struct part *p, size_t row) {
+    const struct eo_window *w = &p->gradient->window;
+    const size_t taps = w->kernel_width;
+    struct range whole = {0, 0};
+    if (p->gradient->joins_taps) {
+        whole = (struct range){inside(w, 0).first, inside(w, taps - 1).end};
+        if (whole.first >= whole.end) whole = (struct range){0, 0};
+        point(p, row, 0, whole.first, whole.end);
+        add(p, row * taps, taps);
+    }
+    for (size_t column = 0; column < taps; column++) {
+        const struct range r = inside(w, column);
+        point(p, row, column, r.first, whole.end ? smaller(whole.first, r.end) : r.end);
+        if (whole.end) point(p, row, column, larger(whole.end, r.first), r.end);
+        add(p, row * taps + column, 1);
+    }
+}
+
+// The sums of dz are its products with a number that is 1 everywhere.
+static void add_biases(struct part *p) {
+    static const float one = 1;
+    const struct eo_filter_gradient *g = p->gradient;
+    const struct eo_window *w = &g->window;
+    const size_t pixel = p->line * w->output_width, out_pixel = filters(w);
+    const struct eo_outer_run run = {&one, g->dz + pixel * out_pixel + p->group * w->output_channels + p->filter,
+                                     smaller(p->lines * w->output_width, g->pixels - pixel)};
+    const struct eo_outer_tile tile = {
+        .rows = 1, .columns = p->filters, .runs = &run, .run_count = 1, .b_step = out_pixel, .output = p->db};
+    g->run(&tile);
+}
+
+void eo_filter_gradient_work(const struct eo_filter_gradient *g, size_t unit, size_t worker) {
+    const struct eo_window *w = &g->window;
+    const size_t strip = unit % g->strips, chunk = unit / g->strips % chunks(w);
+    struct part p = {.gradient = g, .group = unit / g->strips / chunks(w), .filter = chunk * CHUNK};
+    p.filters = smaller(CHUNK, w->output_channels - p.filter);
+    p.runs = (struct eo_outer_run *)((char *)g->scratch + worker * g->slot_size);
+    const size_t first = p.group * w->output_channels + p.filter, lines = w->batch * w->output_height;
+    float *strip_sums = g->partial + strip * sums(g);
+    p.dw = (g->strips > 1 ? strip_sums : g->dw) + first * g->depth;
+    if (g->db) p.db = (g->strips > 1 ? strip_sums + filters(w) * g->depth : g->db) + first;
+    memset(p.dw, 0, p.filters * g->depth * sizeof *p.dw);
+    if (g->db) memset(p.db, 0, p.filters * sizeof *p.db);
+    const size_t end = lines * (strip + 1) / g->strips;
+    for (p.line = lines * strip / g->strips; p.line < end; p.line += p.lines) {
+        p.lines = smaller(g->block_lines, end - p.line);
+        for (size_t row = 0; row < w->kernel_height; row++) add_kernel_row(&p, row);
+        if (g->db) add_biases(&p);
     }
 }
 
 void eo_filter_gradient_join(const struct eo_filter_gradient *g, size_t filter) {
-    const size_t all = g->window.groups * g->window.output_channels * g->depth;
     float *dw = g->dw + filter * g->depth;
-    memcpy(dw, g->partial + filter * g->depth, g->depth * sizeof *dw);
-    for (size_t strip = 1; strip < g->strips; strip++) {
-        const float *from = g->partial + strip * all + filter * g->depth;
-        for (size_t i = 0; i < g->depth; i++) dw[i] += from[i];
+    const float *bias = g->partial + filters(&g->window) * g->depth + filter;
+    for (size_t strip = 0; strip < g->strips; strip++, bias += sums(g)) {
+        const float *from = g->partial + strip * sums(g) + filter * g->depth;
+        for (size_t i = 0; i < g->depth; i++) dw[i] = strip == 0 ? from[i] : dw[i] + from[i];
+        if (g->db) g->db[filter] = strip == 0 ? *bias : g->db[filter] + *bias;
     }
 }

@@ -15,6 +15,9 @@ package protocol ParameterConstraint: AnyObject {
     /// The trained variable to begin with, `trainedCount` floats, for the tensor's `weights`.
     func start(_ weights: [Float]) -> [Float]
 
+    /// Before `use`: a look at the trained variable, for constraints that depend on those of others.
+    func survey(_ trained: Span<Float>, step: Int)
+
     /// Before the forward pass of `step`, counted from 0: the tensor's values, `usedCount` floats.
     func use(_ trained: Span<Float>, into used: inout MutableSpan<Float>, step: Int)
 
@@ -25,8 +28,20 @@ package protocol ParameterConstraint: AnyObject {
     /// After the optimizer's step.
     func project(_ trained: inout MutableSpan<Float>)
 
+    /// The last `project` has given the variable new numbers of the constraint's own: averages begin anew.
+    var hasBegunAnew: Bool { get }
+
+    /// The tensor's values to export, made of those used.
+    func exported(_ used: [Float]) -> [Float]
+
     /// What `restore` needs to go on from here, beside the trained variable.
     var state: [UInt8] { get }
     /// Throws `EO_INVALID_ARGUMENT` for bytes that are not the state of such a constraint.
     func restore(_ state: [UInt8]) throws(Failure)
+}
+
+extension ParameterConstraint {
+    package func survey(_ trained: Span<Float>, step: Int) {}
+    package var hasBegunAnew: Bool { false }
+    package func exported(_ used: [Float]) -> [Float] { used }
 }

@@ -42,6 +42,7 @@ func pruningOptions(
     made.isGlobal = unsafe given.global
     made.forLatency = unsafe given.for_latency
     made.includesDepthwise = unsafe given.depthwise
+    made.includesFirst = unsafe given.first
     made.rules = try unsafe rules(given.rules, given.rule_count, in: function)
     if let log = unsafe logger(given.log, given.log_user) { made.log = log }
     return made
@@ -137,14 +138,14 @@ public func eo_model_store_sparse(
 
 private func rules(
     _ rules: UnsafePointer<eo_layer_rule>?, _ count: Int32, in function: String
-) throws(Failure) -> [LayerRule] {
+) throws(Failure) -> [LayerTarget] {
     guard count >= 0 else { throw .invalidArgument("\(function): rule_count is \(count)") }
     guard count > 0 else { return [] }
     let rules = try unsafe argument(rules, "rules", in: function)
-    var made: [LayerRule] = []
+    var made: [LayerTarget] = []
     for index in 0..<Int(count) {
         let words = try unsafe text(rules[index].pattern, "rules[\(index)].pattern", in: function)
-        made.append(LayerRule(words, unsafe rules[index].value))
+        made.append(LayerTarget(words, unsafe rules[index].value))
     }
     return made
 }

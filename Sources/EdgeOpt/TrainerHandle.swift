@@ -98,6 +98,8 @@ extension TrainerOptions {
         if let function = unsafe given.host_loss { hostLoss = unsafe HostFunction(function, given.host_user).call }
         normalizesBatches = unsafe given.batch_normalization
         batchMomentum = unsafe given.batch_norm_momentum
+        recomputesActivations = unsafe given.recompute_activations
+        unrolls = unsafe given.unroll
         targets = try unsafe TrainingTargets(given, in: creation)
     }
 }

@@ -77,16 +77,17 @@ package struct FakeQuantization: Sendable {
 
     private func fits(_ sizes: Int...) -> Bool { sizes.allSatisfy { $0 >= layout.count } && layout.count > 0 }
 
-    /// `y` may be `x`. A tensor with one scale is shared among the threads of `pool`.
+    /// `y` may be `x`. A tensor with one scale is shared among the threads of `pool`, and watched.
     package func apply(
-        _ x: Span<Float>, _ y: inout MutableSpan<Float>, scales: Span<Float>, bounds: Bounds, pool: ThreadPool
+        _ x: Span<Float>, _ y: inout MutableSpan<Float>, scales: Span<Float>, bounds: Bounds, watch: Watch,
+        passing: inout MutableSpan<UInt8>, extremes: inout MutableSpan<Float>, pool: ThreadPool
     ) {
         guard fits(x.count, y.count), scales.count >= layout.channels else { return }
+        let kernel = kernelTable.pointee.f32_fake_quantize
         guard layout.channels > 1 || layout.outer > 1 else {
             var parameters = parameters(scales[0], bounds)
-            return Elementwise.unary(kernelTable.pointee.f32_fake_quantize, x, &y, &parameters, pool)
+            return watch.run(kernel, x, &y, &parameters, scales[0], &passing, &extremes, pool)
         }
-        let kernel = kernelTable.pointee.f32_fake_quantize
         x.withUnsafeBufferPointer { x in
             y.withUnsafeMutableBufferPointer { y in
                 forEachRun { channel, start in
@@ -117,6 +118,26 @@ package struct FakeQuantization: Sendable {
                         kernel(
                             layout.inner, x.baseAddress! + start, dy.baseAddress! + start, dx.baseAddress! + start,
                             &parameters)
+                    }
+                }
+            }
+        }
+    }
+
+    /// dx = dy where the bit of the element is set, else 0. `dx` may be `dy`.
+    package static func pass(
+        _ dy: Span<Float>, _ bits: Span<UInt8>, _ dx: inout MutableSpan<Float>, pool: ThreadPool
+    ) {
+        precondition(dx.count >= dy.count && bits.count >= (dy.count + 7) / 8)
+        dy.withUnsafeBufferPointer { dy in
+            bits.withUnsafeBufferPointer { bits in
+                dx.withUnsafeMutableBufferPointer { dx in
+                    guard let from = dy.baseAddress, let bits = bits.baseAddress, let to = dx.baseAddress else {
+                        return
+                    }
+                    var job = PassJob(count: dy.count, dy: from, bits: bits, dx: to)
+                    pool.run((dy.count + elementsPerPiece - 1) / elementsPerPiece, &job) { context, piece, _ in
+                        context.assumingMemoryBound(to: PassJob.self).pointee.run(piece)
                     }
                 }
             }
@@ -219,11 +240,13 @@ package enum FakeRequantization {
     package static func apply(
         _ form: Form, _ x: Span<Float>, _ y: inout MutableSpan<Float>, channels: Int, input: Float,
         scales: Span<Float>, output: Float, zeroPoint: Float, bounds: FakeQuantization.Bounds,
-        inverse: inout MutableSpan<Float>, factor: inout MutableSpan<Float>
+        inverse: inout MutableSpan<Float>, factor: inout MutableSpan<Float>, watch: FakeQuantization.Watch,
+        passing: inout MutableSpan<UInt8>, extremes: inout MutableSpan<Float>, pool: ThreadPool
     ) {
         let length = rowLength(channels: channels)
-        let count = min(x.count, y.count)
-        guard count > 0, channels > 0, inverse.count >= length, factor.count >= length, scales.count > 0 else { return }
+        guard x.count > 0, channels > 0, watch.block == length, inverse.count >= length, factor.count >= length,
+            scales.count > 0
+        else { return }
         for index in 0..<length {
             let channel = index % channels
             let (step, scale) = form.step(input, scales[channel < scales.count ? channel : 0], output)
@@ -233,18 +256,67 @@ package enum FakeRequantization {
         var isAverage = false
         if case .average = form { isAverage = true }
         let kernel = kernelTable.pointee.f32_fake_requantize
-        x.withUnsafeBufferPointer { x in
-            y.withUnsafeMutableBufferPointer { y in
-                inverse.withUnsafeMutableBufferPointer { inverse in
-                    factor.withUnsafeMutableBufferPointer { factor in
-                        var parameters = eo_fake_requantize_params(
-                            inverse: inverse.baseAddress!, factor: factor.baseAddress!, scale: output,
-                            low: bounds.low, high: bounds.high, zero: zeroPoint, away: isAverage ? 1 : 0)
-                        var start = 0
-                        while start < count {
-                            kernel(
-                                min(length, count - start), x.baseAddress! + start, y.baseAddress! + start, &parameters)
-                            start += length
+        inverse.withUnsafeMutableBufferPointer { inverse in
+            factor.withUnsafeMutableBufferPointer { factor in
+                var parameters = eo_fake_requantize_params(
+                    inverse: inverse.baseAddress!, factor: factor.baseAddress!, scale: output,
+                    low: bounds.low, high: bounds.high, zero: zeroPoint, away: isAverage ? 1 : 0)
+                watch.run(kernel, x, &y, &parameters, output, &passing, &extremes, pool)
+            }
+        }
+    }
+}
+
+extension FakeQuantization {
+    /// What is looked at while a tensor is quantized, a part at a time as long as it is in the nearest cache: which
+    /// gradients will pass (bit i % 8 of byte i / 8 for element i), and the least and the largest element.
+    package struct Watch: Sendable {
+        package let count: Int
+        /// Elements that the kernel takes at once.
+        package let block: Int
+        /// The bounds between which a gradient passes, in steps.
+        package var passes: Bounds = (0, 0)
+
+        package init(count: Int, block: Int = 1024) {
+            self.count = count
+            self.block = max(1, block)
+        }
+
+        /// Whole bytes of bits.
+        fileprivate var part: Int { block * 8 }
+        fileprivate var piece: Int { part * max(1, elementsPerPiece / part) }
+        fileprivate var pieces: Int { (count + piece - 1) / piece }
+        package var passingByteCount: Int { (count + 7) / 8 }
+        /// Floats of working memory for the extremes; the first two become the result.
+        package var extremeCount: Int { 2 * pieces }
+
+        /// `passing` or `extremes` without elements: nobody asks.
+        fileprivate func run(
+            _ kernel: @escaping eo_unary, _ x: Span<Float>, _ y: inout MutableSpan<Float>,
+            _ parameters: UnsafeRawPointer, _ scale: Float, _ passing: inout MutableSpan<UInt8>,
+            _ extremes: inout MutableSpan<Float>, _ pool: ThreadPool
+        ) {
+            precondition(x.count >= count && y.count >= count)
+            precondition(passing.count == 0 || passing.count >= passingByteCount)
+            precondition(extremes.count == 0 || extremes.count >= extremeCount)
+            guard count > 0 else { return }
+            x.withUnsafeBufferPointer { x in
+                y.withUnsafeMutableBufferPointer { y in
+                    passing.withUnsafeMutableBufferPointer { passing in
+                        extremes.withUnsafeMutableBufferPointer { extremes in
+                            var job = WatchJob(
+                                watch: self, kernel: kernel, parameters: parameters,
+                                passes: .init(inverse: 1 / scale, scale: scale, low: passes.low, high: passes.high),
+                                x: x.baseAddress!, y: y.baseAddress!,
+                                passing: passing.isEmpty ? nil : passing.baseAddress,
+                                extremes: extremes.isEmpty ? nil : extremes.baseAddress)
+                            pool.run(pieces, &job) { context, piece, _ in
+                                context.assumingMemoryBound(to: WatchJob.self).pointee.run(piece)
+                            }
+                            for piece in 1..<max(1, extremes.isEmpty ? 1 : pieces) {
+                                extremes[0] = min(extremes[0], extremes[2 * piece])
+                                extremes[1] = max(extremes[1], extremes[2 * piece + 1])
+                            }
                         }
                     }
                 }
@@ -253,14 +325,45 @@ package enum FakeRequantization {
     }
 }
 
-/// The least and the largest of some numbers; unspecified if one is NaN, (inf, -inf) if there are none.
-package func extremes(_ x: Span<Float>) -> (least: Float, most: Float) {
-    let count = x.count
-    guard count > 0 else { return (.infinity, -.infinity) }
-    return x.withUnsafeBufferPointer { x in
-        (
-            kernelTable.pointee.f32_minimum(count, x.baseAddress!),
-            kernelTable.pointee.f32_maximum(count, x.baseAddress!)
-        )
+private struct WatchJob {
+    let watch: FakeQuantization.Watch
+    let kernel: eo_unary
+    let parameters: UnsafeRawPointer
+    var passes: eo_fake_quantize_params
+    let x: UnsafePointer<Float>
+    let y: UnsafeMutablePointer<Float>
+    let passing: UnsafeMutablePointer<UInt8>?
+    let extremes: UnsafeMutablePointer<Float>?
+
+    func run(_ piece: Int) {
+        let table = kernelTable
+        var passes = passes
+        var (least, most): (Float, Float) = (.infinity, -.infinity)
+        let end = min(watch.count, (piece + 1) * watch.piece)
+        for start in stride(from: piece * watch.piece, to: end, by: watch.part) {
+            let count = min(watch.part, end - start)
+            if extremes != nil {
+                least = min(least, table.pointee.f32_minimum(count, x + start))
+                most = max(most, table.pointee.f32_maximum(count, x + start))
+            }
+            if let passing { table.pointee.f32_passing(count, x + start, passing + start / 8, &passes) }
+            for block in stride(from: start, to: start + count, by: watch.block) {
+                kernel(min(watch.block, start + count - block), x + block, y + block, parameters)
+            }
+        }
+        if let extremes { (extremes[2 * piece], extremes[2 * piece + 1]) = (least, most) }
+    }
+}
+
+private struct PassJob {
+    let count: Int
+    let dy: UnsafePointer<Float>
+    let bits: UnsafePointer<UInt8>
+    let dx: UnsafeMutablePointer<Float>
+
+    func run(_ piece: Int) {
+        let start = piece * elementsPerPiece
+        kernelTable.pointee.f32_pass(
+            min(elementsPerPiece, count - start), dy + start, bits + start / 8, dx + start)
     }
 }

@@ -45,8 +45,23 @@ package final class FloatConvolution: @unchecked Sendable {
             scratchByteCount = plan.scratchByteCount
             return
         }
-        let kernel = eo_f32_gemm_best().pointee
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
+        if let groups = Self.sparseGroups(shape, weights) {
+            let kernel = eo_f32_sparse_best().pointee
+            let plan = ConvolutionPlan(
+                shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr, blockSize: MemoryLayout<eo_sparse_block>.stride,
+                rows: .init(inputSize: 4, outputSize: 4), slots: threads)
+            let size = eo_f32_sparse_packed_size(outputs, groups)
+            let name: Sentence = "f32_sparse \(depth)x\(outputs) \(digest(bias))"
+            let packed = try cache.packed(weights, form: name, count: size) { base in
+                eo_f32_sparse_pack(depth, outputs, weights.baseAddress, bias?.baseAddress, base)
+            }
+            form = .direct(plan, packed)
+            scratchByteCount = plan.scratchByteCount
+            kernelName = String(cString: kernel.name)
+            return
+        }
+        let kernel = eo_f32_gemm_best().pointee
         let plan = ConvolutionPlan(
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
             blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1),
@@ -64,6 +79,17 @@ package final class FloatConvolution: @unchecked Sendable {
         form = .direct(plan, packed)
         scratchByteCount = plan.scratchByteCount
         kernelName = String(cString: kernel.name)
+    }
+
+    /// How many groups of weights are not zero, where their product is the faster one: pointwise, with at least 60 % of
+    /// the groups zero. There is no kernel for them that is fast without vectors.
+    private static func sparseGroups(_ shape: ConvolutionShape, _ weights: Bytes) -> Int? {
+        guard shape.isPointwise, shape.groups == 1, shape.depth >= 32, shape.depth < 1 << 31,
+            shape.outputChannels >= 16, eo_f32_sparse_best().pointee.isa != ISA_SCALAR
+        else { return nil }
+        let all = (shape.outputChannels + Int(EO_SPARSE_COLUMNS) - 1) / Int(EO_SPARSE_COLUMNS) * shape.depth
+        let groups = eo_f32_sparse_groups(shape.depth, shape.outputChannels, weights.baseAddress, all * 2 / 5)
+        return groups <= all * 2 / 5 ? groups : nil
     }
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.

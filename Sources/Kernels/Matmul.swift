@@ -2,14 +2,12 @@ import CKernels
 import Model
 
 /// Products of float32 matrices none of which is constant: A [rows, depth] times B [depth, columns], each optionally
-/// stored transposed. B is packed when it runs. Summed in the order of `depth`, so the bits depend on the instruction
-/// set only. Immutable: any thread.
+/// stored transposed. B is packed when it runs. How the sums are cut depends on the sizes alone, so the bits depend on
+/// the instruction set only. Immutable: any thread.
 package struct Matmul: @unchecked Sendable {
     /// Where the matrices of a product begin.
     package typealias Operands = (a: Int, b: Int)
 
-    /// What `run` needs.
-    package var scratchByteCount: Int { slots * slotSize }
     package let kernelName: String
 
     private let rows: Int
@@ -25,6 +23,10 @@ package struct Matmul: @unchecked Sendable {
     private let slots: Int
     private let slotSize: Int
     private let packedSize: Int
+    /// A product with A transposed is the gradient of a layer by its weights, which nothing is packed for.
+    private let outer: FilterGradient?
+    /// What `run` needs.
+    package let scratchByteCount: Int
 
     /// `transposesA`: A is stored [depth, rows]; `transposesB`: B is stored [columns, depth]. `operands`: the products
     /// of a run; results follow one another. `threads`: that a run will have at most.
@@ -46,9 +48,19 @@ package struct Matmul: @unchecked Sendable {
             shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
             blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1),
             rows: .init(inputSize: 4, outputSize: 4, pieces: true), slots: 0)
+        guard !transposesA || transposesB else {
+            (shape.batch, shape.inputChannels, shape.outputChannels) = (depth, columns, rows)
+            let outer = try FilterGradient(shape, threads: threads)
+            (slots, slotSize, packedSize) = (1, 0, 0)
+            (scratchByteCount, kernelName) = (outer.scratchByteCount, outer.kernelName)
+            self.outer = outer
+            return
+        }
+        outer = nil
         packedSize = (eo_f32_gemm_packed_size(kernel.nr, depth, columns) + 63) / 64 * 64
         slotSize = packedSize + (transposesA ? (rows * depth * 4 + 63) / 64 * 64 : 0)
         slots = operands.count >= threads ? max(1, threads) : 1
+        scratchByteCount = slots * slotSize
         kernelName = String(cString: kernel.name)
     }
 
@@ -62,6 +74,15 @@ package struct Matmul: @unchecked Sendable {
         for (first, second) in operands {
             precondition(first >= 0 && a.count - first >= rows * depth)
             precondition(second >= 0 && b.count - second >= columns * depth)
+        }
+        if let outer {
+            for (index, (first, second)) in operands.enumerated() {
+                var product = output._mutatingExtracting((index * rows * columns)..<((index + 1) * rows * columns))
+                var none = MutableSpan<Float>()
+                outer.run(
+                    b.extracting(second...), a.extracting(first...), &product, &none, scratch: &scratch, pool: pool)
+            }
+            return
         }
         a.withUnsafeBufferPointer { a in
             b.withUnsafeBufferPointer { b in

@@ -103,6 +103,18 @@ package enum ParameterArithmetic {
         w.withUnsafeMutableBufferPointer { eo_optimizers_best().pointee.decay($0.count, $0.baseAddress!, amount) }
     }
 
+    /// y += x.
+    package static func add(_ x: Span<Float>, to y: inout MutableSpan<Float>) {
+        let count = min(x.count, y.count)
+        guard count > 0 else { return }
+        var none = eo_f32_params(low: -.infinity, high: .infinity)
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { y in
+                kernelTable.pointee.f32_add.vv(count, x.baseAddress!, y.baseAddress!, y.baseAddress!, &none)
+            }
+        }
+    }
+
     /// w *= factor.
     package static func scale(_ w: inout MutableSpan<Float>, by factor: Float) {
         guard w.count > 0 else { return }

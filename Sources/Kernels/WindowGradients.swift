@@ -1,8 +1,8 @@
 import CKernels
 import Model
 
-/// The gradient of a float32 convolution by its filter (OHWI). Sums are cut by the shape alone, so the bits do not depend
-/// on the number of threads. Immutable: any thread.
+/// The gradient of a float32 convolution by its filter (OHWI), and by its bias. Sums are cut by the shape alone, so the
+/// bits do not depend on the number of threads. Immutable: any thread.
 package final class FilterGradient: @unchecked Sendable {
     private let context: eo_filter_gradient
     private let shape: ConvolutionShape
@@ -13,27 +13,28 @@ package final class FilterGradient: @unchecked Sendable {
     /// `shape`: of the convolution.
     package init(_ shape: ConvolutionShape, threads: Int) throws(Failure) {
         try shape.check()
-        let kernel = eo_f32_gemm_best().pointee
+        let kernel = eo_f32_outer_best().pointee
         var context = eo_filter_gradient()
         context.window = shape.window
         context.run = kernel.run
-        (context.mr, context.nr) = (Int(kernel.mr), Int(kernel.nr))
-        if !shape.isPointwise { context.gather = eo_gather_best().pointee.run }
-        eo_filter_gradient_plan(&context)
+        eo_filter_gradient_plan(&context, Int(kernel.nr))
         kernelName = String(cString: kernel.name)
         slots = min(max(1, threads), eo_filter_gradient_units(&context))
         scratchByteCount = (context.partial_size + 63) / 64 * 64 + slots * context.slot_size
         (self.context, self.shape) = (context, shape)
     }
 
-    /// `input`: images; `dz`: the gradient of the convolution's output; `scratch`: 64-byte aligned.
+    /// `input`: images; `dz`: the gradient of the convolution's output; `db`: empty if it is not wanted; `scratch`:
+    /// 64-byte aligned.
     package func run(
-        _ input: Span<Float>, _ dz: Span<Float>, _ dw: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
-        pool: ThreadPool
+        _ input: Span<Float>, _ dz: Span<Float>, _ dw: inout MutableSpan<Float>, _ db: inout MutableSpan<Float>,
+        scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
         precondition(input.count >= shape.inputCount && dz.count >= shape.outputCount)
         precondition(scratch.count >= scratchByteCount && dw.count >= shape.outputChannels * shape.depth)
+        precondition(db.count == 0 || db.count >= shape.outputChannels)
         var context = context
+        db.withUnsafeMutableBufferPointer { if !$0.isEmpty { context.db = $0.baseAddress } }
         input.withUnsafeBufferPointer { input in
             dz.withUnsafeBufferPointer { dz in
                 dw.withUnsafeMutableBufferPointer { dw in
@@ -44,10 +45,10 @@ package final class FilterGradient: @unchecked Sendable {
                         context.dw = dw.baseAddress
                         context.partial = memory.assumingMemoryBound(to: Float.self)
                         context.scratch = memory + (context.partial_size + 63) / 64 * 64
-                        pool.run(min(pool.threadCount, slots), &context) { context, worker, _ in
+                        pool.run(eo_filter_gradient_units(&context), workers: slots, &context) {
+                            context, unit, worker in
                             eo_filter_gradient_work(
-                                UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(
-                                    to: eo_filter_gradient.self), worker)
+                                context.assumingMemoryBound(to: eo_filter_gradient.self), unit, worker)
                         }
                         guard context.strips > 1 else { return }
                         pool.run(shape.outputChannels, &context) { context, filter, _ in
@@ -131,17 +132,41 @@ package struct DepthwiseGradients: @unchecked Sendable {
 }
 
 extension Pooling {
-    /// What windows hand back to the first of their greatest elements. `y`: greatest elements, or clamped ones (where
-    /// `dy` is 0).
-    package static func maximumGradient(
-        _ shape: PoolShape, _ x: Span<Float>, _ y: Span<Float>, _ dy: Span<Float>, _ dx: inout MutableSpan<Float>,
-        pool: ThreadPool
+    /// Maxima, and which pixel of its window each comes from: the first that has it.
+    package static func maximum(
+        _ shape: PoolShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, places: inout MutableSpan<UInt16>,
+        clamp: (minimum: Float, maximum: Float), pool: ThreadPool
     ) {
-        precondition(x.count >= shape.inputCount && y.count >= shape.outputCount)
+        precondition(x.count >= shape.inputCount && y.count >= shape.outputCount && places.count >= shape.outputCount)
         x.withUnsafeBufferPointer { x in
-            y.withUnsafeBufferPointer { y in
-                gradient(shape, dy, &dx, x.baseAddress, y.baseAddress, pool) { context, image, _ in
-                    eo_max_pool_gradient(context.assumingMemoryBound(to: eo_pool_gradient.self), image)
+            y.withUnsafeMutableBufferPointer { y in
+                places.withUnsafeMutableBufferPointer { places in
+                    var context = shape.maximumPool
+                    (context.low, context.high) = clamp
+                    (context.x, context.y, context.place) = (x.baseAddress, y.baseAddress, places.baseAddress)
+                    pool.run(shape.outputRows, &context) { context, line, _ in
+                        eo_max_pool(context.assumingMemoryBound(to: eo_max_pool.self), line)
+                    }
+                }
+            }
+        }
+    }
+
+    /// What windows hand back to the pixels that their maxima come from.
+    package static func maximumGradient(
+        _ shape: PoolShape, _ dy: Span<Float>, places: Span<UInt16>, _ dx: inout MutableSpan<Float>, pool: ThreadPool
+    ) {
+        precondition(
+            dx.count >= shape.inputCount && dy.count >= shape.outputCount && places.count >= shape.outputCount)
+        dy.withUnsafeBufferPointer { dy in
+            places.withUnsafeBufferPointer { places in
+                dx.withUnsafeMutableBufferPointer { dx in
+                    var context = shape.maximumPool
+                    (context.dy, context.dx) = (dy.baseAddress, dx.baseAddress)
+                    context.place = UnsafeMutablePointer(mutating: places.baseAddress)
+                    pool.run(shape.batch, &context) { context, image, _ in
+                        eo_max_pool_gradient(context.assumingMemoryBound(to: eo_max_pool.self), image)
+                    }
                 }
             }
         }
@@ -151,29 +176,29 @@ extension Pooling {
     package static func averageGradient(
         _ shape: PoolShape, _ dy: Span<Float>, _ dx: inout MutableSpan<Float>, pool: ThreadPool
     ) {
-        gradient(shape, dy, &dx, nil, nil, pool) { context, image, _ in
-            eo_average_pool_gradient(context.assumingMemoryBound(to: eo_pool_gradient.self), image)
-        }
-    }
-
-    private static func gradient(
-        _ shape: PoolShape, _ dy: Span<Float>, _ dx: inout MutableSpan<Float>, _ x: UnsafePointer<Float>?,
-        _ y: UnsafePointer<Float>?, _ pool: ThreadPool, _ body: ThreadPool.Body
-    ) {
         precondition(dx.count >= shape.inputCount && dy.count >= shape.outputCount)
         dy.withUnsafeBufferPointer { dy in
             dx.withUnsafeMutableBufferPointer { dx in
                 var context = eo_pool_gradient()
                 context.window = shape.window
                 context.kernels = gradientTable
-                (context.x, context.y, context.dy, context.dx) = (x, y, dy.baseAddress, dx.baseAddress)
-                pool.run(shape.batch, &context, body)
+                (context.dy, context.dx) = (dy.baseAddress, dx.baseAddress)
+                pool.run(shape.batch, &context) { context, image, _ in
+                    eo_average_pool_gradient(context.assumingMemoryBound(to: eo_pool_gradient.self), image)
+                }
             }
         }
     }
 }
 
 extension PoolShape {
+    fileprivate var maximumPool: eo_max_pool {
+        var context = eo_max_pool()
+        context.window = window
+        context.kernels = kernelTable
+        return context
+    }
+
     fileprivate var window: eo_window {
         eo_window(
             batch: batch, input_height: inputHeight, input_width: inputWidth, input_channels: channels,

@@ -19,11 +19,7 @@ enum Conv2D {
                 activation: options.activation
             ).kernel()
         }.gradient { g throws(Failure) in
-            let dz = try g.beforeActivation(3)
-            return [
-                try dz.custom(ConvolutionGradient.input, g.b, shape: g.x.shape, options: g.options),
-                try dz.custom(ConvolutionGradient.filter, g.x, shape: g.b.shape, options: g.options), dz,
-            ]
+            try ConvolutionGradient.emit(g, g.beforeActivation(3))
         }
     }
 

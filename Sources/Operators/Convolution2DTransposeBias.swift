@@ -17,6 +17,12 @@ enum Convolution2DTransposeBias {
                 op, Windows(geometry(op.inference), .transposed), roles: .init(input: 0, filter: 1, bias: 2),
                 activation: .none
             ).kernel()
+        }.gradient { g throws(Failure) in
+            guard let given = g.customOptions?.array(of: Int32.self), given.count >= 3 else { return [] }
+            let convolution = Options(
+                .conv2D, [.int(given[0] == 1 ? 0 : 1), .int(Int64(given[1])), .int(Int64(given[2]))])
+            let (dx, dw) = try TransposeConv.gradients(g.x, g.b, g.dy, convolution)
+            return [dx, dw, try g.dy]
         }
     }
 

@@ -35,6 +35,17 @@ enum DynamicUpdateSlice {
                 }
                 copy.run(from: io.input(1), to: &y, targetShift: place)
             }
+        }.gradient { g throws(Failure) in
+            let (x, update, graph) = (try g.x, try g.b, g.y.graph)
+            let starts = try g.input(2).apply(.cast, options: Options(.cast), type: .int32)
+            let room = try graph.indices(x.shape.indices.map { x.shape[$0] - update.shape[$0] })
+            let begin = try starts.apply(.minimum, room)
+                .apply(.maximum, graph.indices([Int](repeating: 0, count: x.rank)))
+            let hidden = try update.scalar(0).broadcast(to: update.shape)
+            return [
+                try g.dy.apply(.dynamicUpdateSlice, hidden, starts),
+                try g.dy.apply(.slice, begin, graph.indices(update.shape)),
+            ]
         }
     }
 }

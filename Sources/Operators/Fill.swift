@@ -18,6 +18,8 @@ enum Fill {
                 var y = io.output(as: UInt8.self)
                 fill(&y, with: io.input(1))
             }
+        }.gradient { g throws(Failure) in
+            [nil, try g.dy.sum(Array(g.y.shape.indices), keep: false)]
         }
     }
 
@@ -32,6 +34,6 @@ enum Fill {
                 var y = io.output(as: UInt8.self)
                 fill(&y, with: zero.span)
             }
-        }
+        }.gradient { _ throws(Failure) in [nil] }
     }
 }

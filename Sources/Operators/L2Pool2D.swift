@@ -21,6 +21,15 @@ enum L2Pool2D {
                     y[index] = stage.value((sum / Float(count)).squareRoot(), io, channel: at.channel)
                 }
             }
+        }.gradient { g throws(Failure) in
+            guard try FusedActivation(option: g.options.int(5), operator: g.name).isClamp else {
+                throw .unsupported("\(g.name): has a gradient only where its activation clamps")
+            }
+            // Of y^2, the average of x^2; where y is 0 so are its x.
+            let y = try g.y.apply(.maximum, g.y.scalar(1e-18))
+            let squares = try (g.beforeActivation(5) / y).custom(
+                PoolGradient.average, g.x, shape: g.x.shape, options: g.options)
+            return [try g.x * squares]
         }
     }
 }

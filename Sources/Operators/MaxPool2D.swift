@@ -5,11 +5,13 @@ import Model
 enum MaxPool2D {
     static var definition: OperatorDefinition {
         OperatorDefinition(.maxPool2D, maxVersion: 3, quantization: .sameScale) { op throws(Failure) in
-            [try PoolingWindows(op.options, input: op.input(0), operator: op.name).shape.output]
+            let shape = try PoolingWindows(op.options, input: op.input(0), operator: op.name).shape.output
+            return op.outputCount > 1 ? [shape, shape] : [shape]
         } prepare: { op throws(Failure) in
             let windows = try PoolingWindows(op.options, input: op.input(0), operator: op.name)
             try op.checkSameQuantization()
             switch try op.input(0).type {
+            case .float32 where op.outputs.count > 1: return try remembering(op, windows)
             case .float32: return float(op, windows)
             case .int8: return try integer(op, windows, Int8.self)
             case .uint8: return try integer(op, windows, UInt8.self)
@@ -18,7 +20,21 @@ enum MaxPool2D {
             }
         }.gradient { g throws(Failure) in
             let dz = try g.beforeActivation(5)
-            return [try dz.custom(PoolGradient.maximum, g.x, g.y, shape: g.x.shape, options: g.options)]
+            let places = g.remember(.uint16, g.y.shape)
+            return [try dz.custom(PoolGradient.maximum, places, shape: g.x.shape, options: g.options)]
+        }
+    }
+
+    /// With the places of the maxima, for the gradient.
+    private static func remembering(_ op: Preparation, _ windows: PoolingWindows) throws(Failure) -> Kernel {
+        let (shape, range) = (windows.poolShape, windows.activation.floatRange)
+        guard windows.activation.isClamp, shape.filterHeight <= Int(UInt16.max) / max(1, shape.filterWidth) else {
+            throw op.unsupported("windows of more than 65535 pixels cannot be trained")
+        }
+        return { io throws(Failure) in
+            var y = io.output(as: Float.self)
+            var places = io.output(1, as: UInt16.self)
+            Pooling.maximum(shape, io.input(0), &y, places: &places, clamp: range, pool: io.pool)
         }
     }
 

@@ -14,6 +14,7 @@ package enum OperatorRegistry {
         case FakeRequantize.name: FakeRequantize.definition
         case FakeQuantizeBias.name: FakeQuantizeBias.definition
         case FakeQuantizeGradient.name: FakeQuantizeGradient.definition
+        case PassGradient.name: PassGradient.definition
         case RangeParameters.name: RangeParameters.definition
         case WeightScales.name: WeightScales.definition
         case Softplus.name: Softplus.definition
@@ -104,6 +105,7 @@ package enum OperatorRegistry {
         case .argMin: ArgMax.least
         case .shape: Shape.definition
         case .rank: Shape.rank
+        case .fakeQuant: FakeQuant.definition
         case .fill: Fill.definition
         case .zerosLike: Fill.zerosLike
         case .tile: Tile.definition

@@ -22,6 +22,8 @@ enum ScatterND {
             case .bool: return kernel(tuples, UInt8.self) { $0 | $1 }
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            [nil, try g.dy.apply(.gatherNd, g.x)]
         }
     }
 

@@ -22,6 +22,13 @@ enum TopK {
             case .int16: return try kernel(op, rows, Int16.self)
             default: throw op.unsupportedTypes()
             }
+        }.gradient { g throws(Failure) in
+            // They were taken like GATHER takes them from each row.
+            let row = Int64(g.outputs[1].rank - 1)
+            return [
+                try ScatterAdd.emit(
+                    g.dy, g.outputs[1], like: g.x, options: Options(.gather, [.int(row), .int(row)]))
+            ]
         }
     }
 

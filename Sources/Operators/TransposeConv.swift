@@ -17,17 +17,24 @@ enum TransposeConv {
                 conventions: .init(sumsInInt32: options.biasType == .int32), activation: options.activation
             ).kernel()
         }.gradient { g throws(Failure) in
-            // The other way it is a convolution, whose filter has inputs and outputs exchanged.
             let (w, x, dz) = (try g.b, try g.input(2), try g.beforeActivation(3))
-            let options = Options(.conv2D, [g.options[0], g.options[1], g.options[2]])
-            let dw = try x.custom(
-                ConvolutionGradient.filter, dz, shape: [w.shape[3], w.shape[1], w.shape[2], w.shape[0]],
-                options: options)
-            return [
-                nil, try dw.transpose([3, 1, 2, 0]),
-                try dz.apply(.conv2D, w.transpose([3, 1, 2, 0]), options: options), dz,
-            ]
+            let convolution = Options(.conv2D, [g.options[0], g.options[1], g.options[2]])
+            let (dx, dw) = try gradients(x, w, dz, convolution)
+            return [nil, dw, dx, dz]
         }
+    }
+
+    /// Those of images and filter, for the options of the CONV_2D that leads the other way, whose filter has inputs and
+    /// outputs exchanged.
+    static func gradients(
+        _ x: Value, _ w: Value, _ dz: Value, _ convolution: Options
+    ) throws(Failure) -> (x: Value, w: Value) {
+        let dw = try x.custom(
+            ConvolutionGradient.filter, dz, shape: [w.shape[3], w.shape[1], w.shape[2], w.shape[0]],
+            options: convolution)
+        return (
+            try dz.apply(.conv2D, w.transpose([3, 1, 2, 0]), options: convolution), try dw.transpose([3, 1, 2, 0])
+        )
     }
 
     private static var rule: QuantizationRule {

@@ -126,7 +126,10 @@ import Runtime
                 EO_NO_CALIBRATION,
                 "\(prepared.origin): scheme \(options.scheme.name) needs calibration samples and got none")
         }
-        return QuantizationPlan(prepared, ranges: calibration.ranges, options: options)
+        // What the file says of a tensor goes before what was seen.
+        let tensors = prepared.subgraphs[graph].tensors
+        let ranges = tensors.indices.map { tensors[$0].statedRange ?? calibration.ranges[$0] }
+        return QuantizationPlan(prepared, ranges: ranges, options: options)
     }
 }
 

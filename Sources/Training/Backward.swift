@@ -7,15 +7,18 @@ extension Model {
     /// of `tensors`; `gradients` are their indices, nil for a tensor that the loss does not depend on (no output then).
     /// Operators that lead from none of the tensors to the loss get no backward operators.
     ///
+    /// `recomputing`: results of forward operators are not kept for the backward pass, but some, from which the others are
+    /// computed a second time (Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016).
+    ///
     /// All shapes of the subgraph must be known. Throws `EO_UNSUPPORTED` naming every operator on the way that has no
     /// gradient.
     package func appendingGradients(
-        of loss: Int, withRespectTo tensors: [Int], subgraph: Int = 0
+        of loss: Int, withRespectTo tensors: [Int], subgraph: Int = 0, recomputing: Bool = false
     ) throws(Failure) -> (model: Model, gradients: [Int?]) {
         let count = subgraphs.indices.contains(subgraph) ? subgraphs[subgraph].tensors.count : 0
         guard let bad = ([loss] + tensors).first(where: { $0 < 0 || $0 >= count }) else {
             var backward = Backward(self, subgraph, loss: loss, tensors)
-            return try backward.append()
+            return try backward.append(recomputing ? Checkpoints(self, subgraph).segments : [])
         }
         throw .outOfRange("\(origin): there is no tensor \(bad) in subgraph \(subgraph)")
     }
@@ -30,6 +33,9 @@ private struct Backward {
     /// Of each tensor of the forward graph: whether it depends on `tensors`, and its gradient as far as it is known.
     var depends: [Bool]
     var gradients: [Value?]
+    /// Where the backward pass finds operators and tensors of the forward graph: themselves, or what is computed again.
+    var places: [Int]
+    var copies: [Int]
 
     init(_ model: Model, _ subgraph: Int, loss: Int, _ tensors: [Int]) {
         self.model = model
@@ -39,14 +45,21 @@ private struct Backward {
         graph = GraphEmitter(model, subgraph: subgraph)
         depends = [Bool](repeating: false, count: source.tensors.count)
         gradients = [Value?](repeating: nil, count: source.tensors.count)
+        places = Array(source.operators.indices)
+        copies = Array(source.tensors.indices)
     }
 
-    mutating func append() throws(Failure) -> (model: Model, gradients: [Int?]) {
+    /// `segments`: of operators that are computed again.
+    mutating func append(_ segments: [Range<Int>]) throws(Failure) -> (model: Model, gradients: [Int?]) {
+        var segments = segments
         let path = try path()
         let first = graph.operatorCount
         let seed = graph.value(loss)
         gradients[loss] = try seed.scalar(1).broadcast(to: seed.shape)
-        for index in path.reversed() { try differentiate(source.operators[index]) }
+        for index in path.reversed() {
+            if let last = segments.last, last.contains(index) { `repeat`(segments.removeLast()) }
+            try differentiate(index)
+        }
         var results: [Int?] = []
         for tensor in tensors { results.append(try result(tensor, results)) }
         graph.dropDead(from: first, keeping: results.compactMap { $0 })
@@ -84,15 +97,31 @@ private struct Backward {
         return kept.reversed()
     }
 
-    private mutating func differentiate(_ op: Operator) throws(Failure) {
+    /// Computes the results of a segment once more. What the gradients do not read is dropped later.
+    private mutating func `repeat`(_ segment: Range<Int>) {
+        for index in segment {
+            let op = source.operators[index]
+            let code = model.operatorCodes[op.opcode]
+            let hasState = op.inputs.contains { $0 >= 0 && source.tensors[$0].isVariable }
+            if hasState || OperatorRegistry.definition(code)?.isRandom != false { continue }
+            let inputs = op.inputs.map { $0 < 0 ? $0 : copies[$0] }
+            for output in op.outputs { copies[output] = graph.add(source.tensors[output]).tensor }
+            places[index] = graph.operatorCount
+            graph.append(code, inputs: inputs, outputs: op.outputs.map { copies[$0] }, op.options, op.customOptions)
+        }
+    }
+
+    private mutating func differentiate(_ index: Int) throws(Failure) {
+        let op = source.operators[index]
         let code = model.operatorCodes[op.opcode]
         guard op.outputs.contains(where: { gradients[$0] != nil }),
             let gradient = OperatorRegistry.definition(code)?.gradient
         else { return }
         var context: GradientContext {
             GradientContext(
-                name: code.name, options: op.options, customOptions: op.customOptions,
-                inputs: op.inputs.map { $0 < 0 ? nil : graph.value($0) }, outputs: op.outputs.map { graph.value($0) },
+                places[index], name: code.name, options: op.options, customOptions: op.customOptions,
+                inputs: op.inputs.map { $0 < 0 ? nil : graph.value(copies[$0]) },
+                outputs: op.outputs.map { graph.value(copies[$0]) },
                 outputGradients: op.outputs.map { gradients[$0] },
                 isNeeded: op.inputs.map { $0 >= 0 && depends[$0] })
         }

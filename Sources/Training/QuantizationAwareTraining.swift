@@ -55,6 +55,8 @@ package final class QuantizationState: TrainingState {
     package let learned: [Int]
     package let observed: [Int]
     private let freezeStep: Int?
+    /// The ranges of the parts of a batch so far, by `observed`.
+    private var seen: [(least: Float, most: Float)]
     /// Of each state what it observes, as positions in `observed`, and how it follows.
     private let entries: [(observed: Range<Int>, method: RangeMethod)]
 
@@ -74,6 +76,20 @@ package final class QuantizationState: TrainingState {
             next += range.observed.count
         }
         self.entries = entries
+        seen = [(least: Float, most: Float)](repeating: (0, 0), count: observed.count)
+    }
+
+    /// The gradients of learned scales depend on how many elements there are.
+    package var takesParts: Bool { learned.isEmpty }
+
+    package func observe(_ values: borrowing StateValues, isFirst: Bool) {
+        for place in seen.indices {
+            let range = values.observed(place)
+            // Not what is not finite: `update` looks for that.
+            seen[place] =
+                isFirst
+                ? (range[0], range[1]) : (Swift.min(seen[place].least, range[0]), Swift.max(seen[place].most, range[1]))
+        }
     }
 
     package func update(_ values: borrowing StateValues, step: Int) {
@@ -81,8 +97,7 @@ package final class QuantizationState: TrainingState {
         for index in entries.indices where !entries[index].observed.isEmpty {
             var (least, most): (Float, Float) = (0, 0)
             for place in entries[index].observed {
-                let seen = values.observed(place)
-                (least, most) = (min(least, seen[0]), max(most, seen[1]))
+                (least, most) = (min(least, seen[place].least), max(most, seen[place].most))
             }
             guard least.isFinite, most.isFinite else { continue }
             var state = values.state(index)
@@ -137,7 +152,8 @@ extension Trainer {
         guard let index = source.states.firstIndex(where: { $0 is QuantizationState }),
             let state = source.states[index] as? QuantizationState
         else { throw Failure(EO_WRONG_STATE, "this training does not simulate quantization") }
-        let model = try parameterModel()
+        var model = try parameterModel()
+        for other in 0..<index { model = try source.states[other].export(model, stateValues[other]) }
         let plan = try state.plan(for: model, stateValues[index])
         let check = try ExportCheck(
             plan, simulated: state.simulation(of: model, stateValues[index]), exported: try plan.quantized(),

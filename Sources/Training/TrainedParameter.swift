@@ -15,6 +15,8 @@ final class TrainedParameter {
     /// What the graph reads: the same memory, unless a constraint stands between the two.
     let used: FloatMemory
     let gradient: FloatMemory
+    /// The gradient of a part of a batch: the same memory, unless batches have parts.
+    let ofPart: FloatMemory
     /// The optimizer's own; empty where it has none.
     let first: FloatMemory
     let second: FloatMemory
@@ -35,6 +37,7 @@ final class TrainedParameter {
         trained = memories.trained
         used = memories.used
         gradient = memories.gradient
+        ofPart = memories.ofPart
         first = memories.first
         second = memories.second
         average = memories.average
@@ -42,13 +45,13 @@ final class TrainedParameter {
     }
 
     private struct Memories {
-        let trained, used, gradient, first, second, average, evaluated: FloatMemory
+        let trained, used, gradient, ofPart, first, second, average, evaluated: FloatMemory
     }
 
     // A designated initializer that throws leaks in Embedded Swift.
     static func make(
         _ tensor: Int, _ description: Tensor, _ weights: [Float], _ settings: OptimizerSettings, decays: Bool,
-        _ constraint: (any ParameterConstraint)?
+        _ constraint: (any ParameterConstraint)?, isInParts: Bool
     ) throws(Failure) -> TrainedParameter {
         if let constraint, constraint.usedCount != weights.count || constraint.trainedCount < weights.count {
             throw .invalidArgument(
@@ -59,13 +62,21 @@ final class TrainedParameter {
         let trained = try FloatMemory.make(start)
         let used = constraint == nil ? trained : try FloatMemory.make(weights)
         let averages = settings.averaging > 0
+        let gradient = try FloatMemory.make(start.count)
         let memories = Memories(
-            trained: trained, used: used, gradient: try FloatMemory.make(start.count),
+            trained: trained, used: used, gradient: gradient,
+            ofPart: isInParts ? try FloatMemory.make(weights.count) : gradient,
             first: try FloatMemory.make(settings.definition.keepsFirst(settings) ? start.count : 0),
             second: try FloatMemory.make(settings.definition.keepsSecond ? start.count : 0),
             average: try FloatMemory.make(averages ? start : []),
             evaluated: averages ? try FloatMemory.make(weights) : used)
         return TrainedParameter(tensor, description, decays: decays, constraint, memories)
+    }
+
+    /// What constraints that depend on one another look at before `use`, or before `evaluate` with averages.
+    func survey(step: Int, averaged: Bool = false) {
+        let memory = averaged && average.count > 0 ? average : trained
+        constraint?.survey(memory.span, step: step)
     }
 
     /// Makes what the graph reads in step `step`.
@@ -85,6 +96,21 @@ final class TrainedParameter {
     ) {
         var values = used.mutableSpan
         constraint.use(trained.span, into: &values, step: step)
+    }
+
+    /// Adds the gradient of a part of a batch, or begins with it.
+    func addPart(isFirst: Bool) {
+        guard ofPart !== gradient else { return }
+        if isFirst { return gradient.copy(ofPart) }
+        let (ofPart, gradient) = (ofPart, gradient)
+        var sum = gradient.mutableSpan
+        ParameterArithmetic.add(ofPart.span, to: &sum)
+    }
+
+    /// The values to export.
+    func exported(step: Int) -> [Float] {
+        evaluate(step: step)
+        return constraint?.exported(evaluated.values) ?? evaluated.values
     }
 
     /// The gradient of what the graph reads becomes that of what the optimizer moves.
@@ -123,8 +149,9 @@ final class TrainedParameter {
         constraint?.project(&values)
         guard average.count > 0 else { return }
         var mean = average.mutableSpan
-        // The average begins at the values after the first step.
-        ParameterArithmetic.blend(trained.span, into: &mean, share: step == 1 ? 0 : settings.averaging)
+        // The average begins at the values after the first step, and again with new centroids.
+        let begins = step == 1 || constraint?.hasBegunAnew == true
+        ParameterArithmetic.blend(trained.span, into: &mean, share: begins ? 0 : settings.averaging)
     }
 
     /// Starts anew from these weights: slots are 0, the average is the weights.

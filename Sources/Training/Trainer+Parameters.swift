@@ -10,6 +10,7 @@ extension Trainer {
     /// Name, shape and present values of a parameter as the model uses it; averaged ones are not among them.
     package func parameter(_ index: Int) throws(Failure) -> (name: String, shape: [Int], memory: FloatMemory) {
         let parameter = try checked(index)
+        surveyParameters(averaged: false)
         parameter.use(step: step)
         return (parameter.name, parameter.shape, parameter.used)
     }
@@ -60,16 +61,29 @@ extension Trainer {
     /// nothing of the training.
     package func parameterModel() throws(Failure) -> Model {
         var model = source.prepared
-        for parameter in parameters where parameter.tensor < model.subgraphs[0].tensors.count {
-            parameter.evaluate(step: step)
-            model.buffers.append(Buffer(try Bytes(copying: parameter.evaluated.values)))
-            model.subgraphs[0].tensors[parameter.tensor].buffer = model.buffers.count - 1
+        for (tensor, values) in trainedValues() {
+            model.buffers.append(Buffer(try Bytes(copying: values)))
+            model.subgraphs[0].tensors[tensor].buffer = model.buffers.count - 1
         }
         return model
     }
 
-    /// The model that training has made: `parameterModel` and what the states do to it.
+    /// What is exported for the parameters of the prepared model, by its tensors.
+    private func trainedValues() -> [(tensor: Int, values: [Float])] {
+        surveyParameters(averaged: true)
+        var all: [(tensor: Int, values: [Float])] = []
+        for parameter in parameters where parameter.tensor < source.prepared.subgraphs[0].tensors.count {
+            all.append((parameter.tensor, parameter.exported(step: step)))
+        }
+        return all
+    }
+
+    /// The model that training has made: `parameterModel` and what the states do to it; where they do nothing, with the
+    /// loops and calls that the model had.
     package func export() throws(Failure) -> Model {
+        if !options.unrolls, source.states.isEmpty, let rolled = try source.rolled?.replacing(trainedValues()) {
+            return rolled.compacted()
+        }
         var model = try parameterModel()
         for (state, values) in zip(source.states, stateValues) { model = try state.export(model, values) }
         return model.compacted()
@@ -89,7 +103,11 @@ extension Trainer {
     package var outputs: [Tensor] { tensors(of: source.prepared.subgraphs[0].outputs[...]) }
 
     private func tensors(of indices: ArraySlice<Int>) -> [Tensor] {
-        indices.map { steps.graph.model.subgraphs[0].tensors[$0] }
+        indices.map { index in
+            var tensor = steps.graph.model.subgraphs[0].tensors[index]
+            if tensor.shape.first == steps.graph.batchSize { tensor.shape[0] = options.batchSize }
+            return tensor
+        }
     }
 
     /// Bytes of all memory that holds intermediate results of a step.

@@ -18,7 +18,8 @@ import Runtime
     private var evaluation: GraphSession?
     /// What steps compute up to the predictions, for the host's loss.
     private var forward: GraphSession?
-    private var teacher: Teacher?
+    /// By the number of samples they take.
+    private var teachers: [Int: Teacher] = [:]
     private let tensors: TrainingGraph.Tensors
     let losses: [LossTerm]
     private let pool: ThreadPool
@@ -46,13 +47,18 @@ import Runtime
     /// Prepares a float model and begins to train it.
     package static func make(_ model: Model, _ options: TrainerOptions) throws(Failure) -> Trainer {
         try options.validate()
-        let prepared = try model.preparedForTraining(signature: options.signature)
+        var rolled: RolledModel?
+        let prepared = try model.preparedForTraining(signature: options.signature, &rolled)
         var source: TrainingSource
-        if options.normalizesBatches {
+        if options.normalizesBatches, options.targets.quantization == nil {
             source = try BatchNormalization.insert(into: prepared, momentum: options.batchMomentum)
         } else {
             source = try options.targets.source(prepared)
+            if options.normalizesBatches {
+                source = try BatchNormalization.fold(into: source, momentum: options.batchMomentum)
+            }
         }
+        source.rolled = rolled
         let constraints = try options.targets.constraints(for: prepared)
         source.constraints = try source.trained(constraints, options)
         return try make(source, options)
@@ -69,12 +75,14 @@ import Runtime
         let losses = options.losses.isEmpty ? [LossTerm()] : options.losses
         tensors.states = source.states.flatMap { $0.states }
         tensors.observed = source.states.flatMap { $0.observed }
+        let purpose = TrainingGraph.Purpose.step(recomputing: options.recomputesActivations)
+        let size = try source.samplesAtATime(options, losses, tensors)
         var graph = try TrainingGraph(
-            source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, for: .step)
+            source.training, batchSize: size, losses: losses, tensors: tensors, for: purpose)
         if graph.reached != tensors.trained {
             tensors.trained = graph.reached
             graph = try TrainingGraph(
-                source.training, batchSize: options.batchSize, losses: losses, tensors: tensors, for: .step)
+                source.training, batchSize: size, losses: losses, tensors: tensors, for: purpose)
         }
         guard !tensors.trained.isEmpty else {
             throw .invalidArgument("\(source.prepared.origin): the loss depends on no parameter that is trained")
@@ -91,7 +99,9 @@ import Runtime
                 && !options.optimizer.withoutDecay.contains { NamePattern($0).matches(description.name) }
             let constraint = isLearned ? nil : source.constraints.first { $0.parameter == description.name }?.constraint
             parameters.append(
-                try TrainedParameter.make(tensor, description, weights, options.optimizer, decays: decays, constraint))
+                try TrainedParameter.make(
+                    tensor, description, weights, options.optimizer, decays: decays, constraint,
+                    isInParts: size < options.batchSize))
         }
         try source.checkConstraints(parameters)
         let session = try GraphSession.make(graph, threadCount: options.threadCount)
@@ -117,7 +127,7 @@ import Runtime
         try bindObserved(steps)
         var output = 1 + steps.graph.predictions.count + tensors.observed.count
         for parameter in parameters {
-            try steps.bind(output: output, parameter.gradient, count: parameter.used.count)
+            try steps.bind(output: output, parameter.ofPart, count: parameter.used.count)
             output += 1
         }
     }
@@ -136,14 +146,12 @@ import Runtime
     /// gradient that is not finite is `EO_EXECUTION_ERROR`, whose sentence names the first operator with such a value.
     package func step(_ batch: Batch) throws(Failure) -> BatchResult {
         try begin(batch)
-        for parameter in parameters { parameter.use(step: step) }
-        try load(batch, into: steps)
-        var result = try run(steps, batch)
+        var result = try pass(batch)
         for parameter in parameters { parameter.pullBack() }
         var squares = 0.0
         for parameter in parameters { squares += parameter.gradientSquares }
         result.gradientNorm = Float(squares.squareRoot())
-        guard result.loss.isFinite, squares.isFinite else { throw diagnosis(result.loss) }
+        guard result.loss.isFinite, squares.isFinite else { throw diagnosis(batch, result.loss) }
         updateStates()
         for parameter in parameters { parameter.clip(options.optimizer, norm: squares.squareRoot()) }
         result.learningRate = schedule.rate(at: step)
@@ -157,23 +165,49 @@ import Runtime
     /// Shows a batch to the states (ranges, statistics) without moving a parameter.
     package func calibrate(_ batch: Batch) throws(Failure) {
         try begin(batch)
-        for parameter in parameters { parameter.use(step: step) }
-        try load(batch, into: steps)
-        let result = try run(steps, batch)
-        guard result.loss.isFinite else { throw diagnosis(result.loss) }
+        let result = try pass(batch)
+        guard result.loss.isFinite else { throw diagnosis(batch, result.loss) }
         updateStates()
+    }
+
+    /// Forward and backward, in as many parts as the batch has.
+    private func pass(_ batch: Batch) throws(Failure) -> BatchResult {
+        useParameters()
+        var result = BatchResult()
+        for part in 0..<partCount(batch, steps) {
+            try load(batch, into: steps, part)
+            result.add(try run(steps, batch, part))
+            for parameter in parameters { parameter.addPart(isFirst: part == 0) }
+            for (state, values) in zip(source.states, stateValues) { state.observe(values, isFirst: part == 0) }
+        }
+        return result
+    }
+
+    private func partCount(_ batch: Batch, _ session: GraphSession) -> Int {
+        max(1, (batch.sampleCount + session.graph.batchSize - 1) / session.graph.batchSize)
     }
 
     /// Shows the first batch to states that begin with its statistics.
     private func begin(_ batch: Batch) throws(Failure) {
         guard source.states.contains(where: { $0.needsBeginning }) else { return }
-        for parameter in parameters { parameter.use(step: step) }
+        useParameters()
         let session = try forwardSession(source.evaluation, parameters.map { $0.used }, for: .beginning)
         try bindObserved(session)
         try load(batch, into: session)
         let result = try run(session, batch)
-        guard result.loss.isFinite else { throw diagnosis(result.loss, session) }
+        guard result.loss.isFinite else { throw diagnosis(batch, result.loss, session) }
         for (state, values) in zip(source.states, stateValues) where state.needsBeginning { state.begin(values) }
+    }
+
+    /// Makes what the graph of steps reads.
+    private func useParameters() {
+        surveyParameters(averaged: false)
+        for parameter in parameters { parameter.use(step: step) }
+    }
+
+    /// To be called before parameters make what a graph reads.
+    func surveyParameters(averaged: Bool) {
+        for parameter in parameters { parameter.survey(step: step, averaged: averaged) }
     }
 
     private func updateStates() {
@@ -192,6 +226,7 @@ import Runtime
     /// The model's outputs for a batch, in `session`'s memory until the next call. Labels are not needed.
     package func predict(_ batch: Batch) throws(Failure) -> [LiveTensor] {
         let session = try evaluating()
+        try check(batch)
         try session.load(inputs: batch)
         try session.invoke()
         var outputs: [LiveTensor] = []
@@ -202,6 +237,7 @@ import Runtime
     }
 
     private func evaluating() throws(Failure) -> GraphSession {
+        surveyParameters(averaged: true)
         for parameter in parameters { parameter.evaluate(step: step) }
         if let evaluation { return evaluation }
         let session = try forwardSession(source.evaluation, parameters.map { $0.evaluated })
@@ -222,13 +258,14 @@ import Runtime
     // MARK: Batches
 
     /// Checks a batch and connects it with a graph.
-    private func load(_ batch: Batch, into session: GraphSession) throws(Failure) {
-        try session.load(inputs: batch)
-        try session.load(weights: batch)
-        try session.load(labels: batch)
+    private func load(_ batch: Batch, into session: GraphSession, _ part: Int = 0) throws(Failure) {
+        try check(batch)
+        try session.load(inputs: batch, part: part)
+        try session.load(weights: batch, part: part)
+        try session.load(labels: batch, part: part)
         if session.needsTeacher {
-            if teacher == nil { teacher = try Teacher.make(source.prepared, losses, options) }
-            try teacher?.teach(batch, session)
+            let size = session.graph.batchSize
+            try teacher(of: size).teach(batch, part, session)
         }
         guard losses.contains(where: { $0.kind == .host }) else { return }
         // The host needs the predictions before the gradients can be computed.
@@ -241,15 +278,36 @@ import Runtime
         try session.callHost(options.hostLoss, predictionsOf: predicting, batch.sampleCount)
     }
 
-    private func run(_ session: GraphSession, _ batch: Batch) throws(Failure) -> BatchResult {
+    private func teacher(of samples: Int) throws(Failure) -> Teacher {
+        if let teacher = teachers[samples] { return teacher }
+        let teacher = try Teacher.make(source.prepared, losses, options, samples: samples)
+        teachers[samples] = teacher
+        return teacher
+    }
+
+    private func check(_ batch: Batch) throws(Failure) {
+        guard batch.sampleCount > 0, batch.sampleCount <= options.batchSize else {
+            throw .wrongSize("a batch has 1 to \(options.batchSize) samples, not \(batch.sampleCount)")
+        }
+    }
+
+    private func run(_ session: GraphSession, _ batch: Batch, _ part: Int = 0) throws(Failure) -> BatchResult {
         try session.invoke()
-        return try session.result(batch)
+        return try session.result(batch, part: part)
     }
 
     /// Runs a step once more and looks at every result.
-    private func diagnosis(_ loss: Float, _ session: GraphSession? = nil) -> Failure {
+    private func diagnosis(_ batch: Batch, _ loss: Float, _ session: GraphSession? = nil) -> Failure {
         let what: Sentence = loss.isFinite ? "a gradient is not finite" : "the loss is \(loss)"
-        let cause = (session ?? steps).firstNonFinite()
+        let session = session ?? steps
+        var cause: Sentence = "its sum is not finite, though every value is"
+        for part in 0..<partCount(batch, session) {
+            do throws(Failure) { try load(batch, into: session, part) } catch { break }
+            if let found = session.firstNonFinite() {
+                cause = found
+                break
+            }
+        }
         return .execution(
             "\(source.prepared.origin): step \(step): \(what): \(cause). Training has stopped; the parameters are"
                 + " those before the step")

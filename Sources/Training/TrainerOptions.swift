@@ -20,8 +20,14 @@ package struct TrainerOptions {
     package var normalizesBatches = false
     /// Share of the old statistics that is kept.
     package var batchMomentum: Float = 0.99
+    /// Keep few of the forward pass's results for the backward pass, and compute the others a second time.
+    package var recomputesActivations = false
+    /// Samples that go forward and backward at a time, whatever the batch size; nil: as many as the caches hold.
+    package var samplesAtATime: Int?
     /// For losses of kind `host`.
     package var hostLoss: HostLossFunction?
+    /// What is exported has no loops and calls: they are put in line, as they are trained.
+    package var unrolls = false
     /// What is made of the weights on the way.
     package var targets = TrainingTargets()
     package init() {}
@@ -54,6 +60,8 @@ package typealias HostLossFunction = (HostLossCall) throws(Failure) -> Float
 package struct TrainingSource {
     /// A model `preparedForTraining`: its constants are the parameters.
     package let prepared: Model
+    /// `prepared` before its loops and calls were put in line.
+    var rolled: RolledModel?
     /// It or a transform of it that has kept its tensors' places: what runs in steps, and in evaluation.
     package var training: Model
     package var evaluation: Model
@@ -97,4 +105,11 @@ package struct BatchResult {
     /// Euclidean length of all gradients together, before clipping.
     package var gradientNorm: Float = 0
     package var learningRate: Float = 0
+
+    /// What another part of the batch has given.
+    mutating func add(_ part: BatchResult) {
+        loss += part.loss
+        correct += part.correct
+        counted += part.counted
+    }
 }

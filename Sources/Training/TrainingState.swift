@@ -22,6 +22,10 @@ package protocol TrainingState: AnyObject {
     /// calibration, with the step that would be next.
     func update(_ values: borrowing StateValues, step: Int)
 
+    /// A batch can be shown in parts, each of which `observe` is told of before the next one.
+    var takesParts: Bool { get }
+    func observe(_ values: borrowing StateValues, isFirst: Bool)
+
     /// What `restore` needs to go on from here, beside the states.
     var memory: [UInt8] { get }
     /// Throws `EO_INVALID_ARGUMENT` for bytes that are no such memory.
@@ -35,6 +39,8 @@ extension TrainingState {
     package var replaced: [Int] { [] }
     package var needsBeginning: Bool { false }
     package func begin(_ values: borrowing StateValues) {}
+    package var takesParts: Bool { false }
+    package func observe(_ values: borrowing StateValues, isFirst: Bool) {}
     package var memory: [UInt8] { [] }
     package func restore(_ memory: [UInt8]) throws(Failure) {
         guard memory.isEmpty else { throw .invalidArgument("the state has no memory, but the checkpoint has") }

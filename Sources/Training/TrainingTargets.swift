@@ -1,5 +1,6 @@
 import Compression
 import Model
+import Quantization
 
 /// What is made of a model's weights while it is trained.
 package struct TrainingTargets {
@@ -20,19 +21,7 @@ package struct TrainingTargets {
     package init() {}
 
     func validate(normalizesBatches: Bool) throws(Failure) {
-        guard pruning == nil || clustering == nil else {
-            throw .invalidArgument(
-                "a training prunes or clusters: prune, export, and cluster what was exported with zeros preserved")
-        }
-        if pruning?.isGlobal == true {
-            throw .unsupported("training prunes each tensor to its own target, not all together to one")
-        }
         guard normalizesBatches else { return }
-        guard quantization == nil else {
-            throw .invalidArgument(
-                "batch normalization and simulated quantization do not go together: train with one, export, and"
-                    + " train with the other")
-        }
         // Folding multiplies each channel by a number of its own.
         guard !preservesClusters, clustering?.granularity != .tensor else {
             throw .invalidArgument(
@@ -43,7 +32,16 @@ package struct TrainingTargets {
 
     /// What is trained, without constraints.
     func source(_ prepared: Model) throws(Failure) -> TrainingSource {
-        guard let quantization else { return TrainingSource(prepared) }
+        guard var quantization else { return TrainingSource(prepared) }
+        // Values that a whole tensor shares stay few with one scale.
+        if let clustering, clustering.granularity == .tensor {
+            for item in try prepared.clusterableWeights(clustering) {
+                guard let name = item.weights.names.last else { continue }
+                var rule = LayerRule(name)
+                rule.perTensorWeights = true
+                quantization.quantizer.layers.append(rule)
+            }
+        }
         let inputs = prepared.subgraphs[0].inputs.count
         return try .quantizationAware(prepared, quantization) { () throws(Failure) in
             guard let calibration else { return nil }
@@ -58,7 +56,7 @@ package struct TrainingTargets {
             made = try prepared.pruningConstraints(
                 pruning, schedule: schedule ?? .constant(pruning.sparsity), prunedGradient: prunedGradient)
         }
-        if let clustering { made = try prepared.clusteringConstraints(clustering) }
+        if let clustering { made = try prepared.clusteringConstraints(clustering, after: made) }
         guard preservesZeros || preservesClusters else { return made }
         let decided = made.map { $0.parameter }
         for item in try prepared.preservingConstraints(zeros: preservesZeros, clusters: preservesClusters)

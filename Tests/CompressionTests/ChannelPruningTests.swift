@@ -103,7 +103,7 @@ import Testing
         var model = builder.model
         try silence(&model, "a", [0, 1])
         try silence(&model, "b", [1, 3, 5])
-        let smaller = try cut(model, input: 48) { $0.rules = [LayerRule("c*", 0)] }
+        let smaller = try cut(model, input: 48) { $0.rules = [LayerTarget("c*", 0)] }
         #expect(smaller.shape("joined") == [1, 4, 4, 5] && smaller.shape("scale") == [5])
         #expect(smaller.values("scale") == [2, 3, 4, 6, 8].map { model.values("scale")[$0] })
         #expect(smaller.shape("c/w") == [4, 1, 1, 5])
@@ -212,7 +212,7 @@ import Testing
         #expect(throws: Failure.self) {
             try builder.model.withoutChannels(
                 {
-                    var o = ChannelPruningOptions(); o.rules = [LayerRule("a*", 0)]; return o
+                    var o = ChannelPruningOptions(); o.rules = [LayerTarget("a*", 0)]; return o
                 }())
         }
     }
@@ -251,7 +251,7 @@ import Testing
         try silence(&model, "b", [1, 6, 7])
         try silence(&model, "c", [0, 3])
         let smaller = try cut(model, input: 48) {
-            $0.rules = [LayerRule("[ab]*", 0.375), LayerRule("a*", 0.375), LayerRule("b*", 0.375)]
+            $0.rules = [LayerTarget("[ab]*", 0.375), LayerTarget("a*", 0.375), LayerTarget("b*", 0.375)]
         }
         #expect(smaller.shape("a/w")[0] == 3 && smaller.shape("b/w")[0] == 5 && smaller.shape("wide") == [1, 4, 4, 5])
         #expect(smaller.shape("c/w")[0] == 2)

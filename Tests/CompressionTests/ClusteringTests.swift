@@ -121,7 +121,7 @@ import Testing
         #expect(distinctCount(clustered.values("b/w")) == 8 && distinctCount(clustered.values("c/w")) == 8)
         #expect(try clustered.values("a/w") == model().values("a/w"))
         #expect(try clustered.values("d/w") == model().values("d/w"))
-        options.rules = [LayerRule("a", 4), LayerRule("c*", 0)]
+        options.rules = [LayerTarget("a", 4), LayerTarget("c*", 0)]
         options.includesDepthwise = true
         let other = try model().clustered(options)
         #expect(distinctCount(other.values("a/w")) == 4 && distinctCount(other.values("d/w")) == 8)
@@ -152,8 +152,8 @@ import Testing
         let source = try model()
         for change: (inout ClusteringOptions) -> Void in [
             { $0.method.count = 1 }, { $0.method.count = 5000 }, { $0.method.iterations = -1 },
-            { $0.rules = [LayerRule("*", 1)] }, { $0.rules = [LayerRule("*", .nan)] },
-            { $0.rules = [LayerRule("*", 0)] },
+            { $0.rules = [LayerTarget("*", 1)] }, { $0.rules = [LayerTarget("*", .nan)] },
+            { $0.rules = [LayerTarget("*", 0)] },
         ] {
             var options = ClusteringOptions()
             change(&options)

@@ -150,7 +150,7 @@ import Testing
         builder.output(try builder.convolution(b, "c", channels: 16))
         let model = builder.model
         var pruning = PruningOptions()
-        pruning.rules = [LayerRule("b*", 0.75), LayerRule("a*", 0)]
+        pruning.rules = [LayerTarget("b*", 0.75), LayerTarget("a*", 0)]
         let masks = try model.pruningConstraints(pruning, schedule: .constant(0.5, frequency: 1))
         #expect(masks.map { $0.parameter } == ["b/w", "c/w"])
         for (mask, sparsity) in zip(masks, [0.75, 0.5]) {

@@ -19,6 +19,7 @@ import Testing
 
     private func options(_ change: (inout PruningOptions) -> Void) -> PruningOptions {
         var options = PruningOptions()
+        options.includesFirst = true
         change(&options)
         return options
     }
@@ -30,6 +31,16 @@ import Testing
         }
         #expect(try pruned.values("d/w") == model().values("d/w"))
         try pruned.validate()
+    }
+
+    @Test func firstConvolutionsAndDepthwiseFiltersAreLeftAloneUnlessNamed() throws {
+        let pruned = try model().pruned(PruningOptions())
+        #expect(try pruned.values("a/w") == model().values("a/w"))
+        #expect(zeros(pruned.values("b/w")) == 40)
+        let both = try model().pruned(
+            options { ($0.includesFirst, $0.rules) = (false, [LayerTarget("a/w", 0.5), LayerTarget("d/w", 0.5)]) })
+        #expect(zeros(both.values("a/w")) == 108)
+        #expect(try zeros(both.values("d/w")) == model().values("d/w").count / 2)
     }
 
     @Test func theSmallestGoAndOfEqualOnesTheFirst() {
@@ -122,18 +133,35 @@ import Testing
     }
 
     @Test func layersHaveTargetsOfTheirOwn() throws {
-        let rules = [LayerRule("*", 0.25), LayerRule("?/w", 0.5), LayerRule("b", 0), LayerRule("d/*", 0.75)]
+        let rules = [LayerTarget("*", 0.25), LayerTarget("?/w", 0.5), LayerTarget("b", 0), LayerTarget("d/*", 0.75)]
         let pruned = try model().pruned(options { ($0.rules, $0.includesDepthwise) = (rules, true) })
         #expect(zeros(pruned.values("a/w")) == 108 && zeros(pruned.values("p/w")) == 560)
         #expect(zeros(pruned.values("b/w")) == 0 && zeros(pruned.values("d/w")) == 54)
     }
 
-    @Test func forLatencyMeansPointwiseConvolutions() throws {
+    @Test func forLatencyMeansWhatRunsFaster() throws {
+        var builder = GraphBuilder()
+        let x = builder.input([1, 4, 4, 32])
+        let a = try builder.convolution(x, "a", channels: 48)
+        let b = try builder.convolution(a, "b", channels: 4, filter: 3)
+        let flat = builder.op(.reshape, [b, try builder.integers("shape", [1, 64])], "flat", [1, 64])
+        let c = try builder.product(flat, "c", inputs: 64, outputs: 16)
+        builder.output(try builder.product(c, "d", inputs: 16, outputs: 8))
         var remarks: [String] = []
-        let pruned = try model().pruned(options { ($0.forLatency, $0.log) = (true, { remarks.append($0) }) })
-        #expect(zeros(pruned.values("b/w")) == 40)
-        #expect(zeros(pruned.values("a/w")) == 0 && zeros(pruned.values("p/w")) == 0)
-        #expect(remarks.contains { $0.contains("two thirds") } && remarks.contains { $0.contains("first convolution") })
+        let pruned = try builder.model.pruned(
+            options { ($0.forLatency, $0.log) = (true, { remarks.append($0) }) })
+        #expect(zeros(pruned.values("b/w")) == 0 && zeros(pruned.values("d/w")) == 0)
+        for (name, columns) in [("a/w", 32), ("c/w", 64)] {
+            let values = pruned.values(name)
+            #expect(zeros(values) == values.count / 2)
+            for column in 0..<columns {
+                for block in stride(from: 0, to: values.count / columns, by: 16) {
+                    let zeros = (block..<block + 16).filter { values[$0 * columns + column] == 0 }.count
+                    #expect(zeros == 0 || zeros == 16)
+                }
+            }
+        }
+        #expect(remarks.contains { $0.contains("60 %") } && remarks.contains { $0.contains("first convolution") })
     }
 
     @Test func schedules() throws {
@@ -152,9 +180,9 @@ import Testing
     @Test func wrongOptionsAreRefused() throws {
         let source = try model()
         for change: (inout PruningOptions) -> Void in [
-            { $0.sparsity = 1 }, { $0.sparsity = -0.1 }, { $0.sparsity = .nan }, { $0.rules = [LayerRule("*", 2)] },
+            { $0.sparsity = 1 }, { $0.sparsity = -0.1 }, { $0.sparsity = .nan }, { $0.rules = [LayerTarget("*", 2)] },
             { $0.pattern = .block(rows: 0, columns: 4, pooling: .average) },
-            { $0.pattern = .zerosOfEvery(zeros: 4, size: 4) }, { $0.rules = [LayerRule("*", 0)] },
+            { $0.pattern = .zerosOfEvery(zeros: 4, size: 4) }, { $0.rules = [LayerTarget("*", 0)] },
         ] {
             #expect(throws: Failure.self) { try source.pruned(options(change)) }
         }

@@ -35,7 +35,8 @@ private struct Product {
                 input_stride: size, weights: packed.base, output: output.base + first * stride, output_stride: stride,
                 parameters: parameters.base,
                 row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersSize) },
-                segments: pieces?.count ?? 0, segment: pieces?.table, ahead: packed.base, ahead_size: packed.count)
+                segments: pieces?.count ?? 0, segment: pieces?.table, line_rows: 0, line_stride: 0, segment_stride: 0,
+                ahead: packed.base, ahead_size: packed.count)
             kernel(&tile)
         }
         return output.array(of: UInt8.self)

@@ -25,7 +25,7 @@ import Testing
             customOptions: try Bytes(copying: [Int32(padding), Int32(stride), Int32(stride)]),
             pool: try ThreadPool(threads: 1), weights: try PackedWeightCache())
         let y = try #require(
-            try evaluation.evaluate(
+            try evaluation.checked(
                 [
                     tensor(x, [1, height, width, depth], .float32),
                     tensor(w, [channels, kernel, kernel, depth], .float32), tensor(bias, [channels], .float32),

@@ -101,6 +101,40 @@ import Testing
         #expect(results[0] == results[1] && results[0] == results[2])
     }
 
+    /// What is computed again has the same bits, and needs less memory: a column of convolutions and residual sums.
+    @Test func recomputedResultsAreTheSame() throws {
+        var empty = Model()
+        empty.subgraphs = [Subgraph()]
+        let graph = GraphEmitter(empty)
+        let x = graph.add(Tensor(name: "x", type: .float32, shape: [2, 12, 12, 8]))
+        var (parameters, value) = ([x], x)
+        for layer in 0..<12 {
+            parameters.append(graph.add(Tensor(name: "w\(layer)", type: .float32, shape: [8, 3, 3, 8])))
+            parameters.append(graph.add(Tensor(name: "b\(layer)", type: .float32, shape: [8])))
+            let same = Options(.conv2D, [.int(0), .int(1), .int(1), .int(1)])
+            let next = try value.apply(.conv2D, parameters[2 * layer + 1], parameters[2 * layer + 2], options: same)
+            value = try layer % 3 == 2 ? value + next.apply(.tanh) : next.apply(.logistic)
+        }
+        let loss = try (value * value).sum([0, 1, 2, 3], keep: false)
+        var model = graph.model
+        model.subgraphs[0].inputs = parameters.map { $0.tensor }
+        model.subgraphs[0].outputs = [loss.tensor]
+        let interpreters = try [false, true].map { recomputing in
+            let (training, _) = try model.appendingGradients(
+                of: loss.tensor, withRespectTo: parameters.map { $0.tensor }, recomputing: recomputing)
+            let interpreter = try Self.interpreter(training)
+            try interpreter.invoke()
+            return interpreter
+        }
+        for index in 0...parameters.count {
+            let (kept, again) = (
+                try interpreters[0].outputTensor(index).read(), try interpreters[1].outputTensor(index).read()
+            )
+            #expect(kept == again && kept.contains { $0 != 0 })
+        }
+        #expect(interpreters[1].arenaSize * 3 < interpreters[0].arenaSize * 2)
+    }
+
     /// Only what leads from the chosen tensors to the loss gets a backward part.
     @Test func frozenPartsCostNothing() throws {
         let (model, loss, parameters) = try Self.model()

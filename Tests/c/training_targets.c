@@ -77,8 +77,6 @@ static eo_model *test_pruning(const eo_model *model) {
     schedule.end_step = -1;
     schedule.frequency = 0;
     CHECK(eo_trainer_create(model, &options, &trainer) == EO_INVALID_ARGUMENT && !trainer);
-    pruning.global = true;
-    CHECK(eo_trainer_create(model, &options, &trainer) == EO_UNSUPPORTED && !trainer);
     return pruned;
 }
 
@@ -92,6 +90,59 @@ static eo_model *test_clustering(const eo_model *pruned) {
     const eo_weight_statistics found = largest(clustered);
     CHECK(found.distinct <= 16 && found.zeros >= largest(pruned).zeros);
     return clustered;
+}
+
+// All of it in one training: zeros, few values, integers.
+static void test_all_at_once(const eo_model *model, eo_cluster_granularity granularity) {
+    eo_pruning_options pruning = EO_PRUNING_OPTIONS_INIT;
+    pruning.sparsity = 0.5;
+    eo_pruning_schedule schedule = EO_PRUNING_SCHEDULE_INIT;
+    schedule.initial_sparsity = 0;
+    schedule.end_step = 5;
+    schedule.frequency = 2;
+    eo_clustering_options clustering = EO_CLUSTERING_OPTIONS_INIT;
+    clustering.clusters = 8;
+    clustering.granularity = granularity;
+    int left = SAMPLES;
+    eo_training_quantization quantization = EO_TRAINING_QUANTIZATION_INIT;
+    quantization.calibration = next_sample;
+    quantization.calibration_user = &left;
+    eo_trainer_options options = EO_TRAINER_OPTIONS_INIT;
+    options.pruning = &pruning;
+    options.pruning_schedule = &schedule;
+    options.clustering = &clustering;
+    options.quantization = &quantization;
+    eo_model *made = trained(model, options);
+    const eo_weight_statistics found = largest(made);
+    CHECK(found.distinct <= 8 && found.zeros >= llround(0.5 * (double)found.elements));
+    CHECK(found.zeros < found.elements && found.greatest > found.least);
+    eo_model_destroy(made);
+    // A training that ends before its schedule is clustered, too.
+    schedule.end_step = 1000;
+    options.quantization = NULL;
+    made = trained(model, options);
+    CHECK(largest(made).distinct <= 8 * (granularity == EO_CLUSTERS_PER_TENSOR ? 1 : 1000));
+    eo_model_destroy(made);
+}
+
+static void test_common_target(const eo_model *model) {
+    eo_pruning_options pruning = EO_PRUNING_OPTIONS_INIT;
+    pruning.sparsity = 0.75;
+    pruning.global = true;
+    eo_trainer_options options = EO_TRAINER_OPTIONS_INIT;
+    options.pruning = &pruning;
+    eo_model *pruned = trained(model, options);
+    int64_t zeros = 0, elements = 0;
+    bool differ = false;
+    eo_weight_statistics found;
+    for (int32_t i = 0; i < eo_model_tensor_count(pruned, 0); i++) {
+        if (eo_model_weight_statistics(pruned, 0, i, &found) != EO_OK || !found.is_weight) continue;
+        zeros += found.zeros;
+        elements += found.elements;
+        differ = differ || found.zeros != llround(0.75 * (double)found.elements);
+    }
+    CHECK(zeros == llround(0.75 * (double)elements) && differ);
+    eo_model_destroy(pruned);
 }
 
 static void test_quantization(const eo_model *clustered) {
@@ -156,6 +207,9 @@ int main(void) {
     eo_model *pruned = test_pruning(model);
     eo_model *clustered = test_clustering(pruned);
     test_quantization(clustered);
+    test_all_at_once(model, EO_CLUSTERS_SCALED_CHANNELS);
+    test_all_at_once(model, EO_CLUSTERS_PER_TENSOR);
+    test_common_target(model);
     test_wrong_use(model);
     eo_model_destroy(clustered);
     eo_model_destroy(pruned);

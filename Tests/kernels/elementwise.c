@@ -118,6 +118,11 @@ static void fake_quantization(size_t n) {
     EACH_ROW("f32_fake_requantize", FLOATS, n, 4, row->f32_fake_requantize(n, x.base, y, &sums));
     EACH_ROW("f32_fake_quantize_gradient", FLOATS, n, 4,
              row->f32_fake_quantize_gradient(n, x.base, dy.base, y, &params));
+    EACH_ROW("f32_passing", INTEGERS, (n + 7) / 8, 1, row->f32_passing(n, x.base, y, &params));
+    struct block bits = bytes((n + 7) / 8, 0, 255);
+    EACH_ROW("f32_pass", FLOATS, n, 4, row->f32_pass(n, dy.base, bits.base, y));
+    EACH_ROW("f32_pass in place", FLOATS, n, 4, (memcpy(y, dy.base, 4 * n), row->f32_pass(n, y, bits.base, y)));
+    block_free(&bits);
     EACH_ROW("f32_fake_quantize_scale_gradient", FLOATS, 1, 4,
              *(float *)y = row->f32_fake_quantize_scale_gradient(n, dy.base, dy.base, &params));
     block_free(&x), block_free(&dy), block_free(&inverse), block_free(&factor);
@@ -152,7 +157,22 @@ static void pool(size_t rows_, size_t columns, size_t count, size_t step, size_t
     }
     EO_POOLS(ROW)
 #undef ROW
-    block_free(&numbers), block_free(&reals);
+    const struct eo_pool_window w = {.rows = rows_,
+                                     .columns = columns,
+                                     .channels = channels,
+                                     .row_stride = 7 * channels,
+                                     .pixel_stride = channels,
+                                     .step = step * channels,
+                                     .count = count,
+                                     .low = -0.5f,
+                                     .high = 0.75f};
+    const size_t results = count * channels;
+    struct block y_ = block_of(results * 4), places = block_of(results * 2);
+    EACH_ROW("f32_max_pool_place", FLOATS, results, 4, row->f32_max_pool_place(&w, reals.base, y, places.base));
+    EACH_ROW("f32_max_pool_place's places", INTEGERS, results, 2, row->f32_max_pool_place(&w, reals.base, y_.base, y));
+    EACH_ROW("f32_max_unpool", FLOATS, pixels * channels, 4,
+             (memcpy(y, reals.base, reals.size), row->f32_max_unpool(&w, places.base, y_.base, y, channels % 2)));
+    block_free(&numbers), block_free(&reals), block_free(&y_), block_free(&places);
 }
 
 void test_elementwise(void) {

@@ -1,5 +1,6 @@
 """The command that ships, build/bin/edgeopt: what it prints, and its exit status."""
 
+import gzip
 import json
 import pathlib
 import re
@@ -277,3 +278,59 @@ def test_finetune_takes_folders_of_classes_and_refuses_nonsense(folder, digits_p
     assert "2 labels" in call(*model, "--data", samples, "--labels", folder / "two.txt", status=1)
     assert "sparsity of 1.5" in call(*model, "--data", samples, "--distill", "--prune", 1.5, status=1)
     assert "epochs" in call(*model, "--data", samples, "--distill", "--epochs", 0, status=2)
+
+
+def test_finetune_reads_idx_files_and_measures(folder, digits_path, images, labels):
+    pixels = np.round(np.squeeze(images[:400]) * 255).astype(np.uint8)
+    for name, values in (("train-images", pixels), ("train-labels", labels[:400].astype(np.uint8))):
+        header = bytes([0, 0, 8, values.ndim]) + b"".join(size.to_bytes(4, "big") for size in values.shape)
+        (folder / f"{name}-idx-ubyte.gz").write_bytes(gzip.compress(header + values.tobytes()))
+    log = folder / "measured.csv"
+    common = [
+        "finetune", digits_path, "--data", folder / "train-images-idx-ubyte.gz", "--labels",
+        folder / "train-labels-idx-ubyte.gz", "--mean", 0, "--std", 255, "-o", folder / "idx.tflite",
+    ]
+    more = ["--schedule", "cosine", "--warm-up", 0.5, "--learning-rate", 0.0005, "--validation-split", 0.25]
+    changes = ["--shift", 1, "--flip", "--noise", 0.02, "--mask-time", 1, "--mask-frequency", 1]
+    out = call(*common, *more, *changes, "--epochs", 2, "--log", log)
+    found = re.findall(r"validation: loss [\d.]+, accuracy ([\d.]+)", out)
+    assert len(found) == 2 and float(found[-1]) > 80
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    assert rows[0] == ["epoch", "loss", "accuracy", "seconds", "val_loss", "val_accuracy"]
+    assert float(rows[2][5]) == pytest.approx(float(found[-1]) / 100, abs=1e-4)
+    (folder / "cut-ubyte").write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 9]))
+    assert "cut off" in call(*common, "--labels", folder / "cut-ubyte", status=1)
+    assert "not both" in call(*common, "--validation-split", 0.1, "--validation-data", "x", status=2)
+
+
+def test_finetune_makes_everything_at_once(folder, digits_path, images, labels):
+    data, path = folder / "all.npz", folder / "all.tflite"
+    np.savez(data, images=images.reshape(-1, 8, 8, 1)[:320].astype(np.float32), labels=labels[:320])
+    out = call(
+        "finetune", digits_path, "--data", data, "--epochs", 4, "--prune", 0.6, "--global", "--cluster", 8,
+        "--cluster-layer", "*=8", "--quantize", "int8", "--weight-bits-of", "FULLY_CONNECTED=4", "--ranges",
+        "all_values", "--freeze-after", 3, "-o", path,
+    )
+    assert float(re.search(r"accuracy ([\d.]+) %$", out, re.M)[1]) > 85
+    found = [weights for weights in edgeopt.weights(path) if weights.elements >= 64]
+    assert {weights.type for weights in found} == {"INT8", "INT4"}
+    assert all(weights.distinct <= 8 for weights in found)
+    zeros = sum(weights.zeros for weights in found) / sum(weights.elements for weights in found)
+    assert zeros == pytest.approx(0.6, abs=0.03)
+
+
+def test_optimize_trains_its_leaves(folder, digits_path, images, labels):
+    data, place = folder / "tree.npz", folder / "tree"
+    np.savez(data, images=images.reshape(-1, 8, 8, 1)[:320].astype(np.float32), labels=labels[:320])
+    out = call(
+        "optimize", digits_path, "-o", place, "--train-data", data, "--test-data", data, "--epochs", 2, "--sparsity",
+        0.6, "--clusters", 16, "--scheme", "int8", "--histograms", 16, "--plot", folder / "weights.svg",
+    )
+    assert len(out.splitlines()) == 9
+    leaves = {leaf["name"]: leaf for leaf in json.loads((place / "summary.json").read_text())}
+    assert len(leaves) == 8 and "pruned60_clustered16_int8_qat" in leaves
+    for name, leaf in leaves.items():
+        assert leaf["accuracy"] > 0.8 and ("pruned" in name) == (leaf["sparsity"] > 0.59), name
+        assert all(len(histogram["counts"]) == 16 for histogram in leaf["histograms"])
+        edgeopt.Interpreter(str(place / f"{name}.tflite")).allocate_tensors()
+    assert (folder / "weights.svg").read_text().count("<path") >= 8

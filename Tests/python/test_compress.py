@@ -36,11 +36,19 @@ def run(model, image, interpreter=litert.Interpreter):
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.8, 0.95])
 def test_the_target_is_met_exactly(sparsity, model, images):
-    pruned = edgeopt.prune(model, sparsity)
+    pruned = edgeopt.prune(model, sparsity, first=True)
     for found in edgeopt.weights(pruned):
         assert found.zeros == round(found.elements * sparsity)
     for ours, theirs in zip(run(pruned, images[0], edgeopt.Interpreter), run(pruned, images[0])):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_the_first_convolution_is_left_alone(model):
+    before = edgeopt.weights(model)
+    for settings in ({}, {"layers": {"*": 0.75}}):
+        zeros = [found.zeros for found in edgeopt.weights(edgeopt.prune(model, 0.75, **settings))]
+        assert zeros[0] == (round(0.75 * before[0].elements) if settings else before[0].zeros)
+        assert zeros[1:] == [round(0.75 * found.elements) for found in before[1:]]
 
 
 def test_a_few_zeros_cost_little(model, images, labels):
@@ -130,6 +138,30 @@ def test_real_models_run_in_litert(name):
             np.testing.assert_allclose(ours, theirs, atol=2e-4 * max(1, np.abs(theirs).max()))
 
 
+@pytest.mark.skipif(not (SHARED / "mobilenet_v1_025_224_float32.tflite").exists(), reason="no shared models")
+def test_pruned_for_latency_runs_sparse():
+    source = edgeopt.Model(SHARED / "mobilenet_v1_025_224_float32.tflite")
+    pruned = edgeopt.prune(source, 0.75, for_latency=True)
+
+    def kernels(model):
+        runner = edgeopt.Interpreter(model)
+        runner.allocate_tensors()
+        return [operator.kernel for operator in runner.operators() if "sparse" in operator.kernel]
+
+    chosen = [found for found in edgeopt.weights(pruned) if found.zeros > 0.7 * found.elements]
+    assert len(chosen) >= 10
+    for found in chosen:
+        values = np.asarray(pruned.subgraphs[0].tensors[found.tensor].data)
+        rows = values.reshape(len(values), -1)[: len(values) // 16 * 16]
+        zeros = (rows == 0).reshape(-1, 16, rows.shape[1]).sum(1)
+        assert set(np.unique(zeros)) <= {0, 16}
+    if "scalar" not in edgeopt.isa():
+        assert len(kernels(pruned)) == len(chosen)
+    assert not kernels(source) and not kernels(edgeopt.prune(source, 0.5, for_latency=True))
+    for ours, theirs in zip(run(pruned, None, edgeopt.Interpreter), run(pruned, None)):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
 def test_the_tree_of_all_leaves(model, images, labels, tmp_path):
     samples = [image[np.newaxis] for image in images[:200:4]]
     data = (images[900:1000], labels[900:1000])
@@ -144,6 +176,36 @@ def test_the_tree_of_all_leaves(model, images, labels, tmp_path):
     assert len(json.loads((tmp_path / "summary.json").read_text())) == 8
     [first, *_] = json.loads(tree.to_json(bins=8))
     assert all(sum(histogram["counts"]) > 0 for histogram in first["histograms"])
+
+
+def test_the_tree_of_all_trained_leaves(model, images, labels, tmp_path):
+    x, y = images[:320].astype(np.float32), labels[:320]
+    samples, data = [image[np.newaxis] for image in x[::5]], (images[900:1000], labels[900:1000])
+    training = edgeopt.Training(x, y, epochs=6, optimizer=edgeopt.optimizers.Adam(0.001))
+    tree = edgeopt.optimize(model, samples, data, sparsity=0.6, clusters=16, training=training)
+    assert [leaf.name for leaf in tree][4:] == [
+        prefix + how
+        for prefix in ("", "pruned 60% + ", "clustered 16 + ", "pruned 60% + clustered 16 + ")
+        for how in ("int8", "int8 QAT")
+    ]
+    for leaf in tree:
+        assert leaf.accuracy > 0.85, leaf.name
+        assert ("pruned" in leaf.name) == (leaf.sparsity > 0.59), leaf.name
+    assert tree["pruned 60% + clustered 16 + int8 QAT"].deflated_size < tree["int8 QAT"].deflated_size / 2
+    for path in tree.save(tmp_path):
+        litert.Interpreter(model_path=str(path)).allocate_tensors()
+    small = int(tree["clustered 16 + int8"].deflated_size * 1.1)
+    leaf = edgeopt.optimize_until(
+        model, samples, data, accuracy=0.85, deflated_size=small, training=training,
+        levels=[edgeopt.Level("int8"), edgeopt.Level("int8", clusters=16)],
+    )
+    assert leaf.name in ("clustered 16 + int8", "clustered 16 + int8 QAT") and leaf.deflated_size <= small
+
+
+def test_training_without_labels_distills(model, images):
+    x = images[:64].astype(np.float32)
+    made = edgeopt.Training(x, epochs=1).pruned(model, 0.5, None, 1)
+    assert all(found.sparsity > 0.49 for found in edgeopt.weights(made)[1:])
 
 
 def test_the_first_level_that_meets_the_wish(model, images, labels):

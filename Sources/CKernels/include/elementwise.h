@@ -139,6 +139,18 @@ struct eo_elementwise {
     // The gradient of the scale (Esser et al., 2020): the sum of dy * (round(v) - v), outside of dy * low or dy * high.
     float (*_Nonnull f32_fake_quantize_scale_gradient)(size_t n, const float *_Nonnull x, const float *_Nonnull dy,
                                                        const struct eo_fake_quantize_params *_Nonnull params);
+    // Bit i % 8 of bits[i / 8] is 1 where low <= v <= high or v is NaN; bits behind the last are unspecified.
+    void (*_Nonnull f32_passing)(size_t n, const float *_Nonnull x, uint8_t *_Nonnull bits,
+                                 const struct eo_fake_quantize_params *_Nonnull params);
+    // dx[i] = dy[i] where such a bit is 1, else 0. dx may be dy.
+    void (*_Nonnull f32_pass)(size_t n, const float *_Nonnull dy, const uint8_t *_Nonnull bits, float *_Nonnull dx);
+    // Maxima, -infinity if there is nothing but NaN, clamped to low...high; and which of its window's pixels, counted
+    // along the lines, is the first that has it.
+    void (*_Nonnull f32_max_pool_place)(const struct eo_pool_window *_Nonnull w, const float *_Nonnull x,
+                                        float *_Nonnull y, uint16_t *_Nonnull place);
+    // dx of that pixel is dy, that of the others 0; with `adds` they are added to what is there.
+    void (*_Nonnull f32_max_unpool)(const struct eo_pool_window *_Nonnull w, const uint16_t *_Nonnull place,
+                                    const float *_Nonnull dy, float *_Nonnull dx, bool adds);
     // Sums in a fixed order: 16 partial sums, lane i takes the elements i, i + 16, ..., then pairs of lanes.
     float (*_Nonnull f32_sum)(size_t n, const float *_Nonnull x);
     float (*_Nonnull f32_sum_of_squares)(size_t n, const float *_Nonnull x);

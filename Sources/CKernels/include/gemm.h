@@ -58,8 +58,67 @@ void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *_Nonnull
 // The same from `weights` [depth][columns], rows `stride` floats apart; no bias.
 void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t stride, const float *_Nonnull weights,
                                  void *_Nonnull packed);
+// Packed weights of eo_f32_gemm for columns first ... first + nr - 1, from floats that lie anywhere: the weight of tap
+// t, channel c, column j is weights[tap[t] + c * depth_stride + j * column_stride]. bias: of all columns, or null.
+struct eo_strided_weights {
+    const float *_Nonnull weights;
+    const size_t *_Nonnull tap;
+    size_t taps, channels, columns;
+    size_t depth_stride, column_stride;
+    const float *_Nullable bias;
+};
+void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *_Nonnull w, size_t first, float *_Nonnull block);
+
 // to [columns][rows] = from [rows][columns], rows `stride` floats apart
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
+
+// Sums of outer products: the sum over the pixels p of a[p][i] b[p][j] is added to output[i][j], in the order of the
+// pixels; consecutive pixels of a run are a_step and b_step floats apart. Neither factor is packed: what a product with
+// a transposed left side asks for, as gradients of weights are.
+struct eo_outer_run {
+    const float *_Nonnull a, *_Nonnull b;
+    size_t count;
+};
+struct eo_outer_tile {
+    size_t rows, columns; // any number
+    const struct eo_outer_run *_Nonnull runs;
+    size_t run_count, a_step, b_step;
+    float *_Nonnull output;
+    size_t output_step; // floats between rows
+};
+typedef void eo_f32_outer_function(const struct eo_outer_tile *_Nonnull tile);
+#define EO_F32_OUTER_ROWS(ROW)                                                                                         \
+    X86_ROW(ROW, eo_f32_outer__avx512, ISA_AVX512, 16, 16)                                                             \
+    X86_ROW(ROW, eo_f32_outer__avx2, ISA_AVX2, 10, 8)                                                                  \
+    ARM_ROW(ROW, eo_f32_outer__neon, ISA_NEON, 16, 4)                                                                  \
+    ROW(eo_f32_outer__scalar, ISA_SCALAR, 1, 1)
+KERNEL_FAMILY(eo_f32_outer)
+
+// ------------------------------------------------------------------------------------------- float32, sparse weights
+
+// Weights that are zero for all of EO_SPARSE_COLUMNS neighbouring columns at most of the steps of depth (16x1 blocks of
+// zeros): only the others are there. Rows in one piece. Sums have the order of the dense product, without the zeros; an
+// infinity or NaN that meets only zeros is not seen. NR is EO_SPARSE_COLUMNS; parameters: eo_f32_gemm_parameters.
+enum { EO_SPARSE_COLUMNS = 16 };
+struct eo_sparse_block {
+    float bias[EO_SPARSE_COLUMNS];
+    size_t count;  // steps with a weight that is not zero
+    size_t offset; // from this block to float weights[count][EO_SPARSE_COLUMNS]; uint32_t step[count]
+    char filling[48];
+};
+typedef eo_gemm_function eo_f32_sparse_function;
+#define EO_F32_SPARSE_ROWS(ROW)                                                                                        \
+    X86_ROW(ROW, eo_f32_sparse_14x16__avx512, ISA_AVX512, 14, 16)                                                      \
+    X86_ROW(ROW, eo_f32_sparse_6x16__avx2, ISA_AVX2, 6, 16)                                                            \
+    ARM_ROW(ROW, eo_f32_sparse_6x16__neon, ISA_NEON, 6, 16)                                                            \
+    ROW(eo_f32_sparse_4x16__scalar, ISA_SCALAR, 4, 16)
+KERNEL_FAMILY(eo_f32_sparse)
+
+// How many groups of weights are not zero; the count ends above `most`. `weights` [columns][depth], any alignment.
+size_t eo_f32_sparse_groups(size_t depth, size_t columns, const void *_Nonnull weights, size_t most);
+size_t eo_f32_sparse_packed_size(size_t columns, size_t groups);
+void eo_f32_sparse_pack(size_t depth, size_t columns, const void *_Nonnull weights, const void *_Nullable bias,
+                        void *_Nonnull packed);
 
 // ------------------------------------------------------------------------------------------------- bfloat16 to float32
 
@@ -212,6 +271,7 @@ bool eo_s16_sums_fit_32(size_t depth, size_t columns, const uint8_t *_Nonnull we
 
 #define KERNEL_ROW(function, ...) eo_gemm_function function;
 EO_F32_GEMM_ROWS(KERNEL_ROW)
+EO_F32_SPARSE_ROWS(KERNEL_ROW)
 EO_BF16_GEMM_ROWS(KERNEL_ROW)
 EO_U8_GEMM_ROWS(KERNEL_ROW)
 EO_HYBRID_GEMM_ROWS(KERNEL_ROW)
@@ -219,6 +279,9 @@ EO_S16_GEMM_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;
 EO_F32_TO_BF16_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_f32_outer_function function;
+EO_F32_OUTER_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

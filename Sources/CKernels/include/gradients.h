@@ -15,9 +15,6 @@ struct eo_gradients {
     // dx[i] = dy[i] where low < y[i] < high, else 0. dx may be dy or y.
     void (*_Nonnull clamp)(size_t n, const float *_Nonnull dy, const float *_Nonnull y, float *_Nonnull dx, float low,
                            float high);
-    // Where x[i] == y[i]: dx[i] += left[i], and nothing is left.
-    void (*_Nonnull claim)(size_t n, const float *_Nonnull x, const float *_Nonnull y, float *_Nonnull left,
-                           float *_Nonnull dx);
     // y[i] += factor x[i]
     void (*_Nonnull add_scaled)(size_t n, const float *_Nonnull x, float factor, float *_Nonnull y);
     // sum[c] += a[p * step_a + c] b[p * step_b + c], over the pixels p; steps count elements.

@@ -1,47 +1,37 @@
 // Drivers of the gradients of windows (convolutions and pools) over the micro-kernels. Everything is decided beforehand
-// but the addresses; `next` hands out units of work, and how the work is cut depends on the shape alone, so results do
-// not depend on the number of workers.
+// but the addresses, and how the work is cut depends on the shape alone, so results do not depend on the number of
+// workers.
 #ifndef EDGEOPT_KERNELS_TRAINING_H
 #define EDGEOPT_KERNELS_TRAINING_H
 
 #include "convolution.h"
+#include "elementwise.h"
 #include "gradients.h"
 
 #pragma GCC visibility push(hidden)
 
-// Packed weights of eo_f32_gemm for columns first ... first + nr - 1, from floats that lie anywhere: the weight of tap
-// t, channel c, column j is weights[tap[t] + c * depth_stride + j * column_stride]. bias: of all columns, or null.
-struct eo_strided_weights {
-    const float *_Nonnull weights;
-    const size_t *_Nonnull tap;
-    size_t taps, channels, columns;
-    size_t depth_stride, column_stride;
-    const float *_Nullable bias;
-};
-void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *_Nonnull w, size_t first, float *_Nonnull block);
-
-// The gradient of a convolution by its filter: dw[o][tap, i] = sum over the output pixels p of dz[p][o] x[p, tap, i].
-// The pixels are cut into `strips`, each summed for itself, the sums then added in their order.
+// The gradient of a convolution by its filter, and by its bias: dw[o][tap, i] = sum over the output pixels p of
+// dz[p][o] x[p, tap, i], db[o] = sum of dz[p][o], as sums of outer products straight from both images. The lines are
+// cut into `strips`, each summed for itself, the sums then added in their order.
 struct eo_filter_gradient {
     struct eo_window window;
-    eo_gemm_function *_Nullable run;
-    eo_gather_function *_Nullable gather; // null: pointwise
-    size_t mr, nr;
-    size_t depth, row_stride;    // floats of a filter, bytes of a gathered row
-    size_t strips, strip_pixels; // how the pixels are cut
-    size_t chunk_columns;        // how the depth is cut
-    size_t partial_size;         // bytes for the sums of all strips; 0: there is one
-    size_t slot_size;            // bytes of scratch for a worker
+    eo_f32_outer_function *_Nullable run;
+    size_t depth;        // floats of a filter
+    size_t pixels;       // of the output
+    size_t strips;       // how the lines are cut
+    size_t block_lines;  // lines summed up at a time
+    size_t partial_size; // bytes for the sums of all strips; 0: there is one
+    size_t slot_size;    // bytes of scratch for a worker
+    bool joins_taps;     // a kernel row at a time
     const float *_Nullable input, *_Nullable dz;
-    float *_Nullable dw, *_Nullable partial;
+    float *_Nullable dw, *_Nullable db, *_Nullable partial; // db: null if it is not wanted
     void *_Nullable scratch;
-    char line[64];
-    size_t next;
 };
-// Fills in everything from window, run, gather, mr and nr; `row_stride` too.
-void eo_filter_gradient_plan(struct eo_filter_gradient *_Nonnull g);
+// Fills in everything from `window`, which may change, for a kernel whose vectors have so many lanes.
+void eo_filter_gradient_plan(struct eo_filter_gradient *_Nonnull g, size_t lanes);
 size_t eo_filter_gradient_units(const struct eo_filter_gradient *_Nonnull g);
-void eo_filter_gradient_work(struct eo_filter_gradient *_Nonnull g, size_t worker);
+// One unit; each worker has a slot of scratch memory.
+void eo_filter_gradient_work(const struct eo_filter_gradient *_Nonnull g, size_t unit, size_t worker);
 // Adds the strips up, for filter number `filter` of all groups'.
 void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t filter);
 
@@ -60,16 +50,28 @@ void eo_depthwise_filter_gradient_join(const struct eo_depthwise_gradient *_Nonn
 // One line of one image of the input.
 void eo_depthwise_input_gradient(const struct eo_depthwise_gradient *_Nonnull g, size_t line);
 
-// Gradients of pools for one image. Maximum: what a window hands back goes to the first of its greatest elements.
-// Average: to all of them.
+// MAX_POOL_2D that keeps `place`, the pixel of each window that its maximum comes from (see elementwise.h), and its
+// gradient.
+struct eo_max_pool {
+    struct eo_window window;
+    const struct eo_elementwise *_Nullable kernels;
+    float low, high;
+    const float *_Nullable x, *_Nullable dy;
+    float *_Nullable y, *_Nullable dx;
+    uint16_t *_Nullable place;
+};
+// One line of one image of the output.
+void eo_max_pool(const struct eo_max_pool *_Nonnull pool, size_t line);
+// One image.
+void eo_max_pool_gradient(const struct eo_max_pool *_Nonnull pool, size_t image);
+
+// The gradient of AVERAGE_POOL_2D for one image.
 struct eo_pool_gradient {
     struct eo_window window;
     const struct eo_gradients *_Nullable kernels;
-    const float *_Nullable x, *_Nullable y; // of the maximum
     const float *_Nullable dy;
     float *_Nullable dx;
 };
-void eo_max_pool_gradient(const struct eo_pool_gradient *_Nonnull g, size_t image);
 void eo_average_pool_gradient(const struct eo_pool_gradient *_Nonnull g, size_t image);
 
 #pragma GCC visibility pop

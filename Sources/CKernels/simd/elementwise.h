@@ -514,6 +514,37 @@ static float K(f32_fake_quantize_scale_gradient)(size_t n, const float *x, const
     return sum_of_lanes(sum);
 }
 
+// Comparisons of 16 numbers as 16 bits.
+typedef int32_t s32x16 __attribute__((ext_vector_type(SUM_LANES)));
+typedef bool bits16 __attribute__((ext_vector_type(SUM_LANES)));
+
+INLINE bits16 passing(f32x16 x, struct eo_fake_quantize_params p) {
+    const f32x16 v = x * p.inverse;
+    return __builtin_convertvector(~((v < p.low) | (v > p.high)), bits16);
+}
+
+static void K(f32_passing)(size_t n, const float *x, uint8_t *bits, const struct eo_fake_quantize_params *params) {
+    for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES, bits += SUM_LANES / 8) {
+        const bits16 b = passing(load_f32x16(x, SUM_LANES), *params);
+        __builtin_memcpy(bits, &b, SUM_LANES / 8);
+    }
+    if (n == 0) return;
+    const bits16 b = passing(load_f32x16(x, n), *params);
+    __builtin_memcpy(bits, &b, (n + 7) / 8);
+}
+
+INLINE f32x16 pass(f32x16 dy, const uint8_t *bits, size_t bytes) {
+    bits16 b = 0;
+    __builtin_memcpy(&b, bits, bytes);
+    return (f32x16)((s32x16)dy & -__builtin_convertvector(b, s32x16));
+}
+
+static void K(f32_pass)(size_t n, const float *dy, const uint8_t *bits, float *dx) {
+    for (; n >= SUM_LANES; n -= SUM_LANES, dy += SUM_LANES, dx += SUM_LANES, bits += SUM_LANES / 8)
+        store_f32x16(dx, pass(load_f32x16(dy, SUM_LANES), bits, SUM_LANES / 8), SUM_LANES);
+    if (n > 0) store_f32x16(dx, pass(load_f32x16(dy, n), bits, (n + 7) / 8), n);
+}
+
 #define EXTREME(name, start, better)                                                                                   \
     static float K(name)(size_t n, const float *x) {                                                                   \
         f32s best = start;                                                                                             \
@@ -568,7 +599,8 @@ const struct eo_elementwise TABLE = {
         EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
             ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum)
                 ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize) ROW(f32_fake_quantize_gradient)
-                    ROW(f32_fake_quantize_scale_gradient) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
-                        ROW(u8_accumulate) ROW(s16_accumulate) EO_POOLS(ROW)
+                    ROW(f32_fake_quantize_scale_gradient) ROW(f32_passing) ROW(f32_pass) ROW(f32_max_pool_place)
+                        ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate) ROW(u8_accumulate)
+                            ROW(s16_accumulate) EO_POOLS(ROW)
 #undef ROW
 };

@@ -9,15 +9,6 @@ static void K(clamp)(size_t n, const float *dy, const float *y, float *dx, float
     for (size_t i = 0; i < n; i++) dx[i] = ((low < y[i]) & (y[i] < high)) ? dy[i] : 0.0f;
 }
 
-static void K(claim)(size_t n, const float *restrict x, const float *restrict y, float *restrict left,
-                     float *restrict dx) {
-    for (size_t i = 0; i < n; i++) {
-        const float taken = x[i] == y[i] ? left[i] : 0.0f;
-        left[i] = x[i] == y[i] ? 0.0f : left[i];
-        dx[i] += taken;
-    }
-}
-
 static void K(add_scaled)(size_t n, const float *restrict x, float factor, float *restrict y) {
     for (size_t i = 0; i < n; i++) y[i] += factor * x[i];
 }
@@ -74,4 +65,4 @@ static void K(gelu)(size_t n, const float *dy, const float *x, float *dx, int by
     }
 }
 
-const struct eo_gradients TABLE = {ISA, K(clamp), K(claim), K(add_scaled), K(add_products), K(sum_products), K(gelu)};
+const struct eo_gradients TABLE = {ISA, K(clamp), K(add_scaled), K(add_products), K(sum_products), K(gelu)};

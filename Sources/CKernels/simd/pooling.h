@@ -169,3 +169,68 @@ POOL_RUN(f32_max_pool, float, 32)
 POOL_KERNEL(f32_max_pool, float, 32)
 POOL_RUN(f32_average_pool, float, 32)
 POOL_KERNEL(f32_average_pool, float, 32)
+
+// Maxima that remember where they were, and the way back.
+#define PLACE_BODIES(lanes)                                                                                            \
+    typedef float place_floats##lanes __attribute__((ext_vector_type(lanes)));                                         \
+    typedef int32_t place_words##lanes __attribute__((ext_vector_type(lanes)));                                        \
+    typedef uint16_t place_numbers##lanes __attribute__((ext_vector_type(lanes)));                                     \
+    INLINE void f32_max_pool_place_##lanes(const struct eo_pool_window *w, const float *x, float *y,                   \
+                                           uint16_t *place) {                                                          \
+        place_floats##lanes best = -INFINITY, v;                                                                       \
+        place_words##lanes at = 0;                                                                                     \
+        int32_t number = 0;                                                                                            \
+        for (size_t i = 0; i < w->rows; i++)                                                                           \
+            for (size_t j = 0; j < w->columns; j++, number++) {                                                        \
+                __builtin_memcpy(&v, x + i * w->row_stride + j * w->pixel_stride, lanes * sizeof *x);                  \
+                at = v > best ? (place_words##lanes)number : at;                                                       \
+                best = v > best ? v : best;                                                                            \
+            }                                                                                                          \
+        best = w->low > best ? w->low : best;                                                                          \
+        best = w->high < best ? w->high : best;                                                                        \
+        const place_numbers##lanes numbers = __builtin_convertvector(at, place_numbers##lanes);                        \
+        __builtin_memcpy(y, &best, lanes * sizeof *y);                                                                 \
+        __builtin_memcpy(place, &numbers, lanes * sizeof *place);                                                      \
+    }                                                                                                                  \
+    INLINE void f32_max_unpool_##lanes(const struct eo_pool_window *w, const uint16_t *place, const float *dy,         \
+                                       float *dx, bool adds) {                                                         \
+        place_floats##lanes left, sum = 0;                                                                             \
+        place_numbers##lanes numbers;                                                                                  \
+        __builtin_memcpy(&left, dy, lanes * sizeof *dy);                                                               \
+        __builtin_memcpy(&numbers, place, lanes * sizeof *place);                                                      \
+        const place_words##lanes at = __builtin_convertvector(numbers, place_words##lanes);                            \
+        int32_t number = 0;                                                                                            \
+        for (size_t i = 0; i < w->rows; i++)                                                                           \
+            for (size_t j = 0; j < w->columns; j++, number++) {                                                        \
+                float *to = dx + i * w->row_stride + j * w->pixel_stride;                                              \
+                if (adds) __builtin_memcpy(&sum, to, lanes * sizeof *to);                                              \
+                const place_floats##lanes part = at == number ? left : 0.0f, total = sum + part;                       \
+                __builtin_memcpy(to, &total, lanes * sizeof *to);                                                      \
+            }                                                                                                          \
+    }
+PLACE_BODIES(16)
+PLACE_BODIES(8)
+PLACE_BODIES(4)
+PLACE_BODIES(1)
+
+// Blocks of 16 channels, of 8, of 4, and single ones, of all windows.
+#define EACH_BLOCK(call)                                                                                               \
+    for (size_t i = 0; i < w->count; i++) {                                                                            \
+        const size_t at = i * w->channels;                                                                             \
+        size_t c = 0;                                                                                                  \
+        for (; c + 16 <= w->channels; c += 16) call(16);                                                               \
+        for (; c + 8 <= w->channels; c += 8) call(8);                                                                  \
+        for (; c + 4 <= w->channels; c += 4) call(4);                                                                  \
+        for (; c < w->channels; c++) call(1);                                                                          \
+    }
+static void K(f32_max_pool_place)(const struct eo_pool_window *w, const float *x, float *y, uint16_t *place) {
+#define CALL(lanes) f32_max_pool_place_##lanes(w, x + i * w->step + c, y + at + c, place + at + c)
+    EACH_BLOCK(CALL)
+#undef CALL
+}
+static void K(f32_max_unpool)(const struct eo_pool_window *w, const uint16_t *place, const float *dy, float *dx,
+                              bool adds) {
+#define CALL(lanes) f32_max_unpool_##lanes(w, place + at + c, dy + at + c, dx + i * w->step + c, adds)
+    EACH_BLOCK(CALL)
+#undef CALL
+}

@@ -11,7 +11,7 @@ package struct ChannelPruningOptions {
     /// The number of channels that stay is raised to a multiple of this, where there are so many.
     package var multiple = 1
     /// Ratios of layers by name; 0 leaves a layer alone. Layers whose channels are added together take the least.
-    package var rules: [LayerRule] = []
+    package var rules: [LayerTarget] = []
     /// Told which layers keep their channels, and why.
     package var log: (String) -> Void = { _ in }
 

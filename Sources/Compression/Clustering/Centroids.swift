@@ -153,7 +153,7 @@ package func nearest(_ value: Float, _ centroids: [Float]) -> Int {
     return max(low, 0)
 }
 
-private func midpoint(_ a: Float, _ b: Float) -> Float { a / 2 + b / 2 }
+func midpoint(_ a: Float, _ b: Float) -> Float { a / 2 + b / 2 }
 
 /// The first place from `begin` on with a value above `bound` in ascending values.
 private func firstAbove(_ bound: Float, in sorted: [Float], from begin: Int) -> Int {

@@ -8,7 +8,7 @@ package struct ClusteringOptions {
     /// Also the layers that read the model's inputs.
     package var includesFirst = false
     /// Numbers of clusters of layers by name; 0 leaves a layer alone.
-    package var rules: [LayerRule] = []
+    package var rules: [LayerTarget] = []
 
     package init() {}
 

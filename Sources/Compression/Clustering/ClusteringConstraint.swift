@@ -6,18 +6,22 @@ package final class ClusteringConstraint: ParameterConstraint {
     /// The gradient of a centroid from those of its weights; raw values are eo_gradient_aggregation's.
     package enum Aggregation: UInt32, Sendable { case sum = 0, average = 1 }
 
-    private let groups: ClusterGroups
+    let groups: ClusterGroups
     /// Trained centroids of a group; a preserved zero is not among them.
     private let count: Int
-    private let method: ClusteringMethod
+    let method: ClusteringMethod
     private let aggregation: Aggregation
     /// With scaled channels: the largest magnitude of each at the start, which the centroids are multiplied with; then the
     /// least and the greatest centroid, which stay, so that quantization finds the same scales.
     private var scales: [Float] = []
-    /// With preserved zeros: the weights that are zero, found at the start.
-    private var zeros: [Bool] = []
+    /// With preserved zeros: the weights that are zero, found at the start, or told by a pruning.
+    var zeros: [Bool] = []
+    /// The trained variable of a weight that is zero moves, too.
+    var zerosMove = false
     /// The centroid of each weight, in all of them, as of the last `use`; `noCentroid` for a preserved zero.
     private var assignment: [Int32]
+    /// Its place among those of its group in ascending order.
+    private var ranked: [Int32]
     private let noCentroid: Int32 = -1
 
     package init(
@@ -30,6 +34,7 @@ package final class ClusteringConstraint: ParameterConstraint {
         self.aggregation = aggregation
         count = method.preservesZeros ? method.count - 1 : method.count
         assignment = [Int32](repeating: 0, count: matrix.count)
+        ranked = assignment
         guard groups.count * count <= Int(Int32.max) else {
             throw .invalidArgument("\(groups.count) channels of \(count) centroids are too many")
         }
@@ -78,29 +83,74 @@ package final class ClusteringConstraint: ParameterConstraint {
     private var isScaled: Bool { groups.granularity == .scaledChannels }
 
     package func use(_ trained: Span<Float>, into used: inout MutableSpan<Float>, step: Int) {
-        var sorted: [[Float]] = []
-        var order: [[Int32]] = []
+        var ranks = [Rank](repeating: Rank(), count: groups.count * count)
         for group in 0..<groups.count {
             let first = usedCount + group * count
             let places = (first..<first + count).sorted {
                 trained[$0] == trained[$1] ? $0 < $1 : trained[$0] < trained[$1]
             }
-            sorted.append(places.map { trained[$0] })
-            order.append(places.map { Int32($0) })
-        }
-        for index in 0..<usedCount {
-            if keptZeros && zeros[index] {
-                assignment[index] = noCentroid
-                used[index] = 0
-                continue
+            let sorted = places.map { trained[$0] }
+            for (place, centroid) in places.enumerated() {
+                ranks[group * count + place] = Rank(sorted, place, Int32(centroid))
             }
-            let group = groups.group(of: index)
-            let scale = isScaled ? scales[groups.channel(of: index)] : 1
-            let chosen = nearest(trained[index] / scale, sorted[group])
-            assignment[index] = order[group][chosen]
-            used[index] = sorted[group][chosen] * scale
         }
+        let matrix = groups.matrix
+        // The arrays move out and back: nobody else holds them, so nothing is copied.
+        var (assignment, ranked) = (self.assignment, self.ranked)
+        (self.assignment, self.ranked) = ([], [])
+        for channel in 0..<matrix.rows {
+            let first = groups.granularity == .channel ? channel * count : 0
+            let scale = isScaled ? scales[channel] : 1
+            for column in 0..<matrix.columns {
+                let index = matrix.index(channel, column)
+                if keptZeros && zeros[index] {
+                    assignment[index] = noCentroid
+                    used[index] = 0
+                    continue
+                }
+                let value = isScaled ? trained[index] / scale : trained[index]
+                // Most weights stay with their centroid.
+                var rank = ranks[first + Int(ranked[index])]
+                if !rank.holds(value) {
+                    let found = nearest(value, ranks, first, count)
+                    ranked[index] = Int32(found)
+                    rank = ranks[first + found]
+                }
+                assignment[index] = rank.centroid
+                used[index] = isScaled ? rank.value * scale : rank.value
+            }
+        }
+        (self.assignment, self.ranked) = (assignment, ranked)
         if isScaled { keepLargest(trained, &used) }
+    }
+
+    /// A centroid of a group, ascending, and the values that are nearest to it.
+    private struct Rank {
+        var value: Float = 0
+        var above = -Float.infinity
+        var upTo = Float.infinity
+        var centroid: Int32 = 0
+
+        init() {}
+
+        init(_ sorted: [Float], _ place: Int, _ centroid: Int32) {
+            value = sorted[place]
+            if place > 0 { above = midpoint(sorted[place - 1], value) }
+            if place + 1 < sorted.count { upTo = midpoint(value, sorted[place + 1]) }
+            self.centroid = centroid
+        }
+
+        func holds(_ x: Float) -> Bool { x > above && x <= upTo }
+    }
+
+    /// As `nearest` of the values.
+    private func nearest(_ value: Float, _ ranks: [Rank], _ first: Int, _ count: Int) -> Int {
+        var (low, high) = (0, count - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if value > ranks[first + middle].upTo { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// In each channel some weight has the magnitude of its scale, so that quantization finds that scale: if none is left,
@@ -128,15 +178,19 @@ package final class ClusteringConstraint: ParameterConstraint {
     package func pullBack(_ gradient: inout MutableSpan<Float>, trained: Span<Float>) {
         var sums = [Double](repeating: 0, count: groups.count * count)
         var members = [Int32](repeating: 0, count: sums.count)
-        for index in 0..<usedCount {
-            guard assignment[index] != noCentroid else {
-                gradient[index] = 0
-                continue
+        let matrix = groups.matrix
+        for channel in 0..<matrix.rows {
+            let scale = isScaled ? scales[channel] : 1
+            for column in 0..<matrix.columns {
+                let index = matrix.index(channel, column)
+                guard assignment[index] != noCentroid else {
+                    if !zerosMove { gradient[index] = 0 }
+                    continue
+                }
+                let centroid = Int(assignment[index]) - usedCount
+                sums[centroid] += Double(gradient[index] * scale)
+                members[centroid] += 1
             }
-            let centroid = Int(assignment[index]) - usedCount
-            let scale = isScaled ? scales[groups.channel(of: index)] : 1
-            sums[centroid] += Double(gradient[index] * scale)
-            members[centroid] += 1
         }
         for centroid in sums.indices {
             let divisor = aggregation == .average ? Double(Swift.max(members[centroid], 1)) : 1
@@ -145,7 +199,7 @@ package final class ClusteringConstraint: ParameterConstraint {
     }
 
     package func project(_ trained: inout MutableSpan<Float>) {
-        for index in zeros.indices where zeros[index] { trained[index] = 0 }
+        if !zerosMove { for index in zeros.indices where zeros[index] { trained[index] = 0 } }
         guard isScaled else { return }
         let (least, greatest) = (scales[groups.matrix.rows], scales[groups.matrix.rows + 1])
         for index in usedCount..<trainedCount { trained[index] = min(max(trained[index], least), greatest) }

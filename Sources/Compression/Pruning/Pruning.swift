@@ -9,12 +9,21 @@ package struct PruningOptions {
     /// Prune only what runs faster when it is sparse: see `LatencyPolicy`.
     package var forLatency = false
     package var includesDepthwise = false
+    /// Also the convolutions that read the model's inputs.
+    package var includesFirst = false
     /// Sparsities of layers by name; 0 leaves a layer alone.
-    package var rules: [LayerRule] = []
+    package var rules: [LayerTarget] = []
     /// Told what is worth knowing.
     package var log: (String) -> Void = { _ in }
 
     package init() {}
+
+    /// For latency single zeros are no use: blocks take their place.
+    func settled() -> PruningOptions {
+        var options = self
+        if forLatency, pattern == .element { options.pattern = LatencyPolicy.pattern }
+        return options
+    }
 
     func validate() throws(Failure) {
         try pattern.validate()
@@ -31,13 +40,14 @@ extension Model {
     /// Throws `EO_UNSUPPORTED` if there is nothing to prune.
     package func pruned(_ options: PruningOptions) throws(Failure) -> Model {
         try options.validate()
+        let options = options.settled()
         var model = try preparedForQuantization()
         let chosen = try model.prunableWeights(options)
         var all: [[Float]] = []
         for item in chosen { all.append(try model.finiteWeights(item.weights)) }
         let masks =
             options.isGlobal
-            ? globalMasks(chosen.map { $0.weights.matrix }, all, options)
+            ? commonMasks(chosen.map { $0.weights.matrix }, all, options.pattern, sparsity: options.sparsity)
             : chosen.indices.map {
                 pruningMask(all[$0], chosen[$0].weights.matrix, options.pattern, sparsity: chosen[$0].sparsity)
             }
@@ -57,8 +67,10 @@ extension Model {
         var chosen: [(weights: WeightTensor, sparsity: Double)] = []
         for weights in weightTensors() {
             let sparsity = options.rules.value(for: weights, otherwise: options.sparsity)
-            guard sparsity > 0, options.includesDepthwise || weights.kind != .depthwise, policy?.allows(weights) ?? true
-            else { continue }
+            let isNamed = options.rules.value(for: weights, otherwise: -1) > 0
+            let isLeftOut =
+                weights.kind == .depthwise && !options.includesDepthwise || weights.isFirst && !options.includesFirst
+            guard sparsity > 0, isNamed || !isLeftOut, policy?.allows(weights) ?? true else { continue }
             chosen.append((weights, sparsity))
         }
         guard !chosen.isEmpty else {
@@ -82,19 +94,20 @@ package func pruningMask(
     return pattern.expand(threshold.kept(scores), matrix)
 }
 
-private func globalMasks(
-    _ matrices: [WeightMatrix], _ weights: [[Float]], _ options: PruningOptions
+/// Which weights are kept when the share `sparsity` of the units of all tensors together is pruned.
+func commonMasks(
+    _ matrices: [WeightMatrix], _ weights: [[Float]], _ pattern: SparsityPattern, sparsity: Double
 ) -> [[Bool]] {
-    if case .zerosOfEvery = options.pattern {
-        return matrices.indices.map { pruningMask(weights[$0], matrices[$0], options.pattern, sparsity: 0) }
+    if case .zerosOfEvery = pattern {
+        return matrices.indices.map { pruningMask(weights[$0], matrices[$0], pattern, sparsity: 0) }
     }
-    let scores = matrices.indices.map { options.pattern.scores(weights[$0], matrices[$0]) }
-    let count = prunedCount(scores.reduce(0) { $0 + $1.count }, options.sparsity)
+    let scores = matrices.indices.map { pattern.scores(weights[$0], matrices[$0]) }
+    let count = prunedCount(scores.reduce(0) { $0 + $1.count }, sparsity)
     guard count > 0 else { return weights.map { [Bool](repeating: true, count: $0.count) } }
     var threshold = Threshold(count: count, of: scores)
     var masks: [[Bool]] = []
     for index in matrices.indices {
-        masks.append(options.pattern.expand(threshold.kept(scores[index]), matrices[index]))
+        masks.append(pattern.expand(threshold.kept(scores[index]), matrices[index]))
     }
     return masks
 }

@@ -16,10 +16,12 @@ package final class PruningConstraint: ParameterConstraint {
     package let schedule: PruningSchedule
     package let prunedGradient: PrunedGradient
     private(set) var kept: [Bool]
+    /// Of a target that several tensors share.
+    private let common: CommonTarget?
 
     package init(
         _ matrix: WeightMatrix, pattern: SparsityPattern = .element, schedule: PruningSchedule,
-        prunedGradient: PrunedGradient = .masked
+        prunedGradient: PrunedGradient = .masked, common: CommonTarget? = nil
     ) throws(Failure) {
         try pattern.validate()
         try schedule.validate()
@@ -27,6 +29,7 @@ package final class PruningConstraint: ParameterConstraint {
         self.pattern = pattern
         self.schedule = schedule
         self.prunedGradient = prunedGradient
+        self.common = common
         kept = [Bool](repeating: true, count: matrix.count)
     }
 
@@ -36,6 +39,7 @@ package final class PruningConstraint: ParameterConstraint {
         pattern = .element
         schedule = .constant(0, begin: 0, end: 0)
         prunedGradient = .masked
+        common = nil
         kept = weights.map { $0 != 0 }
     }
 
@@ -46,6 +50,11 @@ package final class PruningConstraint: ParameterConstraint {
     /// The share of weights that are masked.
     package var sparsity: Double { Double(kept.reduce(0) { $1 ? $0 : $0 + 1 }) / Double(max(1, kept.count)) }
 
+    package func survey(_ trained: Span<Float>, step: Int) {
+        guard let common, schedule.prunes(at: step), schedule.sparsity(at: step) > 0 else { return }
+        common.add(self, weights(trained), schedule.sparsity(at: step))
+    }
+
     package func use(_ trained: Span<Float>, into used: inout MutableSpan<Float>, step: Int) {
         if schedule.prunes(at: step) { prune(trained, schedule.sparsity(at: step)) }
         for index in kept.indices { used[index] = kept[index] ? trained[index] : 0 }
@@ -53,9 +62,17 @@ package final class PruningConstraint: ParameterConstraint {
 
     private func prune(_ trained: Span<Float>, _ sparsity: Double) {
         guard sparsity > 0 else { return }
+        if let common {
+            if let mask = common.mask(of: self) { kept = mask }
+        } else {
+            kept = pruningMask(weights(trained), matrix, pattern, sparsity: sparsity)
+        }
+    }
+
+    private func weights(_ trained: Span<Float>) -> [Float] {
         var weights = [Float](repeating: 0, count: matrix.count)
         for index in weights.indices { weights[index] = trained[index] }
-        kept = pruningMask(weights, matrix, pattern, sparsity: sparsity)
+        return weights
     }
 
     package func pullBack(_ gradient: inout MutableSpan<Float>, trained: Span<Float>) {

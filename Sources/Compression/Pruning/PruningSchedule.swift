@@ -45,6 +45,9 @@ package struct PruningSchedule: Equatable, Sendable {
         return step == end || (step - begin) % frequency == 0
     }
 
+    /// The target is met from this step on.
+    var firstFinalStep: Int { initial == target ? begin : end ?? begin }
+
     package func sparsity(at step: Int) -> Double {
         guard let end, end > begin, initial != target else { return target }
         let left = 1 - min(max(Double(step - begin) / Double(end - begin), 0), 1)

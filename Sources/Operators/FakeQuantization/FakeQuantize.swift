@@ -2,41 +2,79 @@ import Kernels
 import Model
 
 /// edgeopt.fake_quantize: y = scale * round(clamp(x / scale)). Inputs: values, scales (one, or one for each channel),
-/// zero point (one; left out: 0). Outputs: y, and optionally the least and the largest value that came in, shape [2].
+/// zero point (one; left out: 0). Outputs: y, and optionally the least and the largest value that came in, float32 [2],
+/// and which gradients pass, uint8 with a bit for each element; both only with one scale.
 package enum FakeQuantize {
     package static let name = "edgeopt.fake_quantize"
 
     static var definition: OperatorDefinition {
-        OperatorDefinition(.custom, custom: name, maxVersion: 1, shapes: shapes) { op throws(Failure) in
+        OperatorDefinition(.custom, custom: name, maxVersion: 1, inPlace: true, shapes: shapes) { op throws(Failure) in
             let inputs = try FakeQuantizationInputs(op)
             try op.require(1, count: inputs.layout.channels)
             let quantization = FakeQuantization(inputs.layout)
             let (settings, hasZeroPoint) = (inputs.settings, inputs.hasZeroPoint)
-            let observes = op.outputs.count > 1
+            let watched = try Watched(op, FakeQuantization.Watch(count: op.input(0).count))
             return { io in
-                let x = io.input(0, as: Float.self)
-                if observes { observe(x, settings, io) }
                 let (scales, zeroPoint) = (
                     io.input(1, as: Float.self), hasZeroPoint ? io.input(2, as: Float.self)[0] : 0
                 )
                 let bounds = settings.bounds(scale: scales[0], zeroPoint: zeroPoint)
                 var y = io.output(as: Float.self)
-                quantization.apply(x, &y, scales: scales, bounds: bounds, pool: io.pool)
+                var passing = io.output(watched.passing, as: UInt8.self)
+                var extremes = watched.extremes(io)
+                quantization.apply(
+                    io.input(0), &y, scales: scales, bounds: bounds,
+                    watch: watched.watch(settings, scales[0], zeroPoint), passing: &passing, extremes: &extremes,
+                    pool: io.pool)
+                watched.observe(extremes.span, settings, io)
             }
         }
         .gradient(FakeQuantizeGradient.emit)
     }
 
     static func shapes(_ op: borrowing ShapeInference) throws(Failure) -> [[Int]]? {
-        let shape = try op.input(0).shape
-        return op.outputCount > 1 ? [shape, [2]] : [shape]
+        let x = try op.input(0)
+        let stated = op.statedOutputShapes
+        return (0..<op.outputCount).map { $0 == 0 ? x.shape : $0 < stated.count ? stated[$0] : [2] }
+    }
+}
+
+/// The outputs beside the values, which somebody may have asked for.
+private struct Watched {
+    /// Number of the output with the bits, one that is not there if nobody has.
+    let passing: Int
+    private let range: Int
+    private let scratch: Scratch?
+    private let watch: FakeQuantization.Watch
+
+    init(_ op: Preparation, _ watch: FakeQuantization.Watch) throws(Failure) {
+        self.watch = watch
+        passing = op.outputs.firstIndex { $0.type == .uint8 } ?? op.outputs.count
+        range = op.outputs.indices.dropFirst().first { op.outputs[$0].type == .float32 } ?? op.outputs.count
+        scratch = range < op.outputs.count ? op.scratch(bytes: 4 * watch.extremeCount) : nil
+        if passing < op.outputs.count, try op.output(passing).count != watch.passingByteCount {
+            throw op.invalid("\(try op.output(passing).described) must have \(watch.passingByteCount) elements")
+        }
     }
 
-    static func observe(_ x: Span<Float>, _ settings: FakeQuantizationSettings, _ io: borrowing Invocation) {
-        let (range, passing) = (extremes(x), settings.activation.floatRange)
-        var observed = io.output(1, as: Float.self)
-        observed[0] = min(max(range.least, passing.minimum), passing.maximum)
-        observed[1] = min(max(range.most, passing.minimum), passing.maximum)
+    func watch(_ settings: FakeQuantizationSettings, _ scale: Float, _ zeroPoint: Float) -> FakeQuantization.Watch {
+        var watch = watch
+        watch.passes = settings.gradientBounds(scale: scale, zeroPoint: zeroPoint)
+        return watch
+    }
+
+    @_lifetime(borrow io)
+    func extremes(_ io: borrowing Invocation) -> MutableSpan<Float> {
+        guard let scratch else { return MutableSpan() }
+        return io.scratch(scratch, as: Float.self)
+    }
+
+    func observe(_ extremes: Span<Float>, _ settings: FakeQuantizationSettings, _ io: borrowing Invocation) {
+        guard scratch != nil, extremes.count >= 2 else { return }
+        let passing = settings.activation.floatRange
+        var observed = io.output(range, as: Float.self)
+        observed[0] = min(max(extremes[0], passing.minimum), passing.maximum)
+        observed[1] = min(max(extremes[1], passing.minimum), passing.maximum)
     }
 }
 
@@ -47,29 +85,34 @@ package enum FakeRequantize {
     package static let name = "edgeopt.fake_requantize"
 
     static var definition: OperatorDefinition {
-        OperatorDefinition(.custom, custom: name, maxVersion: 1, shapes: FakeQuantize.shapes) { op throws(Failure) in
+        OperatorDefinition(.custom, custom: name, maxVersion: 1, inPlace: true, shapes: FakeQuantize.shapes) {
+            op throws(Failure) in
             let inputs = try FakeQuantizationInputs(op)
             let channels = try op.input(0).shape.last ?? 1
             try op.require(1, count: 1)
             try op.require(3, count: 1)
             let hasSecond = op.hasInput(4)
             if hasSecond { try op.require(4, count: 1, channels) }
-            let (settings, hasZeroPoint, observes) = (inputs.settings, inputs.hasZeroPoint, op.outputs.count > 1)
-            let rowBytes = 4 * FakeRequantization.rowLength(channels: channels)
-            let (inverse, factor) = (op.scratch(bytes: rowBytes), op.scratch(bytes: rowBytes))
+            let (settings, hasZeroPoint) = (inputs.settings, inputs.hasZeroPoint)
+            let length = FakeRequantization.rowLength(channels: channels)
+            let (inverse, factor) = (op.scratch(bytes: 4 * length), op.scratch(bytes: 4 * length))
+            let watched = try Watched(op, FakeQuantization.Watch(count: op.input(0).count, block: length))
             return { io in
-                let x = io.input(0, as: Float.self)
-                if observes { FakeQuantize.observe(x, settings, io) }
                 let zeroPoint = hasZeroPoint ? io.input(2, as: Float.self)[0] : 0
                 var y = io.output(as: Float.self)
                 var inverses = io.scratch(inverse, as: Float.self)
                 var factors = io.scratch(factor, as: Float.self)
                 let (first, scale) = (io.input(3, as: Float.self), io.input(1, as: Float.self)[0])
+                var passing = io.output(watched.passing, as: UInt8.self)
+                var extremes = watched.extremes(io)
                 // Means have no second factor, and do not look at it.
                 FakeRequantization.apply(
-                    settings.form, x, &y, channels: channels, input: first[0],
+                    settings.form, io.input(0), &y, channels: channels, input: first[0],
                     scales: io.input(hasSecond ? 4 : 3), output: scale, zeroPoint: zeroPoint,
-                    bounds: settings.bounds(scale: scale, zeroPoint: zeroPoint), inverse: &inverses, factor: &factors)
+                    bounds: settings.bounds(scale: scale, zeroPoint: zeroPoint), inverse: &inverses, factor: &factors,
+                    watch: watched.watch(settings, scale, zeroPoint), passing: &passing, extremes: &extremes,
+                    pool: io.pool)
+                watched.observe(extremes.span, settings, io)
             }
         }
         .gradient(FakeQuantizeGradient.emit)

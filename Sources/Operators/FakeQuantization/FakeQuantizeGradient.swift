@@ -9,7 +9,12 @@ enum FakeQuantizeGradient {
 
     /// The gradients of values and scales of edgeopt.fake_quantize and edgeopt.fake_requantize.
     static func emit(_ g: GradientContext) throws(Failure) -> [Value?] {
-        if FakeQuantizationSettings(g.customOptions)?.isUnclamped == true { return [try g.dy] }
+        let settings = FakeQuantizationSettings(g.customOptions)
+        if settings?.isUnclamped == true { return [try g.dy] }
+        if settings?.dimension == nil, !g.needs(1) {
+            let bits = g.remember(.uint8, [(g.y.count + 7) / 8])
+            return [try g.dy.custom(PassGradient.name, bits, shape: g.y.shape)]
+        }
         let zeroPoint = g.inputs.count > 2 ? g.inputs[2] : nil
         let types: [TensorType] = g.needs(1) ? [.float32, .float32] : [.float32]
         let gradients = try g.y.graph.emit(
@@ -43,6 +48,25 @@ enum FakeQuantizeGradient {
                 quantization.scaleGradients(
                     x, dy, &gradients, scales: scales, bounds: settings.bounds(scale: scales[0], zeroPoint: zeroPoint),
                     factor: factor)
+            }
+        }
+    }
+}
+
+/// edgeopt.pass_gradient: dx = dy where an element's bit is set, else 0. Inputs: dy, and the bits as edgeopt.fake_quantize
+/// gives them: a 32nd of its values, which then need not be kept.
+enum PassGradient {
+    static let name = "edgeopt.pass_gradient"
+
+    static var definition: OperatorDefinition {
+        OperatorDefinition(.custom, custom: name, maxVersion: 1, inPlace: true) { op throws(Failure) in
+            [try op.input(0).shape]
+        } prepare: { op throws(Failure) in
+            try op.require(1, count: (try op.input(0).count + 7) / 8)
+            guard try op.input(0).type == .float32, try op.input(1).type == .uint8 else { throw op.unsupportedTypes() }
+            return { io in
+                var dx = io.output(as: Float.self)
+                FakeQuantization.pass(io.input(0), io.input(1), &dx, pool: io.pool)
             }
         }
     }

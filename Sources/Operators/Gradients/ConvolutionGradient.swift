@@ -6,8 +6,20 @@ import Model
 enum ConvolutionGradient {
     /// edgeopt.conv_2d_input_gradient(dz, filter)
     static let input = "edgeopt.conv_2d_input_gradient"
-    /// edgeopt.conv_2d_filter_gradient(dz, images)
+    /// edgeopt.conv_2d_filter_gradient(dz, images); a second output is the gradient of the bias.
     static let filter = "edgeopt.conv_2d_filter_gradient"
+
+    /// Of input, filter and bias.
+    static func emit(_ g: GradientContext, _ dz: Value) throws(Failure) -> [Value?] {
+        let (x, w) = (try g.x, try g.b)
+        let hasBias = g.needs(1) && g.needs(2)
+        let ofWeights = try dz.graph.emit(
+            OperatorCode(.custom, custom: filter), [dz, x], g.options,
+            types: hasBias ? [.float32, .float32] : [.float32], shapes: [w.shape, [w.shape[0]]])
+        return [
+            try dz.custom(input, w, shape: x.shape, options: g.options), ofWeights[0], hasBias ? ofWeights[1] : dz,
+        ]
+    }
 
     static var ofFilter: OperatorDefinition {
         .stated(filter) { op throws(Failure) in
@@ -18,8 +30,9 @@ enum ConvolutionGradient {
             let scratch = op.scratch(bytes: gradient.scratchByteCount)
             return { io in
                 var dw = io.output(as: Float.self)
+                var db = io.output(1, as: Float.self)
                 var work = io.scratch(scratch, as: UInt8.self)
-                gradient.run(io.input(1), io.input(0), &dw, scratch: &work, pool: io.pool)
+                gradient.run(io.input(1), io.input(0), &dw, &db, scratch: &work, pool: io.pool)
             }
         }
     }
@@ -83,15 +96,17 @@ enum DepthwiseGradient {
 }
 
 extension OperatorDefinition {
-    /// An internal float operator whose result has the shape that is stated.
+    /// An internal float operator whose result has the shape that is stated. `second`: the type of its inputs but the
+    /// first.
     static func stated(
-        _ name: String, _ prepare: @escaping @Sendable (Preparation) throws(Failure) -> Kernel
+        _ name: String, second: TensorType = .float32,
+        _ prepare: @escaping @Sendable (Preparation) throws(Failure) -> Kernel
     ) -> OperatorDefinition {
         OperatorDefinition(.custom, custom: name, maxVersion: 1) { op throws(Failure) in
             op.statedOutputShapes
         } prepare: { op throws(Failure) in
             for index in op.inputs.indices {
-                guard try op.input(index).type == .float32 else { throw op.unsupportedTypes() }
+                guard try op.input(index).type == (index == 0 ? .float32 : second) else { throw op.unsupportedTypes() }
             }
             return try prepare(op)
         }

@@ -1,7 +1,9 @@
 import Kernels
 import Model
 
-/// The gradients of the pools. Inputs are dz and the images; of the maximum also its result. Options are the pool's.
+/// The gradients of the pools. Inputs are dz; of the maximum also the pixels that its results come from, counted within
+/// their windows, which MAX_POOL_2D gives as a second output where it is asked to. Options are the pool's, and the shape
+/// of the images is stated.
 enum PoolGradient {
     static let average = "edgeopt.average_pool_2d_gradient"
     static let maximum = "edgeopt.max_pool_2d_gradient"
@@ -17,11 +19,11 @@ enum PoolGradient {
     }
 
     static var ofMaximum: OperatorDefinition {
-        .stated(maximum) { op throws(Failure) in
+        .stated(maximum, second: .uint16) { op throws(Failure) in
             let shape = try geometry(op)
             return { io in
                 var dx = io.output(as: Float.self)
-                Pooling.maximumGradient(shape, io.input(1), io.input(2), io.input(0), &dx, pool: io.pool)
+                Pooling.maximumGradient(shape, io.input(0), places: io.input(1), &dx, pool: io.pool)
             }
         }
     }

@@ -15,11 +15,14 @@ package struct GradientContext {
     package let outputGradients: [Value?]
     /// Which inputs need a gradient. What is emitted for others is dropped again.
     package let isNeeded: [Bool]
+    /// Number of the operator in its graph.
+    private let number: Int
 
     package init(
-        name: String, options: Options, customOptions: Bytes?, inputs: [Value?], outputs: [Value],
+        _ number: Int, name: String, options: Options, customOptions: Bytes?, inputs: [Value?], outputs: [Value],
         outputGradients: [Value?], isNeeded: [Bool]
     ) {
+        self.number = number
         self.name = name
         self.options = options
         self.customOptions = customOptions
@@ -68,6 +71,11 @@ package struct GradientContext {
         ShapeInference(
             name: name, version: 1, options: options, customOptions: customOptions,
             inputs: inputs.map { $0.map { $0.graph.info($0.tensor) } }, outputCount: outputs.count)
+    }
+
+    /// A further result of the operator itself, for its gradient alone: less to keep than its inputs.
+    package func remember(_ type: TensorType, _ shape: [Int]) -> Value {
+        y.graph.addResult(Tensor(name: "", type: type, shape: shape), toOperator: number)
     }
 
     /// The gradient of output 0 before the fused activation that option `field` holds.

@@ -36,7 +36,7 @@ package final class GraphEmitter {
 
     /// Appends an operator and gives its results. `types`: of the results; nil: one with the type of the first input.
     /// `shapes`: of the results, for operators whose rule cannot infer them.
-    package func emit(
+    @inline(never) package func emit(
         _ code: OperatorCode, _ inputs: [Value?], _ options: Options = .none, types: [TensorType]? = nil,
         shapes: [[Int]]? = nil, customOptions: Bytes? = nil
     ) throws(Failure) -> [Value] {
@@ -61,7 +61,7 @@ package final class GraphEmitter {
     }
 
     /// Appends an operator between tensors that are there.
-    package func append(
+    @inline(never) package func append(
         _ code: OperatorCode, inputs: [Int], outputs: [Int], _ options: Options, _ customOptions: Bytes? = nil
     ) {
         var index = model.operatorCodes.firstIndex(of: code)
@@ -75,21 +75,35 @@ package final class GraphEmitter {
     }
 
     /// Adds a tensor without data.
-    package func add(_ tensor: Tensor) -> Value {
+    @inline(never) package func add(_ tensor: Tensor) -> Value {
         model.subgraphs[subgraph].tensors.append(tensor)
         return value(tensorCount - 1)
     }
 
-    package func constant(_ values: [Float], _ shape: [Int]) throws(Failure) -> Value {
+    /// One more result of an operator that is there.
+    func addResult(_ tensor: Tensor, toOperator number: Int) -> Value {
+        let result = add(tensor)
+        model.subgraphs[subgraph].operators[number].outputs.append(result.tensor)
+        return result
+    }
+
+    /// The operator that computes a tensor, if it has this custom name (nil: none).
+    func producer(of tensor: Int, named custom: String?) -> Operator? {
+        model.subgraphs[subgraph].operators.last {
+            $0.outputs.contains(tensor) && model.operatorCodes[$0.opcode].custom == custom
+        }
+    }
+
+    @inline(never) package func constant(_ values: [Float], _ shape: [Int]) throws(Failure) -> Value {
         try constant(.float32, shape, Bytes(copying: values))
     }
 
     /// A vector of indices, axes or sizes.
-    package func indices(_ values: [Int]) throws(Failure) -> Value {
+    @inline(never) package func indices(_ values: [Int]) throws(Failure) -> Value {
         try constant(.int32, [values.count], Bytes(copying: values.map { Int32(truncatingIfNeeded: $0) }))
     }
 
-    package func constant(_ type: TensorType, _ shape: [Int], _ data: Bytes) throws(Failure) -> Value {
+    @inline(never) package func constant(_ type: TensorType, _ shape: [Int], _ data: Bytes) throws(Failure) -> Value {
         if let known = constants.first(where: { $0.type == type && $0.shape == shape && $0.data == data }) {
             return value(known.tensor)
         }

@@ -46,10 +46,11 @@ import Model
         return unsafe _overrideLifetime(span, borrowing: self)
     }
 
-    /// Elements of output `index`.
+    /// Elements of output `index`; none of one that nobody has asked for.
     @_lifetime(borrow self)
     package func output<T: BitwiseCopyable>(_ index: Int = 0, as type: T.Type = T.self) -> MutableSpan<T> {
-        precondition(index >= 0 && index < outputCount)
+        precondition(index >= 0)
+        guard index < outputCount else { return MutableSpan() }
         let span = unsafe elements(of: blocks[inputCount + index], as: T.self)
         return unsafe _overrideLifetime(span, borrowing: self)
     }

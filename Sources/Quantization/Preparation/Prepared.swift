@@ -2,10 +2,12 @@ import Model
 
 extension Model {
     /// The model as the quantizers want it: float16 and sparse constants back in dense float32, batch normalization
-    /// folded into weights, activations fused into the operators before them. Computes the same up to float rounding.
+    /// folded into weights, activations fused into the operators before them. Computes the same up to float rounding; FAKE_QUANT becomes the
+    /// range of its tensor.
     package func preparedForQuantization() throws(Failure) -> Model {
         var model = self
         try model.foldConstants()
+        model.takeFakeQuantization()
         try model.foldBatchNormalization()
         model.fuseActivations()
         return model.compacted()

@@ -8,10 +8,10 @@ import Quantization
 /// their moving averages in evaluation. It begins as the identity, with the statistics of the first batch, and is folded
 /// again at export. The linear operator's own bias has no effect and stays as it is.
 final class BatchNormalization: TrainingState {
-    private static let epsilon: Float = 1e-3
+    static let epsilon: Float = 1e-3
 
     /// One normalization. Tensors are those of the transformed model.
-    private struct Layer {
+    struct Layer {
         let weights: Int
         let form: LinearOperator
         let channels: Int
@@ -21,11 +21,11 @@ final class BatchNormalization: TrainingState {
         let bias: Int
     }
 
-    private var layers: [Layer] = []
+    var layers: [Layer] = []
     private let momentum: Float
     private var hasBegun = false
 
-    private init(momentum: Float) { self.momentum = momentum }
+    init(momentum: Float) { self.momentum = momentum }
 
     // MARK: The graph
 
@@ -34,11 +34,12 @@ final class BatchNormalization: TrainingState {
         let state = BatchNormalization(momentum: momentum)
         var base = prepared
         let places = state.places(in: prepared)
-        guard !places.isEmpty else {
-            throw .invalidArgument(
-                "\(prepared.origin): there is no layer that batch normalization could be put behind")
+        for op in places {
+            let layer = base.subgraphs[0].operators[op]
+            guard let form = LinearOperator(base.code(0, op).builtin) else { continue }
+            try state.add(layer, form, &base)
         }
-        for op in places { try state.add(op, &base) }
+        try state.refuseNothing(prepared)
         var source = TrainingSource(prepared)
         source.training = try state.graph(base, places, usesBatch: true)
         source.evaluation = try state.graph(base, places, usesBatch: false)
@@ -47,7 +48,7 @@ final class BatchNormalization: TrainingState {
     }
 
     /// Linear operators with weights of their own whose results are looked at by others: not the model's last ones.
-    private func places(in model: Model) -> [Int] {
+    func places(in model: Model) -> [Int] {
         let graph = model.subgraphs[0]
         let uses = Uses(graph)
         return graph.operators.indices.filter { index in
@@ -71,10 +72,13 @@ final class BatchNormalization: TrainingState {
             && uses.isOutput(model.subgraphs[0].operators[consumers[0]].outputs[0])
     }
 
-    /// The tensors of the layer behind operator `index`.
-    private func add(_ index: Int, _ model: inout Model) throws(Failure) {
-        let op = model.subgraphs[0].operators[index]
-        guard let form = LinearOperator(model.code(0, index).builtin) else { return }
+    func refuseNothing(_ model: Model) throws(Failure) {
+        guard layers.isEmpty else { return }
+        throw .invalidArgument("\(model.origin): there is no layer that batch normalization could be put behind")
+    }
+
+    /// The tensors of the layer behind an operator.
+    func add(_ op: Operator, _ form: LinearOperator, _ model: inout Model) throws(Failure) {
         let weights = op.inputs[form.weights]
         let channels = model.subgraphs[0].tensors[weights].shape[form.channelDimension]
         let name = model.subgraphs[0].tensors[op.outputs[0]].shortName + "/normalization"
@@ -219,6 +223,13 @@ final class BatchNormalization: TrainingState {
 extension Model {
     /// Gives a linear operator of the main subgraph another bias, or its first one.
     fileprivate mutating func setBias(_ values: [Float], of op: Int, _ form: LinearOperator) throws(Failure) {
+        if let old = subgraphs[0].operators[op].inputs.dropFirst(form.bias).first, old >= 0,
+            Uses(subgraphs[0]).consumers(of: old).count == 1
+        {
+            buffers.append(Buffer(try Bytes(copying: values)))
+            subgraphs[0].tensors[old].buffer = buffers.count - 1
+            return
+        }
         let name = subgraphs[0].tensors[subgraphs[0].operators[op].outputs[0]].shortName + "/bias"
         let tensor = try addConstant(
             values, type: .float32, like: Tensor(name: name, type: .float32, shape: [values.count]), suffix: "", to: 0)

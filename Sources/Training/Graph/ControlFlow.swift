@@ -5,14 +5,15 @@ import Quantization
 
 extension Model {
     /// The main subgraph with what it calls in its place: CALL and STABLEHLO_COMPOSITE by the operators of their subgraph,
-    /// WHILE by those of its rounds, which share the constants of its body. The number of rounds must follow from
+    /// IF with a constant condition by those of its branch, WHILE by those of its rounds, which share the constants of its body. The number of rounds must follow from
     /// constants. A recurrent layer counts its steps in the first dimension of what it walks through: that is where a
-    /// converter that knew only one sample has written RESHAPE for a transposition.
-    func flatteningControlFlow() throws(Failure) -> Model {
+    /// converter that knew only one sample has written RESHAPE for a transposition. `rolled` becomes the model as it
+    /// was; nil: nothing was to be done.
+    func flatteningControlFlow(_ rolled: inout RolledModel?) throws(Failure) -> Model {
         let called = subgraphs[0].operators.indices.contains { Flattening.flattens(code(0, $0).builtin) }
         guard called else { return self }
         var flattening = try Flattening(self)
-        return try flattening.apply()
+        return try flattening.apply(&rolled)
     }
 }
 
@@ -33,7 +34,7 @@ private struct Flattening {
     private var parts: [Int: (list: Int, begin: Int)] = [:]
 
     static func flattens(_ code: BuiltinOperator) -> Bool {
-        code == .call || code == .stablehloComposite || code == .while
+        code == .call || code == .stablehloComposite || code == .while || code == .if
     }
 
     init(_ model: Model) throws(Failure) {
@@ -46,7 +47,7 @@ private struct Flattening {
         hoisted = model.subgraphs.map { _ in [:] }
     }
 
-    mutating func apply() throws(Failure) -> Model {
+    mutating func apply(_ rolled: inout RolledModel?) throws(Failure) -> Model {
         var names = Array(source.subgraphs[0].tensors.indices)
         try inline(0, &names, depth: 0)
         let outputs = source.subgraphs[0].outputs.map { names[$0] }
@@ -60,7 +61,28 @@ private struct Flattening {
         }
         let calls = model.subgraphs[0].operators.indices.contains { Self.keepsSubgraphs(model.code(0, $0).builtin) }
         if !calls, model.signatures.allSatisfy({ $0.subgraph == 0 }) { model.subgraphs = [model.subgraphs[0]] }
-        return model.compacted()
+        return compacted(model, &rolled)
+    }
+
+    /// Without what is not used, and where the constants that are left have come from.
+    private func compacted(_ model: Model, _ rolled: inout RolledModel?) -> Model {
+        var origins = [TensorPlace?](repeating: nil, count: model.subgraphs[0].tensors.count)
+        for tensor in source.subgraphs[0].tensors.indices { origins[tensor] = TensorPlace(subgraph: 0, tensor: tensor) }
+        for (subgraph, constants) in hoisted.enumerated() {
+            for (tensor, place) in constants { origins[place] = TensorPlace(subgraph: subgraph, tensor: tensor) }
+        }
+        // Names carry the numbers through.
+        var numbered = model
+        for tensor in origins.indices { numbered.subgraphs[0].tensors[tensor].name = "\(tensor)" }
+        var compact = numbered.compacted()
+        var places: [TensorPlace?] = []
+        for tensor in compact.subgraphs[0].tensors.indices {
+            let before = Int(compact.subgraphs[0].tensors[tensor].name) ?? 0
+            compact.subgraphs[0].tensors[tensor].name = model.subgraphs[0].tensors[before].name
+            places.append(origins[before])
+        }
+        rolled = RolledModel(model: source, places: places)
+        return compact
     }
 
     private static func keepsSubgraphs(_ code: BuiltinOperator) -> Bool {
@@ -82,6 +104,9 @@ private struct Flattening {
                 case .call: results = try call(op.options.int(0), inputs, depth)
                 case .stablehloComposite: results = try call(op.options.int(1), inputs, depth)
                 case .while: results = try unroll(op, inputs, depth)
+                case .if where known(inputs.first ?? -1) != nil:
+                    let branch = known(inputs.first ?? -1) == true ? 0 : 1
+                    results = try call(op.options.int(branch), Array(inputs.dropFirst()), depth)
                 default: results = try append(op, inputs, op.outputs.map { names[$0] }, inLoop: depth > 0)
                 }
                 guard results.count == op.outputs.count, results.allSatisfy({ $0 >= 0 }) else {
@@ -135,9 +160,16 @@ private struct Flattening {
     }
 
     private mutating func holds(_ condition: Int, _ values: [Int], _ depth: Int) throws(Failure) -> Bool {
-        guard let result = try call(condition, values, depth).first, result >= 0,
-            let data = graph.info(result).constant, graph.value(result).type == .bool, data.count == 1
-        else { throw .unsupported("cannot be trained: the number of its rounds is not constant") }
+        guard let result = try call(condition, values, depth).first, let holds = known(result) else {
+            throw .unsupported("cannot be trained: the number of its rounds is not constant")
+        }
+        return holds
+    }
+
+    /// A constant truth value.
+    private func known(_ tensor: Int) -> Bool? {
+        guard tensor >= 0, graph.value(tensor).type == .bool, let data = graph.info(tensor).constant, data.count == 1
+        else { return nil }
         return data.array(of: UInt8.self)[0] != 0
     }
 

@@ -53,67 +53,76 @@ final class GraphSession {
 
     // MARK: Batches
 
-    func load(inputs batch: Batch) throws(Failure) {
-        guard batch.sampleCount > 0, batch.sampleCount <= graph.batchSize else {
-            throw .wrongSize("a batch has 1 to \(graph.batchSize) samples, not \(batch.sampleCount)")
-        }
+    /// The samples of part number `part` of a batch: all parts but the last are as many as the graph takes.
+    private func samples(of batch: Batch, _ part: Int) -> Range<Int> {
+        let first = part * graph.batchSize
+        return first..<min(batch.sampleCount, first + graph.batchSize)
+    }
+
+    func load(inputs batch: Batch, part: Int = 0) throws(Failure) {
         guard batch.inputs.count == graph.dataCount else {
             throw .wrongSize("a batch has \(graph.dataCount) inputs, not \(batch.inputs.count)")
         }
-        for (index, data) in batch.inputs.enumerated() { try load(data, into: index, batch, "input \(index)") }
+        for (index, data) in batch.inputs.enumerated() { try load(data, into: index, batch, part, "input \(index)") }
     }
 
-    func load(weights batch: Batch) throws(Failure) {
+    func load(weights batch: Batch, part: Int) throws(Failure) {
         var weights = [Float](repeating: 0, count: graph.batchSize)
         let share = 1 / Float(batch.sampleCount)
         let given = batch.weights?.array(of: Float.self)
         if let given, given.count != batch.sampleCount {
             throw .wrongSize("a batch of \(batch.sampleCount) samples has as many weights, not \(given.count)")
         }
-        for index in 0..<batch.sampleCount {
+        let samples = samples(of: batch, part)
+        for index in samples {
             let weight = given?[index] ?? 1
             guard weight >= 0, weight.isFinite else {
                 throw .invalidArgument("sample \(index) has weight \(weight), it must be 0 or more")
             }
-            weights[index] = weight * share
+            weights[index - samples.lowerBound] = weight * share
         }
         sampleWeights.set(weights)
     }
 
-    func load(labels batch: Batch) throws(Failure) {
+    func load(labels batch: Batch, part: Int) throws(Failure) {
         let wanted = graph.labels.indices.filter { graph.labels[$0].isCallers }
         guard batch.labels.count == wanted.count else {
             throw .wrongSize("a batch has labels for \(wanted.count) losses, not for \(batch.labels.count)")
         }
         for (data, index) in zip(batch.labels, wanted) {
-            try load(data, into: graph.dataCount + index, batch, "labels of loss \(index)")
+            try load(data, into: graph.dataCount + index, batch, part, "labels of loss \(index)")
+            guard part == 0 else { continue }
             try graph.labels[index].check(data, samples: batch.sampleCount, loss: index)
         }
     }
 
     /// Connects the caller's memory, or a copy with padding where samples are missing.
-    private func load(_ data: Bytes, into input: Int, _ batch: Batch, _ what: Sentence) throws(Failure) {
+    private func load(
+        _ data: Bytes, into input: Int, _ batch: Batch, _ part: Int, _ what: Sentence
+    ) throws(Failure) {
         let tensor = try interpreter.inputTensor(input)
         let isBatched = tensor.info.shape.first == graph.batchSize
         let whole = tensor.byteCount
-        let size = isBatched ? whole / graph.batchSize * batch.sampleCount : whole
-        guard data.count == size else {
+        let sample = whole / graph.batchSize
+        let expected = isBatched ? sample * batch.sampleCount : whole
+        guard data.count == expected else {
             throw .wrongSize(
-                "\(what), \(tensor.info.described), has \(size) bytes for \(batch.sampleCount) samples, not"
+                "\(what), \(tensor.info.described), has \(expected) bytes for \(batch.sampleCount) samples, not"
                     + " \(data.count)")
         }
-        guard size < whole else {
-            return try unsafe interpreter.bindInput(input, data.baseAddress, byteCount: size)
+        let samples = samples(of: batch, part)
+        let from = unsafe data.baseAddress + (isBatched ? samples.lowerBound * sample : 0)
+        guard isBatched, samples.count < graph.batchSize else {
+            return try unsafe interpreter.bindInput(input, from, byteCount: whole)
         }
         let storage: Storage
         if let present = padded[input] { storage = present } else { storage = try Storage.allocate(whole) }
         padded[input] = storage
         // The padding repeats the first sample: any other values might be none the model can compute with.
         let address = unsafe UnsafeMutableRawPointer(mutating: Bytes(storage).baseAddress)
-        let sample = whole / graph.batchSize
-        unsafe address.copyMemory(from: data.baseAddress, byteCount: size)
-        for index in batch.sampleCount..<graph.batchSize {
-            unsafe (address + index * sample).copyMemory(from: data.baseAddress, byteCount: sample)
+        unsafe address.copyMemory(from: from, byteCount: samples.count * sample)
+        for index in samples.count..<graph.batchSize {
+            unsafe (address + index * sample).copyMemory(from: from, byteCount: sample)
         }
         try unsafe interpreter.bindInput(input, UnsafeRawPointer(address), byteCount: whole)
     }
@@ -161,7 +170,7 @@ final class GraphSession {
         try interpreter.invoke()
     }
 
-    func result(_ batch: Batch) throws(Failure) -> BatchResult {
+    func result(_ batch: Batch, part: Int) throws(Failure) -> BatchResult {
         var result = BatchResult()
         result.loss = try value(0)
         if graph.terms.contains(where: { $0.kind == .host }) {
@@ -174,7 +183,7 @@ final class GraphSession {
             let accuracy = try LossDefinition.of(term.kind).accuracy
             try Answers(accuracy, graph.labels[index]).count(
                 try output(1 + index), labels: try interpreter.inputTensor(graph.dataCount + index),
-                samples: batch.sampleCount, &result)
+                samples: samples(of: batch, part).count, &result)
         }
         return result
     }
@@ -198,8 +207,8 @@ final class GraphSession {
         return sum
     }
 
-    /// Runs the graph once more and says which operator is the first with a result that is not finite.
-    func firstNonFinite() -> Sentence {
+    /// Runs the graph once more and says which operator is the first with a result that is not finite; nil: none has.
+    func firstNonFinite() -> Sentence? {
         var found: Int?
         func look(_ tensor: Int, _ data: RawSpan) {
             guard found == nil, graph.model.subgraphs[0].tensors.indices.contains(tensor),
@@ -222,7 +231,7 @@ final class GraphSession {
         do throws(Failure) { try interpreter.invoke(observing: look) } catch { return Sentence(error.message) }
         let subgraph = graph.model.subgraphs[0]
         guard let found, let op = subgraph.operators.firstIndex(where: { $0.outputs.contains(found) }) else {
-            return "its sum is not finite, though every value is"
+            return nil
         }
         let name = graph.model.operatorCodes[subgraph.operators[op].opcode].name
         let isForward = op < graph.forwardCount

@@ -7,13 +7,19 @@ extension Model {
     /// activations fused, and one constant for each parameter: a converter stores equal constants once, so that all
     /// biases of a fresh network are one tensor of zeros. What the main subgraph calls is put in its place. The main subgraph is the one of the signature.
     package func preparedForTraining(signature key: String? = nil) throws(Failure) -> Model {
+        var rolled: RolledModel?
+        return try preparedForTraining(signature: key, &rolled)
+    }
+
+    /// `rolled` becomes the model with its loops and calls, where there are any.
+    func preparedForTraining(signature key: String?, _ rolled: inout RolledModel?) throws(Failure) -> Model {
         var model = self
         if let key { try model.makeMain(key) }
         guard !model.subgraphs.isEmpty else { throw .invalidModel("\(origin): the model has no subgraph") }
         model = try model.preparedForQuantization()
         try model.refuseQuantized()
         try model.separateConstants()
-        return try model.flatteningControlFlow()
+        return try model.flatteningControlFlow(&rolled)
     }
 
     /// Moves the subgraph of a signature to place 0. Its inputs and outputs are those of the signature, in its order.

@@ -29,7 +29,8 @@ struct TrainingGraph {
         var observed: [Int] = []
     }
 
-    enum Purpose { case step, evaluation, beginning }
+    /// `step(recomputing: true)`: results of the forward pass are computed again where the backward pass needs them.
+    enum Purpose: Equatable { case step(recomputing: Bool), evaluation, beginning }
 
     /// `source` is a model for any batch size.
     init(
@@ -52,12 +53,13 @@ struct TrainingGraph {
         model.subgraphs[0].inputs += parts.inputs + tensors.trained + tensors.states
         model.subgraphs[0].outputs =
             [loss] + parts.predictions.map { $0.tensor } + (purpose == .evaluation ? outputs : tensors.observed)
-        guard purpose == .step else {
+        guard case .step(let recomputing) = purpose else {
             self.model = model
             reached = tensors.trained
             return
         }
-        let (complete, gradients) = try model.appendingGradients(of: loss, withRespectTo: tensors.trained)
+        let (complete, gradients) = try model.appendingGradients(
+            of: loss, withRespectTo: tensors.trained, recomputing: recomputing)
         self.model = complete
         reached = zip(tensors.trained, gradients).filter { $0.1 != nil }.map { $0.0 }
     }

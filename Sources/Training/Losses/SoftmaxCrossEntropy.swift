@@ -11,9 +11,11 @@ enum SoftmaxCrossEntropy {
             let classes = try classCount(logits.shape)
             let rest = term.labelSmoothing / Float(classes)
             let depth = try logits.graph.constant(.int32, [], try Bytes(copying: [Int32(clamping: classes)]))
-            let spread = try labels.apply(
-                .oneHot, depth, logits.scalar(1 - term.labelSmoothing + rest), logits.scalar(rest),
-                options: Options(.oneHot, [.int(-1)]), type: .float32)
+            let inputs: [Value?] = [
+                labels, depth, try logits.scalar(1 - term.labelSmoothing + rest), try logits.scalar(rest),
+            ]
+            let spread = try logits.graph.emit(
+                OperatorCode(.oneHot), inputs, Options(.oneHot, [.int(-1)]), types: [.float32])[0]
             return try loss(logits, spread)
         }.counting(.argmax)
     }

@@ -7,7 +7,8 @@ struct Prune: ParsableCommand {
         discussion: """
             Each weight tensor gets exactly the share --sparsity of zeros: single weights, or with --block 4x4 blocks of \
             4 output channels by 4 neighbours in each, or with --zeros-of 2:4 the 2 smallest of every 4 neighbours. The \
-            file is as large as before and deflates to less; --sparse stores only what is not zero.
+            file is as large as before and deflates to less; --sparse stores only what is not zero. Depthwise filters \
+            and the first convolution are left alone unless --depthwise and --first say otherwise.
 
             --channels 0.3 removes 30 % of each layer's output channels instead: a smaller model that runs faster \
             everywhere, and that has to be trained again.
@@ -23,8 +24,9 @@ struct Prune: ParsableCommand {
     @Flag(help: "Judge a block by its largest weight, not by the mean.") var maxPooling = false
     @Option(help: ArgumentHelp("Prune this many of every so many.", valueName: "zeros:of")) var zerosOf: Pair?
     @Flag(help: "The share is that of all weights together, not of each tensor.") var global = false
-    @Flag(help: "Only 1x1 convolutions: what runs faster with zeros.") var forLatency = false
+    @Flag(help: "Only what then runs faster: 1x1 convolutions and fully connected layers.") var forLatency = false
     @Flag(help: "Depthwise filters too.") var depthwise = false
+    @Flag(help: "The first convolution too.") var first = false
     @Option(help: "Remove this share of each layer's output channels.") var channels: Double?
     @Option(help: "The number of channels that stay is raised to a multiple of this.") var multiple: Int32 = 1
     @Option(help: ArgumentHelp("Another share for some layers.", valueName: "pattern=share")) var layer: [LayerOption] =
@@ -40,24 +42,31 @@ struct Prune: ParsableCommand {
     }
 
     private func pruned(_ source: Model) throws -> Model {
-        var options = eo_pruning_options()
+        var options = eo_pruning_options.usual
         options.sparsity = sparsity
-        options.pattern =
-            zerosOf != nil ? EO_SPARSITY_N_OF_M : block != nil ? EO_SPARSITY_BLOCK : EO_SPARSITY_ELEMENT
-        (options.block_rows, options.block_columns) = block.map { ($0.first, $0.second) } ?? (1, 4)
+        options.choose(block, zerosOf)
         options.block_pooling = maxPooling ? EO_BLOCK_MAXIMUM : EO_BLOCK_AVERAGE
-        (options.group_zeros, options.group_size) = zerosOf.map { ($0.first, $0.second) } ?? (2, 4)
         options.global = global
         options.for_latency = forLatency
         options.depthwise = depthwise
+        options.first = first
         return try source.pruned(options, layer.map(\.rule))
     }
 
     private func withoutChannels(_ source: Model, _ ratio: Double) throws -> Model {
-        var options = eo_channel_pruning_options()
+        var options = eo_channel_pruning_options.usual
         options.ratio = ratio
         options.multiple = multiple
         return try source.withoutChannels(options, layer.map(\.rule))
+    }
+}
+
+extension eo_pruning_options {
+    /// Which weights are pruned together.
+    mutating func choose(_ block: Pair?, _ zerosOf: Pair?) {
+        pattern = zerosOf != nil ? EO_SPARSITY_N_OF_M : block != nil ? EO_SPARSITY_BLOCK : EO_SPARSITY_ELEMENT
+        if let block { (block_rows, block_columns) = (block.first, block.second) }
+        if let zerosOf { (group_zeros, group_size) = (zerosOf.first, zerosOf.second) }
     }
 }
 
@@ -91,11 +100,10 @@ struct Cluster: ParsableCommand {
     var layer: [LayerOption] = []
 
     func run() throws {
-        var options = eo_clustering_options()
+        var options = eo_clustering_options.usual
         options.clusters = clusters
         options.start = start.value
         options.seed = seed
-        options.iterations = 100
         options.granularity = granularity.value
         options.preserve_zeros = !forgetZeros
         options.int8_grid = !anyValue

@@ -42,15 +42,12 @@ struct Quantize: ParsableCommand {
 
     func run() throws {
         let source = try Model(path: model)
-        var options = eo_quantizer_options()
-        options.struct_size = MemoryLayout<eo_quantizer_options>.size
+        var options = eo_quantizer_options.usual
         options.scheme = scheme.value
         options.per_tensor_weights = perTensor
         options.input_type = inputType.value
         options.output_type = outputType.value
         options.calibration = method.value
-        options.moving_average = 0.9
-        options.min_weight_elements = 1024
         options.num_threads = threads
         let quantizer = try Quantizer(source, options)
         if scheme.needsSamples { try calibrate(quantizer) }

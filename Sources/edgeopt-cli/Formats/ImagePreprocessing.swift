@@ -47,8 +47,21 @@ struct ImagePreprocessing: ParsableArguments {
     func load(_ path: String, for input: Tensor) throws -> NumericArray {
         let shape = try shape(of: input)
         guard let type = ElementType(input.type) else { throw Failure("input \(input.described) does not take images") }
-        let channels = shape[3]
-        let pixels = try resized(path, height: shape[1], width: shape[2], channels: channels)
+        let pixels = try resized(path, height: shape[1], width: shape[2], channels: shape[3])
+        return NumericArray(shape: shape, type: type, bytes: normalized(pixels, channels: shape[3], as: type))
+    }
+
+    /// Arrays are taken as they are, but where --mean or --std is given: then as pictures.
+    func scaled(_ array: NumericArray, for input: Tensor) throws -> NumericArray {
+        let type = try elementType(of: input)
+        guard mean != nil || std != nil, !type.isInteger else { return array }
+        let channels = input.shape.count == 4 ? input.shape[3] : 1
+        let bytes = normalized(array.values().map { Float($0) }, channels: channels, as: type)
+        return NumericArray(shape: array.shape, type: type, bytes: bytes)
+    }
+
+    /// (pixel - mean) / std of values 0...255.
+    func normalized(_ pixels: [Float], channels: Int, as type: ElementType) -> [UInt8] {
         let isFloat = [.float32, .float16].contains(type)
         // int8 inputs of converted image models are the bytes shifted by 128.
         let means = mean?.values ?? [isFloat ? 127.5 : type == .int8 ? 128 : 0]
@@ -61,7 +74,7 @@ struct ImagePreprocessing: ParsableArguments {
                 type.store(value, bytes, index * type.size)
             }
         }
-        return NumericArray(shape: shape, type: type, bytes: result)
+        return result
     }
 
     /// The central square, resized by bilinear interpolation. Row y of the result is taken at y * scale, as TFLite's own

@@ -3,7 +3,7 @@ struct Labels {
     private let array: NumericArray
     var count: Int { array.shape.first ?? 0 }
 
-    /// A .npy array, a .npz with an array "labels" or "y", or a text file with a number a line.
+    /// A .npy array, an idx file, a .npz with an array "labels" or "y", or a text file with a number a line.
     init(_ path: String) throws {
         if path.hasSuffix(".npz") {
             let archive = try ZipArchive(path)
@@ -13,6 +13,8 @@ struct Labels {
             array = try NumPyFile.parse(archive.contents(of: entry), "\(path)/\(entry.name)")
         } else if path.hasSuffix(".npy") {
             array = try NumPyFile.read(path)
+        } else if IDXFile.isNamed(path) {
+            array = try IDXFile.read(path)
         } else {
             let classes = try readLines(path).enumerated().map { index, line in
                 guard let number = Int(line) else {
@@ -34,6 +36,9 @@ struct Labels {
 
     /// What labels are called in an archive.
     static let names = ["labels.npy", "y.npy"]
+
+    /// The class of a sample.
+    subscript(index: Int) -> Int { Int(array[part: index].value(at: 0)) }
 
     /// The bytes of some of them, in the type of `tensor`, which is for a batch.
     func bytes(_ samples: ArraySlice<Int>, as tensor: Tensor) throws -> [UInt8] {

@@ -14,12 +14,12 @@ struct Samples {
     }
 
     /// `paths`: one for each input, in their order, or a single .npz for all. A .npy array holds one sample, in the
-    /// input's shape, or many, along a leading dimension or along the batch dimension; a folder holds images; any other
-    /// file holds the elements of samples one after the other.
+    /// input's shape, or many, along a leading dimension or along the batch dimension; a folder holds images; an idx file
+    /// pixels or numbers; any other file holds the elements of samples one after the other.
     init(_ paths: [String], for inputs: [Tensor], images: ImagePreprocessing) throws {
         self.inputs = inputs
         if paths.count == 1, paths[0].hasSuffix(".npz") {
-            sources = try Self.archive(paths[0], inputs)
+            sources = try Self.archive(paths[0], inputs, images)
         } else {
             guard paths.count == inputs.count else {
                 let names = inputs.map(\.described).joined(separator: ", ")
@@ -66,7 +66,9 @@ struct Samples {
         }
     }
 
-    private static func archive(_ path: String, _ inputs: [Tensor]) throws -> [Source] {
+    private static func archive(
+        _ path: String, _ inputs: [Tensor], _ images: ImagePreprocessing
+    ) throws -> [Source] {
         let archive = try ZipArchive(path)
         let byName = Dictionary(archive.entries.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         // Arrays named like the inputs, else in the archive's order.
@@ -77,7 +79,7 @@ struct Samples {
         }
         return try zip(chosen, inputs).map { entry, input in
             let name = "\(path)/\(entry.name)"
-            return try split(NumPyFile.parse(archive.contents(of: entry), name), input, name)
+            return try split(NumPyFile.parse(archive.contents(of: entry), name), input, name, images)
         }
     }
 
@@ -93,7 +95,8 @@ struct Samples {
         if [".jpg", ".jpeg", ".png"].contains(where: path.lowercased().hasSuffix) {
             return Source(count: 1) { _ in try images.load(path, for: input) }
         }
-        if path.hasSuffix(".npy") { return try split(NumPyFile.read(path), input, path) }
+        if IDXFile.isNamed(path) { return try pictures(IDXFile.read(path), input, path, images) }
+        if path.hasSuffix(".npy") { return try split(NumPyFile.read(path), input, path, images) }
         let type = try elementType(of: input)
         let bytes = try readFile(path)
         let size = input.count * type.size
@@ -106,15 +109,36 @@ struct Samples {
         }
     }
 
-    private static func split(_ array: NumericArray, _ input: Tensor, _ path: String) throws -> Source {
-        if array.shape == input.shape { return Source(count: 1) { _ in array } }
+    /// Samples of an idx file, whatever dimensions of 1 the input has; bytes are pixels of pictures.
+    private static func pictures(
+        _ array: NumericArray, _ input: Tensor, _ path: String, _ images: ImagePreprocessing
+    ) throws -> Source {
+        let type = try elementType(of: input)
+        guard array.shape.count > 1, input.shape.first == 1, array.shape[0] > 0,
+            array.shape.dropFirst().reduce(1, *) == input.count
+        else { throw Failure("\(path): shape \(brief(array.shape)) does not fit input \(input.described)") }
+        return Source(count: array.shape[0]) { index in
+            var part = array[part: index]
+            part.shape = input.shape
+            guard array.type == .uint8, !type.isInteger else { return part }
+            let channels = input.shape.count == 4 ? input.shape[3] : 1
+            let pixels = part.bytes.map { Float($0) }
+            return NumericArray(
+                shape: part.shape, type: type, bytes: images.normalized(pixels, channels: channels, as: type))
+        }
+    }
+
+    private static func split(
+        _ array: NumericArray, _ input: Tensor, _ path: String, _ images: ImagePreprocessing
+    ) throws -> Source {
+        if array.shape == input.shape { return Source(count: 1) { _ in try images.scaled(array, for: input) } }
         let rest = Array(array.shape.dropFirst())
         guard array.shape.first ?? 0 > 0,
             rest == input.shape || (input.shape.first == 1 && rest == Array(input.shape.dropFirst()))
         else {
             throw Failure("\(path): shape \(brief(array.shape)) does not fit input \(input.described)")
         }
-        return Source(count: array.shape[0]) { array[part: $0] }
+        return Source(count: array.shape[0]) { try images.scaled(array[part: $0], for: input) }
     }
 }
 

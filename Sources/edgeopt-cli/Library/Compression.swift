@@ -1,56 +1,33 @@
 import CEdgeOpt
 
-/// What a `--layer pattern=number` says.
-struct LayerNumber {
-    let pattern: String
-    let value: Double
-}
-
-/// Calls `body` with the rules as edgeopt.h wants them.
-func withRules<R>(
-    _ rules: [LayerNumber], _ body: (UnsafePointer<eo_layer_rule>?, Int32) throws -> R
-) rethrows -> R {
-    let texts = rules.map { Array($0.pattern.utf8CString) }
-    // One block holds all patterns, so that every pointer is valid for the call.
-    return try texts.flatMap { $0 }.withUnsafeBufferPointer { block in
-        var offset = 0
-        let given = zip(rules, texts).map { rule, text in
-            defer { offset += text.count }
-            return eo_layer_rule(pattern: block.baseAddress.map { $0 + offset }, value: rule.value)
-        }
-        return try given.withUnsafeBufferPointer { try body($0.baseAddress, Int32($0.count)) }
-    }
-}
-
 /// Remarks of the library on standard error.
 let remark: eo_log = { _, _, text in note(string(text)) }
 
 extension Model {
     func pruned(_ options: eo_pruning_options, _ rules: [LayerNumber]) throws -> Model {
-        try withRules(rules) { list, count in
-            var options = options
-            options.struct_size = MemoryLayout<eo_pruning_options>.size
-            (options.rules, options.rule_count, options.log) = (list, count, remark)
-            return try made { eo_prune(handle, &options, $0) }
-        }
+        let arena = Arena()
+        defer { withExtendedLifetime(arena) {} }
+        var options = options
+        (options.rules, options.rule_count) = (arena.rules(rules), Int32(rules.count))
+        options.log = remark
+        return try made { eo_prune(handle, &options, $0) }
     }
 
     func withoutChannels(_ options: eo_channel_pruning_options, _ rules: [LayerNumber]) throws -> Model {
-        try withRules(rules) { list, count in
-            var options = options
-            options.struct_size = MemoryLayout<eo_channel_pruning_options>.size
-            (options.rules, options.rule_count, options.log) = (list, count, remark)
-            return try made { eo_prune_channels(handle, &options, $0) }
-        }
+        let arena = Arena()
+        defer { withExtendedLifetime(arena) {} }
+        var options = options
+        (options.rules, options.rule_count) = (arena.rules(rules), Int32(rules.count))
+        options.log = remark
+        return try made { eo_prune_channels(handle, &options, $0) }
     }
 
     func clustered(_ options: eo_clustering_options, _ rules: [LayerNumber]) throws -> Model {
-        try withRules(rules) { list, count in
-            var options = options
-            options.struct_size = MemoryLayout<eo_clustering_options>.size
-            (options.rules, options.rule_count) = (list, count)
-            return try made { eo_cluster(handle, &options, $0) }
-        }
+        let arena = Arena()
+        defer { withExtendedLifetime(arena) {} }
+        var options = options
+        (options.rules, options.rule_count) = (arena.rules(rules), Int32(rules.count))
+        return try made { eo_cluster(handle, &options, $0) }
     }
 
     func storedSparse(from sparsity: Double) throws -> Model {

@@ -10,39 +10,33 @@ final class Trainer {
         var schedule: eo_pruning_schedule?
         var clustering: eo_clustering_options?
         var quantization: eo_training_quantization?
+        var sparsities: [LayerNumber] = []
+        var clusters: [LayerNumber] = []
+        var floatLayers: [String] = []
+        var weightBits: [LayerNumber] = []
+        var activationBits: [LayerNumber] = []
+        var preservesZeros = false
+        var preservesClusters = false
     }
 
     /// `calibration` gives the bytes of each input of sample `index`.
     init(
-        _ model: Model, _ options: eo_trainer_options, _ targets: Targets, calibrationCount: Int,
+        _ model: Model, _ options: eo_trainer_options, _ loss: eo_loss_term, _ targets: Targets, calibrationCount: Int,
         calibration: @escaping (Int) throws -> [[UInt8]]
     ) throws {
         let samples = CalibrationSamples(calibrationCount, calibration)
-        var quantization = targets.quantization
-        quantization?.calibration = { user, data, sizes, _ in
-            guard let user, let data, let sizes else { return -1 }
-            return Unmanaged<CalibrationSamples>.fromOpaque(user).takeUnretainedValue().next(data, sizes)
-        }
-        quantization?.calibration_user = Unmanaged.passUnretained(samples).toOpaque()
-        quantization?.log = remark
+        let arena = Arena()
         var options = options
+        (options.losses, options.loss_count) = (arena.pointer(loss), 1)
+        options.pruning = arena.pointer(targets.pruning(arena))
+        options.pruning_schedule = arena.pointer(targets.schedule)
+        options.clustering = arena.pointer(targets.clustering(arena))
+        options.quantization = arena.pointer(targets.quantization(arena, samples))
+        (options.preserve_zeros, options.preserve_clusters) = (targets.preservesZeros, targets.preservesClusters)
         var handle: OpaquePointer?
-        try withPointer(targets.pruning) { pruning in
-            try withPointer(targets.schedule) { schedule in
-                try withPointer(targets.clustering) { clustering in
-                    try withPointer(quantization) { quantization in
-                        options.pruning = pruning
-                        options.pruning_schedule = schedule
-                        options.clustering = clustering
-                        options.quantization = quantization
-                        let status = eo_trainer_create(model.handle, &options, &handle)
-                        if let failure = samples.failure { throw failure }
-                        try check(status)
-                    }
-                }
-            }
-        }
-        withExtendedLifetime(samples) {}
+        let status = withExtendedLifetime((arena, samples)) { eo_trainer_create(model.handle, &options, &handle) }
+        if let failure = samples.failure { throw failure }
+        try check(status)
         self.handle = handle!
     }
 
@@ -61,6 +55,18 @@ final class Trainer {
 
     /// Moves the parameters by a batch: for each input and label the bytes of its samples.
     func step(_ samples: Int, inputs: [[UInt8]], labels: [[UInt8]]) throws -> eo_batch_result {
+        try run(eo_trainer_step, samples, inputs, labels)
+    }
+
+    /// Loss and right answers of a batch.
+    func evaluate(_ samples: Int, inputs: [[UInt8]], labels: [[UInt8]]) throws -> eo_batch_result {
+        try run(eo_trainer_evaluate, samples, inputs, labels)
+    }
+
+    private func run(
+        _ function: (OpaquePointer?, UnsafePointer<eo_batch>?, UnsafeMutablePointer<eo_batch_result>?) -> eo_status,
+        _ samples: Int, _ inputs: [[UInt8]], _ labels: [[UInt8]]
+    ) throws -> eo_batch_result {
         let block = (inputs + labels).flatMap { $0 }
         var result = eo_batch_result()
         try block.withUnsafeBytes { bytes in
@@ -78,7 +84,7 @@ final class Trainer {
                     (batch.inputs, batch.input_sizes) = (pointers.baseAddress, sizes.baseAddress)
                     batch.labels = pointers.baseAddress.map { $0 + inputs.count }
                     batch.label_sizes = sizes.baseAddress.map { $0 + inputs.count }
-                    try check(eo_trainer_step(handle, &batch, &result))
+                    try check(function(handle, &batch, &result))
                 }
             }
         }
@@ -140,7 +146,35 @@ private final class CalibrationSamples {
     }
 }
 
-private func withPointer<T, R>(_ value: T?, _ body: (UnsafePointer<T>?) throws -> R) rethrows -> R {
-    guard let value else { return try body(nil) }
-    return try withUnsafePointer(to: value) { try body($0) }
+extension Trainer.Targets {
+    fileprivate func pruning(_ arena: Arena) -> eo_pruning_options? {
+        guard var options = pruning else { return nil }
+        (options.rules, options.rule_count) = (arena.rules(sparsities), Int32(sparsities.count))
+        options.log = remark
+        return options
+    }
+
+    fileprivate func clustering(_ arena: Arena) -> eo_clustering_options? {
+        guard var options = clustering else { return nil }
+        (options.rules, options.rule_count) = (arena.rules(clusters), Int32(clusters.count))
+        return options
+    }
+
+    fileprivate func quantization(_ arena: Arena, _ samples: CalibrationSamples) -> eo_training_quantization? {
+        guard var options = quantization else { return nil }
+        (options.float_layers, options.float_layer_count) = (arena.texts(floatLayers), Int32(floatLayers.count))
+        (options.weight_bits_rules, options.weight_bits_rule_count) = (
+            arena.rules(weightBits), Int32(weightBits.count)
+        )
+        (options.activation_bits_rules, options.activation_bits_rule_count) = (
+            arena.rules(activationBits), Int32(activationBits.count)
+        )
+        options.calibration = { user, data, sizes, _ in
+            guard let user, let data, let sizes else { return -1 }
+            return Unmanaged<CalibrationSamples>.fromOpaque(user).takeUnretainedValue().next(data, sizes)
+        }
+        options.calibration_user = Unmanaged.passUnretained(samples).toOpaque()
+        options.log = remark
+        return options
+    }
 }

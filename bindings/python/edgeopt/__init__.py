@@ -8,7 +8,7 @@
     interpreter = edgeopt.Interpreter("int8.tflite")  # answers to the calls of the TFLite / LiteRT Interpreter
 """
 
-from . import callbacks, optimizers, schedules
+from . import augment, callbacks, data, optimizers, schedules
 from ._compress import (
     CentroidInitialization,
     WeightStatistics,
@@ -36,7 +36,7 @@ from ._errors import (
 from ._interpreter import Interpreter, OperatorReport, OpResolverType, SignatureRunner
 from ._library import isa, library_path, version
 from ._model import Model, Operator, Signature, Subgraph
-from ._optimize import LEVELS, Leaf, Level, Tree, optimize, optimize_until
+from ._optimize import LEVELS, Leaf, Level, Training, Tree, optimize, optimize_until
 from ._quantize import Scheme, quantize
 from ._targets import (
     Clustering,
@@ -49,6 +49,7 @@ from ._targets import (
 )
 from ._tensor import Quantization, Tensor
 from ._trainer import Loss, StepResult, Trainer
+from .graph import Graph, Node
 
 __version__ = version()
 
@@ -64,6 +65,7 @@ __all__ = [
     "ExecutionError",
     "ExportReport",
     "FileError",
+    "Graph",
     "Interpreter",
     "LEVELS",
     "Leaf",
@@ -71,6 +73,7 @@ __all__ = [
     "Loss",
     "Model",
     "ModelError",
+    "Node",
     "OpResolverType",
     "Operator",
     "OperatorReport",
@@ -89,11 +92,14 @@ __all__ = [
     "Subgraph",
     "Tensor",
     "Trainer",
+    "Training",
     "Tree",
     "UnsupportedError",
     "WeightStatistics",
+    "augment",
     "callbacks",
     "cluster",
+    "data",
     "isa",
     "library_path",
     "optimize",

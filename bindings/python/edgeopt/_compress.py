@@ -43,6 +43,7 @@ def prune(
     over_all: bool = False,
     for_latency: bool = False,
     depthwise: bool = False,
+    first: bool = False,
     layers: Layers | None = None,
     log: Callable[[str], None] | None = None,
 ) -> Model:
@@ -54,15 +55,17 @@ def prune(
     `block`: prune blocks of (output channels, neighbours in each), judged by "average" or "maximum" magnitude.
     `zeros_of`: (2, 4) sets the 2 smallest of every 4 neighbours to zero; `sparsity` is not used then.
     `over_all`: the target is that of all weights together, so that layers with small weights lose more.
-    `for_latency`: prune 1x1 convolutions only: what runs faster with single zeros.
-    `depthwise`: depthwise filters too: they are few and lose accuracy first.
+    `for_latency`: prune only what then runs faster: 1x1 convolutions and fully connected layers, from 60 % of zeros on;
+    unless another pattern is asked for, in blocks of (16, 1).
+    `depthwise`, `first`: also depthwise filters, and the convolutions that read the model's inputs: they are few and
+    lose accuracy first.
     `layers`: sparsities of layers, by patterns of the names of their weights or outputs; 0 leaves a layer alone.
     `log`: gets remarks.
 
     Raises `UnsupportedError` (no float weights to prune), `ModelError` and `ArgumentError`.
     """
     options = pruning_options(
-        sparsity, block, block_pooling, zeros_of, over_all, for_latency, depthwise, layers, log
+        sparsity, block, block_pooling, zeros_of, over_all, for_latency, depthwise, first, layers, log
     )
     return _made(lib.eo_prune, model, options)
 
@@ -221,6 +224,7 @@ def pruning_options(
     over_all: bool,
     for_latency: bool,
     depthwise: bool,
+    first: bool,
     layers: Layers | None,
     log: Callable[[str], None] | None,
 ) -> PruningOptions:
@@ -236,6 +240,7 @@ def pruning_options(
         over_all,
         for_latency,
         depthwise,
+        first,
         rules,
         len(rules),
         log_of(log),

@@ -188,6 +188,7 @@ class PruningOptions(ctypes.Structure):
         ("global", c_bool),
         ("for_latency", c_bool),
         ("depthwise", c_bool),
+        ("first", c_bool),
         ("rules", POINTER(LayerRule)),
         ("rule_count", c_int32),
         ("log", Log),
@@ -320,6 +321,8 @@ class TrainerOptions(ctypes.Structure):
         ("preserve_zeros", c_bool),
         ("preserve_clusters", c_bool),
         ("quantization", POINTER(TrainingQuantization)),
+        ("recompute_activations", c_bool),
+        ("unroll", c_bool),
     ]
 
 

@@ -7,16 +7,20 @@ import json
 import pathlib
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Union
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any, Optional, Union
 
 import numpy as np
 
+from . import optimizers, schedules
 from ._compress import Layers, cluster, prune, prune_channels, weight_histogram, weights
-from ._errors import ArgumentError, Status
+from ._errors import ArgumentError, ExecutionError, Status
 from ._interpreter import Interpreter
 from ._model import Bytes, Model, PathLike
+from ._data import Augment
 from ._quantize import Sample, Scheme, quantize
+from ._targets import Clustering, PolynomialDecay, Pruning, QuantizationAware
+from ._trainer import Loss, Trainer
 
 #: Gives the accuracy of a model; or inputs and labels of a classifier with one input.
 Evaluation = Union[Callable[[Model], float], "tuple[np.ndarray, np.ndarray]"]
@@ -35,7 +39,7 @@ class Histogram:
 class Leaf:
     """A model, how it was made, and what it is worth."""
 
-    stages: tuple[str, ...]  #: "pruned 75%", "clustered 16", "int8"
+    stages: tuple[str, ...]  #: "pruned 75%", "clustered 16", "int8" or "int8 QAT"
     model: Model
     accuracy: float | None
     size: int  #: bytes of the file
@@ -145,6 +149,138 @@ def table(leaves: Iterable[Leaf]) -> str:
     return "\n".join(lines)
 
 
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How the models of `optimize` are trained. `x`, `y`: as `Trainer.fit` takes them; without `y` each learns what the
+    model before it says. The rest is that of `Trainer`; `quantization` are settings of `QuantizationAware`. Without an
+    `optimizer` it is Adam with a rate that falls like a cosine, from 0.002 for pruning, which puts batch normalization
+    back where there are convolutions, and from 0.0005 for the others."""
+
+    x: Any
+    y: Any = None
+    epochs: int = 3  #: for each stage
+    batch_size: int = 32
+    optimizer: Union[str, optimizers.Optimizer, None] = None
+    loss: Union[str, Loss, Sequence[Union[str, Loss]], None] = None
+    augment: Optional[Augment] = None
+    seed: int = 0
+    quantization: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def pruned(self, model: Model, sparsity: float, layers: Layers | None, threads: int) -> Model:
+        """The target is met half-way."""
+        steps = self.epochs * self._batches()
+        schedule = PolynomialDecay(0, sparsity, 0, steps // 2, frequency=max(1, steps // 40))
+        pruning = Pruning(schedule, layers=layers)
+        is_normalized = any(operator.name == "CONV_2D" for operator in model.subgraphs[0].operators)
+        trainer = self._trainer(model, threads, 0.002, pruning=pruning, batch_normalization=is_normalized)
+        return self._fit(trainer)
+
+    def clustered(self, model: Model, clusters: int, options: Mapping[str, Any], threads: int) -> Model:
+        """Zeros stay."""
+        targets = {"clustering": Clustering(clusters, **options), "preserve": "zeros"}
+        return self._fit(self._trainer(model, threads, 0.0005, **targets))
+
+    def quantized(
+        self, model: Model, scheme: Scheme, samples: Iterable[Sample], preserve: Sequence[str], threads: int
+    ) -> Model:
+        settings = {"scheme": scheme.value, **self.quantization}
+        quantization = QuantizationAware(samples, **settings)
+        return self._fit(self._trainer(model, threads, 0.0005, preserve=preserve, quantization=quantization))
+
+    def _batches(self) -> int:
+        """Of an epoch."""
+        if self.y is None and not isinstance(self.x, (np.ndarray, Mapping)):
+            return max(1, len(self.x)) if isinstance(self.x, Sized) else 1
+        x = next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x
+        first = x[0] if isinstance(x, (list, tuple)) and hasattr(x[0], "shape") else x
+        return max(1, -(-len(first) // self.batch_size))
+
+    @property
+    def _loss(self) -> Union[str, Loss, Sequence[Union[str, Loss]]]:
+        has_labels = self.y is not None or not isinstance(self.x, (np.ndarray, Mapping))
+        return self.loss or ("auto" if has_labels else "distillation")
+
+    def _trainer(self, model: Model, threads: int, rate: float, **targets: Any) -> Trainer:
+        optimizer = self.optimizer or optimizers.Adam(schedules.Cosine(rate, self.epochs * self._batches()))
+        return Trainer(model, self._loss, optimizer, batch_size=self.batch_size, num_threads=threads, **targets)
+
+    def _fit(self, trainer: Trainer) -> Model:
+        trainer.fit(self.x, self.y, epochs=self.epochs, augment=self.augment, seed=self.seed)
+        return trainer.export()
+
+
+class _Stages:
+    """Pruned and clustered forms of a model, each made once: by training, if there is any."""
+
+    def __init__(
+        self,
+        source: Model,
+        training: Training | None,
+        threads: int,
+        prune_layers: Layers | None = None,
+        cluster_options: Mapping[str, Any] | None = None,
+    ):
+        self.training, self.threads = training, threads
+        self._prune_layers, self._cluster_options = prune_layers, dict(cluster_options or {})
+        self._made: dict[tuple[float | None, int | None], Model] = {(None, None): source}
+
+    def make(self, sparsity: float | None, clusters: int | None) -> tuple[tuple[str, ...], Model]:
+        """Its name and the model. What pruning leaves is clustered."""
+        names = (f"pruned {sparsity:.0%}",) if sparsity else ()
+        names += (f"clustered {clusters}",) if clusters else ()
+        key = (sparsity or None, clusters or None)
+        if key not in self._made:
+            _, before = self.make(sparsity if clusters else None, None)
+            if clusters:
+                made = self._clustered(before, clusters)
+            else:
+                made = self._pruned(before, sparsity or 0)
+            self._made[key] = made
+        return names, self._made[key]
+
+    def _pruned(self, model: Model, sparsity: float) -> Model:
+        if self.training is None:
+            return prune(model, sparsity, layers=self._prune_layers)
+        return self.training.pruned(model, sparsity, self._prune_layers, self.threads)
+
+    def _clustered(self, model: Model, clusters: int) -> Model:
+        if self.training is None:
+            made = cluster(model, clusters, **self._cluster_options)
+        else:
+            made = self.training.clustered(model, clusters, self._cluster_options, self.threads)
+        _check_kept(model, made, ["zeros"])
+        return made
+
+    def aware(
+        self, stage: tuple[tuple[str, ...], Model], scheme: Scheme, samples: Iterable[Sample]
+    ) -> tuple[tuple[str, ...], Model]:
+        """Trained to be quantized; zeros and clusters stay."""
+        assert self.training is not None
+        names, model = stage
+        preserve = [what for what, word in (("zeros", "pruned"), ("clusters", "clustered")) if word in " ".join(names)]
+        made = self.training.quantized(model, scheme, samples, preserve, self.threads)
+        _check_kept(model, made, preserve)
+        return (*names, f"{scheme.value} QAT"), made
+
+
+def _check_kept(before: Model, after: Model, what: Sequence[str]) -> None:
+    """Fails if a step has lost zeros, or has made more values than there were: a fault of the library."""
+    found = {statistics.name: statistics for statistics in weights(after)}
+    for old in weights(before):
+        new = found.get(old.name)
+        if new is None:
+            continue
+        values = [np.asarray(model.subgraphs[0].tensors[tensor.tensor].data) for model, tensor in
+                  ((before, old), (after, new)) if tensor.subgraph == 0]
+        if "zeros" in what and len(values) == 2 and values[0].shape == values[1].shape:
+            if values[1][values[0] == 0].any():
+                raise ExecutionError(f"weights of '{old.name}' were zero and no longer are", Status.EXECUTION_ERROR)
+        if "clusters" in what and new.distinct > old.distinct:
+            raise ExecutionError(
+                f"'{old.name}' had {old.distinct} values and has {new.distinct}", Status.EXECUTION_ERROR
+            )
+
+
 def optimize(
     model: Model | PathLike | Bytes,
     calibration: Iterable[Sample] | None = None,
@@ -154,6 +290,7 @@ def optimize(
     clusters: int = 32,
     channels: float = 0,
     schemes: Sequence[Scheme | str | None] = (None, Scheme.INT8),
+    training: Training | None = None,
     granularity: str = "scaled_channels",
     prune_layers: Layers | None = None,
     cluster_layers: Layers | None = None,
@@ -161,7 +298,9 @@ def optimize(
     num_threads: int = 1,
 ) -> Tree:
     """The model as it is, pruned, clustered, and both, each in every one of `schemes` (None: not quantized): what they
-    are worth, and the models. Without training, so what they cost is the worst case.
+    are worth, and the models. Without training what they cost is the worst case; with `training` each is trained, and
+    for the integer schemes there is one more: trained to be quantized, keeping zeros and clusters (QAT, PQAT, CQAT,
+    PCQAT).
 
     `calibration`: as `quantize` takes it; it is read once and kept. `evaluate`: a function from a model to a number, or
     (inputs, labels) of a classifier. `channels`: remove this share of each layer's channels first.
@@ -171,19 +310,36 @@ def optimize(
     base: tuple[str, ...] = ()
     if channels:
         source, base = prune_channels(source, channels), (f"channels -{channels:.0%}",)
-    pruned = prune(source, sparsity, layers=prune_layers)
-    options: dict[str, Any] = {"granularity": granularity, "layers": cluster_layers}
-    stages = {
-        base: source,
-        (*base, f"pruned {sparsity:.0%}"): pruned,
-        (*base, f"clustered {clusters}"): cluster(source, clusters, **options),
-        (*base, f"pruned {sparsity:.0%}", f"clustered {clusters}"): cluster(pruned, clusters, **options),
-    }
+    stages = _Stages(
+        source, training, num_threads, prune_layers, {"granularity": granularity, "layers": cluster_layers}
+    )
+    made = [stages.make(*how) for how in ((None, None), (sparsity, None), (None, clusters), (sparsity, clusters))]
     leaves = []
     for scheme in schemes:
-        for names, made in stages.items():
-            leaves.append(_leaf(names, made, scheme, samples, evaluate, measure_latency, num_threads))
+        for stage in made:
+            for names, leaf in _forms(stages, stage, scheme, samples):
+                leaves.append(_leaf((*base, *names), leaf, evaluate, measure_latency, num_threads))
     return Tree(leaves)
+
+
+def _forms(
+    stages: _Stages,
+    stage: tuple[tuple[str, ...], Model],
+    scheme: Scheme | str | None,
+    samples: list[Sample] | None,
+) -> Iterator[tuple[tuple[str, ...], Model]]:
+    """A stage quantized after training, and where that can be also by it."""
+    names, model = stage
+    if scheme is None:
+        yield stage
+        return
+    wanted = Scheme(scheme)
+    yield (*names, wanted.value), quantize(model, wanted, samples)
+    if stages.training is not None and wanted in _INTEGERS:
+        yield stages.aware(stage, wanted, samples or [])
+
+
+_INTEGERS = (Scheme.INT8, Scheme.INT16X8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,11 +378,13 @@ def optimize_until(
     deflated_size: int | None = None,
     latency: float | None = None,
     levels: Sequence[Level] = LEVELS,
+    training: Training | None = None,
     num_threads: int = 1,
 ) -> Leaf:
     """Walks down the levels and gives the first model of at least `accuracy`, at most `size` bytes of file,
     `deflated_size` bytes deflated, and `latency` seconds. A level whose scheme needs samples is left out without
-    `calibration`.
+    `calibration`. With `training` what a level prunes and clusters is trained, and its integer schemes are tried twice:
+    quantized after training, then trained to be quantized.
 
     Raises `ArgumentError`, with the table of all that was tried, if no level meets the wish.
     """
@@ -234,38 +392,30 @@ def optimize_until(
         raise ArgumentError("an accuracy was asked for without a way to evaluate it", Status.INVALID_ARGUMENT)
     source = model if isinstance(model, Model) else Model(model)
     samples = None if calibration is None else list(calibration)
+    stages = _Stages(source, training, num_threads)
     tried = []
     for level in levels:
         scheme = None if level.scheme is None else Scheme(level.scheme)
-        if scheme in (Scheme.INT8, Scheme.INT16X8) and samples is None:
+        if scheme in _INTEGERS and samples is None:
             continue
-        names: tuple[str, ...] = ()
-        made = source
-        if level.sparsity:
-            made, names = prune(made, level.sparsity), (*names, f"pruned {level.sparsity:.0%}")
-        if level.clusters:
-            made, names = cluster(made, level.clusters), (*names, f"clustered {level.clusters}")
-        leaf = _leaf(names, made, scheme, samples, evaluate, latency is not None, num_threads)
-        limits = ((leaf.size, size), (leaf.deflated_size, deflated_size), (leaf.latency, latency))
-        is_small = all(limit is None or value is None or value <= limit for value, limit in limits)
-        is_good = accuracy is None or (leaf.accuracy is not None and leaf.accuracy >= accuracy)
-        if is_small and is_good:
-            return leaf
-        tried.append(leaf)
+        for names, made in _forms(stages, stages.make(level.sparsity, level.clusters), scheme, samples):
+            leaf = _leaf(names, made, evaluate, latency is not None, num_threads)
+            limits = ((leaf.size, size), (leaf.deflated_size, deflated_size), (leaf.latency, latency))
+            is_small = all(limit is None or value is None or value <= limit for value, limit in limits)
+            is_good = accuracy is None or (leaf.accuracy is not None and leaf.accuracy >= accuracy)
+            if is_small and is_good:
+                return leaf
+            tried.append(leaf)
     raise ArgumentError("no level meets the wish; tried were\n" + table(tried), Status.INVALID_ARGUMENT)
 
 
 def _leaf(
     names: tuple[str, ...],
     model: Model,
-    scheme: Scheme | str | None,
-    samples: list[Sample] | None,
     evaluate: Evaluation | None,
     measure_latency: bool,
     num_threads: int,
 ) -> Leaf:
-    if scheme is not None:
-        model, names = quantize(model, scheme, samples), (*names, Scheme(scheme).value)
     data = model.to_bytes()
     found = weights(model)
     elements = sum(statistics.elements for statistics in found)

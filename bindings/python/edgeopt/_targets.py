@@ -88,8 +88,10 @@ class Pruning:
     block: Optional[tuple[int, int]] = None
     block_pooling: str = "average"
     zeros_of: Optional[tuple[int, int]] = None
+    over_all: bool = False
     for_latency: bool = False
     depthwise: bool = False
+    first: bool = False
     layers: Optional[Layers] = None
 
     def _schedule(self) -> tuple[float, PruningScheduleOptions]:
@@ -208,9 +210,10 @@ class Targets:
                 pruning.block,
                 pruning.block_pooling,
                 pruning.zeros_of,
-                False,
+                pruning.over_all,
                 pruning.for_latency,
                 pruning.depthwise,
+                pruning.first,
                 pruning.layers,
                 None,
             )

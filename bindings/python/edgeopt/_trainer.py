@@ -24,6 +24,7 @@ from ._model import Bytes, Model, PathLike
 from ._quantize import Sample
 from ._targets import Annotated, Clustering, ExportReport, Pruning, QuantizationAware, Targets, check_export, strings
 from .callbacks import Callback, Logs, StopTraining
+from .data import split
 
 _LOSSES = {
     "auto": 0,
@@ -90,8 +91,13 @@ class Trainer:
     hidden fully connected layer; they are folded again at export.
 
     What is made of the weights on the way, all of it by `export`: `pruning`: a sparsity or `Pruning`; `clustering`: a
-    number of values or `Clustering`; not both. `preserve`: "zeros", "clusters" or both: what the model's weights have of
-    them is kept where pruning and clustering do not decide. `quantization`: the integer model is simulated and exported.
+    number of values or `Clustering`; with both, what pruning leaves is clustered once its schedule has met the target.
+    `preserve`: "zeros", "clusters" or both: what the model's weights have of them is kept where pruning and clustering
+    do not decide. `quantization`: the integer model is simulated and exported. `unroll`: export loops and calls in line,
+    as they were trained; else they are as the model has them, but with `quantization` always in line.
+
+    `recompute_activations`: less memory for about a third more time: results of the forward pass are computed a second
+    time where the backward pass needs them.
 
     Raises `UnsupportedError` naming every operator that has no gradient, `ModelError` for a quantized model.
     One thread at a time. The same start, data, seed and `num_threads` give the same bits.
@@ -115,6 +121,8 @@ class Trainer:
         clustering: int | Clustering | None = None,
         preserve: str | Sequence[str] = (),
         quantization: QuantizationAware | None = None,
+        recompute_activations: bool = False,
+        unroll: bool = False,
     ):
         source = model if isinstance(model, Model) else Model(model)
         targets = Targets(pruning, clustering, preserve, quantization)
@@ -132,7 +140,9 @@ class Trainer:
         options.frozen, options.frozen_count = strings(frozen), len(frozen)
         options.trainable, options.trainable_count = strings(trainable), len(trainable)
         options.batch_normalization, options.batch_norm_momentum = batch_normalization, batch_norm_momentum
+        options.recompute_activations = recompute_activations
         options.host_loss = self._host_function
+        options.unroll = unroll
         terms = _terms(loss)
         options.losses, options.loss_count = terms, len(terms)
         _set_optimizer(options, optimizer)
@@ -243,6 +253,7 @@ class Trainer:
         seed: int = 0,
         augment: Augment | None = None,
         validation_data: Any = None,
+        validation_split: float = 0.0,
         callbacks: Sequence[Callback] = (),
         checkpoint: PathLike | None = None,
         checkpoint_steps: int | None = None,
@@ -256,10 +267,18 @@ class Trainer:
         by name), or `x` is an iterable of batches (x, y) or (x, y, weights) that can be begun anew: a list, a
         DataLoader, an object with `__iter__`. Arrays are shuffled by `seed` and epoch.
         `augment(x_batch, generator)` returns the batch changed; the generator depends on seed, epoch and batch.
+        `edgeopt.augment` has some. `validation_split` holds this share of the arrays back, chosen at random by the seed,
+        and takes it as `validation_data`.
         `checkpoint`: a file written after each epoch, every `checkpoint_steps` steps, and at Ctrl-C, from which
         training with the same arguments goes on (`resume`) with the same bits.
         `progress`: show a tqdm bar (default: where stderr is a terminal and tqdm is installed).
         """
+        if validation_split:
+            if validation_data is not None or sample_weight is not None:
+                raise ArgumentError(
+                    "validation_split goes with neither validation_data nor sample_weight", Status.INVALID_ARGUMENT
+                )
+            (x, y), validation_data = split(x, y, validation_split, seed)
         data = self._data(x, y, sample_weight)
         run = _Run(seed, 0, self.steps, self.steps)
         path = None if checkpoint is None else pathlib.Path(checkpoint)

@@ -54,7 +54,7 @@ __all__ = [
 
 
 class PruneForLatencyOnXNNPack:
-    """The policy to prune only what runs faster with single zeros: 1x1 convolutions."""
+    """The policy to prune only what then runs faster: see `edgeopt.prune(for_latency=True)`."""
 
 
 def prune_low_magnitude(
@@ -66,7 +66,8 @@ def prune_low_magnitude(
     sparsity_m_by_n: Optional[tuple[int, int]] = None,
 ) -> Annotated:
     """The model pruned to the schedule's final sparsity, which a `Trainer` prunes by the schedule instead. `block_size`
-    is (inputs, outputs); `sparsity_m_by_n` = (2, 4) sets 2 of every 4 neighbouring inputs to zero."""
+    is (inputs, outputs); `sparsity_m_by_n` = (2, 4) sets 2 of every 4 neighbouring inputs to zero. As in the toolkit the
+    layers that read the inputs are pruned too, depthwise filters are not."""
     model = _model(to_prune)
     inputs, outputs = block_size
     settings: dict[str, Any] = {
@@ -74,6 +75,7 @@ def prune_low_magnitude(
         "block_pooling": {"AVG": "average", "MAX": "maximum"}.get(block_pooling_type, block_pooling_type),
         "zeros_of": sparsity_m_by_n,
         "for_latency": pruning_policy is not None,
+        "first": True,
     }
     pruned = _compress.prune(model, pruning_schedule.final, **settings)
     return Annotated.of(model, Targets(pruning=Pruning(pruning_schedule, **settings)), pruned)
