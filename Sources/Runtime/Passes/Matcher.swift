@@ -108,7 +108,9 @@ struct Matcher {
 }
 
 extension Compiler {
-    /// Runs `match` for every item of the CPU; it gives the nodes that one has replaced, the last first.
+    /// Runs `match` for every item of the CPU; it gives the nodes that one has replaced, the last first. Not optimized:
+    /// there would be a copy of it for each pass.
+    @_optimize(none)
     mutating func rewrite(
         _ graph: Graph, _ items: inout [Item], fromEnd: Bool = false,
         _ match: (inout Matcher, Int, Node) -> [Node]?
