@@ -142,7 +142,7 @@ def test_run_writes_what_the_package_computes(folder, digits_path, images):
     text = call("run", digits_path, "--input", folder / "batch.npy", "--output", folder / "result")
     assert "[3,10]" in text and "largest" in text
     runner = edgeopt.Interpreter(digits_path).get_signature_runner()
-    np.testing.assert_array_equal(np.load(folder / "result0.npy"), runner(keras_tensor=images[:3])["output_0"])
+    np.testing.assert_array_equal(np.load(folder / "result0.npy"), runner(input=images[:3])["output"])
 
 
 def test_run_takes_pictures(digits_path, pictures, labels):
@@ -212,7 +212,7 @@ def test_benchmark_inputs_and_modes(folder, digits_path, images):
     images[:2].tofile(folder / "two.raw")
     base = ("benchmark", f"--graph={digits_path}", "--num_runs=1", "--min_secs=0", "--warmup_min_secs=0")
     call(
-        *base, "--input_layer=serving_default_keras_tensor:0", "--input_layer_shape=2,8,8,1",
+        *base, "--input_layer=input", "--input_layer_shape=2,8,8,1",
         f"--output_filepath={folder / 'out.raw'}",
     )  # fmt: skip
     assert (folder / "out.raw").stat().st_size == 2 * 10 * 4

@@ -19,7 +19,7 @@ def model(digits_path):
 def accuracy(model, images, labels, interpreter=litert.Interpreter):
     runner = interpreter(model_content=model.to_bytes()).get_signature_runner()
     half = len(images) // 2
-    scores = runner(keras_tensor=images[half:])["output_0"]
+    scores = runner(input=images[half:])["output"]
     return 100 * (scores.argmax(1) == labels[half:]).mean()
 
 
