@@ -226,7 +226,7 @@ def test_names_of_the_toolkit(model):
     schedule = toolkit.PolynomialDecay(0.2, 0.8, 0, 1000, frequency=10)
     assert schedule(500) == (True, pytest.approx(0.8 - 0.6 / 8)) and schedule(505)[0] is False
     pruned = toolkit.strip_pruning(toolkit.prune_low_magnitude(model, schedule))
-    assert pruned.to_bytes() == edgeopt.prune(model, 0.8).to_bytes()
+    assert pruned.to_bytes() == edgeopt.prune(model, 0.8, first=True).to_bytes()
     constant = toolkit.ConstantSparsity(0.5, 10, 20)
     assert constant(10) == (True, 0.5) and constant(9) == (False, 0.5) and constant(21) == (False, 0.5)
     blocks = toolkit.prune_low_magnitude(model, constant, block_size=(16, 4), block_pooling_type="MAX")
