@@ -230,7 +230,7 @@ def test_names_of_the_toolkit(model):
     constant = toolkit.ConstantSparsity(0.5, 10, 20)
     assert constant(10) == (True, 0.5) and constant(9) == (False, 0.5) and constant(21) == (False, 0.5)
     blocks = toolkit.prune_low_magnitude(model, constant, block_size=(16, 4), block_pooling_type="MAX")
-    assert blocks.to_bytes() == edgeopt.prune(model, 0.5, block=(4, 16), block_pooling="maximum").to_bytes()
+    assert blocks.to_bytes() == edgeopt.prune(model, 0.5, block=(4, 16), block_pooling="maximum", first=True).to_bytes()
     clustered = toolkit.cluster_weights(pruned, 8, toolkit.CentroidInitialization.LINEAR, preserve_sparsity=True)
     assert max(found.distinct for found in edgeopt.weights(toolkit.strip_clustering(clustered))) in (7, 8)
 
