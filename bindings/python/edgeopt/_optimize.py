@@ -7,7 +7,7 @@ import json
 import pathlib
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -168,7 +168,7 @@ class Training:
 
     def pruned(self, model: Model, sparsity: float, layers: Layers | None, threads: int) -> Model:
         """The target is met half-way."""
-        steps = max(self.epochs, self._steps(model, threads))
+        steps = self.epochs * self._batches()
         schedule = PolynomialDecay(0, sparsity, 0, steps // 2, frequency=max(1, steps // 40))
         pruning = Pruning(schedule, layers=layers)
         is_normalized = any(operator.name == "CONV_2D" for operator in model.subgraphs[0].operators)
@@ -187,20 +187,21 @@ class Training:
         quantization = QuantizationAware(samples, **settings)
         return self._fit(self._trainer(model, threads, 0.0005, preserve=preserve, quantization=quantization))
 
-    def _steps(self, model: Model, threads: int) -> int:
-        """Of all epochs; 0 where the data does not say how long it is."""
-        trainer = Trainer(model, self._loss, batch_size=self.batch_size, num_threads=threads)
-        return self.epochs * len(trainer._data(self.x, self.y))
+    def _batches(self) -> int:
+        """Of an epoch."""
+        if self.y is None and not isinstance(self.x, (np.ndarray, Mapping)):
+            return max(1, len(self.x)) if isinstance(self.x, Sized) else 1
+        x = next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x
+        first = x[0] if isinstance(x, (list, tuple)) and hasattr(x[0], "shape") else x
+        return max(1, -(-len(first) // self.batch_size))
 
     @property
     def _loss(self) -> Union[str, Loss, Sequence[Union[str, Loss]]]:
-        return self.loss or ("distillation" if self.y is None and isinstance(self.x, np.ndarray) else "auto")
+        has_labels = self.y is not None or not isinstance(self.x, (np.ndarray, Mapping))
+        return self.loss or ("auto" if has_labels else "distillation")
 
     def _trainer(self, model: Model, threads: int, rate: float, **targets: Any) -> Trainer:
-        optimizer = self.optimizer
-        if optimizer is None:
-            steps = self._steps(model, threads)
-            optimizer = optimizers.Adam(schedules.Cosine(rate, steps) if steps else rate)
+        optimizer = self.optimizer or optimizers.Adam(schedules.Cosine(rate, self.epochs * self._batches()))
         return Trainer(model, self._loss, optimizer, batch_size=self.batch_size, num_threads=threads, **targets)
 
     def _fit(self, trainer: Trainer) -> Model:
