@@ -129,6 +129,7 @@ static void test_common_target(const eo_model *model) {
     eo_pruning_options pruning = EO_PRUNING_OPTIONS_INIT;
     pruning.sparsity = 0.75;
     pruning.global = true;
+    pruning.first = true;
     eo_trainer_options options = EO_TRAINER_OPTIONS_INIT;
     options.pruning = &pruning;
     eo_model *pruned = trained(model, options);

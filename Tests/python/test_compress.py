@@ -19,7 +19,7 @@ def model(digits_path):
 def accuracy(model, images, labels, interpreter=litert.Interpreter):
     runner = interpreter(model_content=model.to_bytes()).get_signature_runner()
     half = len(images) // 2
-    scores = runner(keras_tensor=images[half:])["output_0"]
+    scores = runner(input=images[half:])["output"]
     return 100 * (scores.argmax(1) == labels[half:]).mean()
 
 
@@ -226,11 +226,11 @@ def test_names_of_the_toolkit(model):
     schedule = toolkit.PolynomialDecay(0.2, 0.8, 0, 1000, frequency=10)
     assert schedule(500) == (True, pytest.approx(0.8 - 0.6 / 8)) and schedule(505)[0] is False
     pruned = toolkit.strip_pruning(toolkit.prune_low_magnitude(model, schedule))
-    assert pruned.to_bytes() == edgeopt.prune(model, 0.8).to_bytes()
+    assert pruned.to_bytes() == edgeopt.prune(model, 0.8, first=True).to_bytes()
     constant = toolkit.ConstantSparsity(0.5, 10, 20)
     assert constant(10) == (True, 0.5) and constant(9) == (False, 0.5) and constant(21) == (False, 0.5)
     blocks = toolkit.prune_low_magnitude(model, constant, block_size=(16, 4), block_pooling_type="MAX")
-    assert blocks.to_bytes() == edgeopt.prune(model, 0.5, block=(4, 16), block_pooling="maximum").to_bytes()
+    assert blocks.to_bytes() == edgeopt.prune(model, 0.5, block=(4, 16), block_pooling="maximum", first=True).to_bytes()
     clustered = toolkit.cluster_weights(pruned, 8, toolkit.CentroidInitialization.LINEAR, preserve_sparsity=True)
     assert max(found.distinct for found in edgeopt.weights(toolkit.strip_clustering(clustered))) in (7, 8)
 

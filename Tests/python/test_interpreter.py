@@ -198,11 +198,11 @@ def test_signature_runner(digits_path, images):
     theirs = litert.Interpreter(str(digits_path)).get_signature_runner()
     assert list(runner.get_input_details()) == list(theirs.get_input_details())
     for batch in (1, 5, 2):
-        ours = runner(keras_tensor=images[:batch])
-        expected = theirs(keras_tensor=images[:batch])
+        ours = runner(input=images[:batch])
+        expected = theirs(input=images[:batch])
         assert list(ours) == list(expected)
-        np.testing.assert_allclose(ours["output_0"], expected["output_0"], atol=1e-5)
-    with pytest.raises(ValueError, match="keras_tensor"):
+        np.testing.assert_allclose(ours["output"], expected["output"], atol=1e-5)
+    with pytest.raises(ValueError, match="input"):
         runner(wrong=images[:1])
     with pytest.raises(ValueError):
         interpreter.get_signature_runner("wrong")

@@ -18,7 +18,7 @@ def samples(images):
 def accuracy(model, images, labels, interpreter=edgeopt.Interpreter):
     runner = interpreter(model_content=model.to_bytes()).get_signature_runner()
     half = len(images) // 2
-    scores = runner(keras_tensor=images[half:])["output_0"]
+    scores = runner(input=images[half:])["output"]
     return 100 * (scores.argmax(1) == labels[half:]).mean()
 
 

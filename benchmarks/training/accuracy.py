@@ -1,5 +1,5 @@
 """What training makes of six networks: float, quantized, pruned, clustered, and all of it together. Prints the tables of
-docs/training.md.
+docs/training-accuracy.md.
 
     python benchmarks/training/accuracy.py --data DIR --models DIR --results DIR [--only NAME ...] [--cases NAME ...]
 
@@ -209,18 +209,33 @@ class Results:
         self._file.write_text(json.dumps(self.rows, indent=1) + "\n")
         print(self._network.name, case, self.rows[case], flush=True)
 
-    def table(self) -> None:
-        print(f"\n### {self._network.title}\n")
-        print("| | top-1 % | bytes | deflated | of the float file | values | zeros % |")
-        print("|---|---|---|---|---|---|---|")
+    def tables(self) -> None:
+        print(f"\n## {self._network.title}\n")
+        self._table(ORDER)
+        if any("by tensor" in case for case in self.rows):
+            print("\nWhat clusters share:\n")
+            self._table(GRANULARITIES)
+
+    def _table(self, cases: list[str]) -> None:
+        other = self._folder / f"{self._network.name}_tfmot.json"
+        theirs = json.loads(other.read_text()) if other.exists() and cases is ORDER else {}
+        row("", "top-1 %", "bytes", "deflated", "of the float file", "values", "zeros %", *["tfmot"] * bool(theirs))
+        row(*["---"] * (8 if theirs else 7))
         full = self.rows.get("float", {}).get("bytes", 0)
-        for case in ORDER:
-            row = self.rows.get(case)
-            if row is None or "problem" in row:
+        for case in cases:
+            found = self.rows.get(case)
+            if found is None or "problem" in found:
                 continue
-            cells = [f"{row['top1']:.2f}", f"{row['bytes']:,}", f"{row['deflated']:,}"]
-            cells += [f"1/{full / row['deflated']:.1f}", f"{row['distinct']:,}", f"{100 * row['zeros']:.1f}"]
-            print(f"| {case} | " + " | ".join(cells) + " |")
+            cells = [f"{found['top1']:.2f}", f"{found['bytes']:,}", f"{found['deflated']:,}"]
+            cells += [f"1/{full / found['deflated']:.1f}", f"{found['distinct']:,}", f"{100 * found['zeros']:.1f}"]
+            if theirs:
+                peer = theirs.get(case)
+                cells.append(f"{peer['top1']:.2f}, {peer['deflated']:,}" if peer else "")
+            row(case, *cells)
+
+
+def row(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |")
 
 
 def main() -> None:
@@ -241,7 +256,7 @@ def main() -> None:
             if not options.cases or case.name in options.cases:
                 results.add(case.name, data, lambda: made(case, results.path(case.source), network, data))
     for network in chosen:
-        Results(options.results, network).table()
+        Results(options.results, network).tables()
 
 
 if __name__ == "__main__":
