@@ -99,7 +99,8 @@ extension OperatorDefinition {
     /// An internal float operator whose result has the shape that is stated. `second`: the type of its inputs but the
     /// first.
     static func stated(
-        _ name: String, second: TensorType = .float32, _ prepare: @escaping @Sendable (Preparation) throws(Failure) -> Kernel
+        _ name: String, second: TensorType = .float32,
+        _ prepare: @escaping @Sendable (Preparation) throws(Failure) -> Kernel
     ) -> OperatorDefinition {
         OperatorDefinition(.custom, custom: name, maxVersion: 1) { op throws(Failure) in
             op.statedOutputShapes
