@@ -157,7 +157,7 @@ def test_pruned_for_latency_runs_sparse():
         assert set(np.unique(zeros)) <= {0, 16}
     if "scalar" not in edgeopt.isa():
         assert len(kernels(pruned)) == len(chosen)
-    assert not kernels(source) and not kernels(edgeopt.prune(source, 0.5, for_latency=True))
+    assert not kernels(source) and not kernels(edgeopt.prune(source, 0.3, for_latency=True))
     for ours, theirs in zip(run(pruned, None, edgeopt.Interpreter), run(pruned, None)):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
