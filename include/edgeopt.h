@@ -814,7 +814,7 @@ typedef struct eo_trainer_options {
     bool preserve_clusters; // weights with few values in the model keep as few, likewise
     const eo_training_quantization *quantization; // with batch_normalization it is folded in each step
     bool recompute_activations; // compute results of the forward pass a second time where the backward pass needs
-                                // them, instead of keeping them: less memory, a third more time, the same bits
+                                // them, instead of keeping them: less memory, about a third more time
     bool unroll; // export WHILE, CALL and composites in line, as they were trained; default: as the model has them, but
                  // with quantization always in line
 } eo_trainer_options;

@@ -19,23 +19,6 @@ static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *w, size_t first, float *block) {
-    const size_t count = smaller((size_t)nr, w->columns - first);
-    memset(block, 0, nr * sizeof *block);
-    if (w->bias) memcpy(block, w->bias + first, count * sizeof *block);
-    for (size_t t = 0; t < w->taps; t++) {
-        const float *from = w->weights + w->tap[t] + first * w->column_stride;
-        for (size_t c = 0; c < w->channels; c++, from += w->depth_stride) {
-            block += nr;
-            if (w->column_stride == 1)
-                memcpy(block, from, count * sizeof *block);
-            else
-                for (size_t j = 0; j < count; j++) block[j] = from[j * w->column_stride];
-            memset(block + count, 0, (nr - count) * sizeof *block);
-        }
-    }
-}
-
 static size_t pixels(const struct eo_window *w) { return w->batch * w->output_height * w->output_width; }
 static size_t filters(const struct eo_window *w) { return w->groups * w->output_channels; }
 static size_t chunks(const struct eo_window *w) { return ceiling(w->output_channels, CHUNK); }
@@ -164,28 +147,23 @@ static void add_biases(struct part *p) {
     g->run(&tile);
 }
 
-void eo_filter_gradient_work(struct eo_filter_gradient *g, size_t worker) {
+void eo_filter_gradient_work(const struct eo_filter_gradient *g, size_t unit, size_t worker) {
     const struct eo_window *w = &g->window;
-    const size_t units = eo_filter_gradient_units(g), lines = w->batch * w->output_height;
-    for (;;) {
-        const size_t unit = __atomic_fetch_add(&g->next, 1, __ATOMIC_RELAXED);
-        if (unit >= units) return;
-        const size_t strip = unit % g->strips, chunk = unit / g->strips % chunks(w);
-        struct part p = {.gradient = g, .group = unit / g->strips / chunks(w), .filter = chunk * CHUNK};
-        p.filters = smaller(CHUNK, w->output_channels - p.filter);
-        p.runs = (struct eo_outer_run *)((char *)g->scratch + worker * g->slot_size);
-        const size_t first = p.group * w->output_channels + p.filter;
-        float *strip_sums = g->partial + strip * sums(g);
-        p.dw = (g->strips > 1 ? strip_sums : g->dw) + first * g->depth;
-        if (g->db) p.db = (g->strips > 1 ? strip_sums + filters(w) * g->depth : g->db) + first;
-        memset(p.dw, 0, p.filters * g->depth * sizeof *p.dw);
-        if (g->db) memset(p.db, 0, p.filters * sizeof *p.db);
-        const size_t end = lines * (strip + 1) / g->strips;
-        for (p.line = lines * strip / g->strips; p.line < end; p.line += p.lines) {
-            p.lines = smaller(g->block_lines, end - p.line);
-            for (size_t row = 0; row < w->kernel_height; row++) add_kernel_row(&p, row);
-            if (g->db) add_biases(&p);
-        }
+    const size_t strip = unit % g->strips, chunk = unit / g->strips % chunks(w);
+    struct part p = {.gradient = g, .group = unit / g->strips / chunks(w), .filter = chunk * CHUNK};
+    p.filters = smaller(CHUNK, w->output_channels - p.filter);
+    p.runs = (struct eo_outer_run *)((char *)g->scratch + worker * g->slot_size);
+    const size_t first = p.group * w->output_channels + p.filter, lines = w->batch * w->output_height;
+    float *strip_sums = g->partial + strip * sums(g);
+    p.dw = (g->strips > 1 ? strip_sums : g->dw) + first * g->depth;
+    if (g->db) p.db = (g->strips > 1 ? strip_sums + filters(w) * g->depth : g->db) + first;
+    memset(p.dw, 0, p.filters * g->depth * sizeof *p.dw);
+    if (g->db) memset(p.db, 0, p.filters * sizeof *p.db);
+    const size_t end = lines * (strip + 1) / g->strips;
+    for (p.line = lines * strip / g->strips; p.line < end; p.line += p.lines) {
+        p.lines = smaller(g->block_lines, end - p.line);
+        for (size_t row = 0; row < w->kernel_height; row++) add_kernel_row(&p, row);
+        if (g->db) add_biases(&p);
     }
 }
 

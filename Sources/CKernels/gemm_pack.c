@@ -73,6 +73,23 @@ void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t st
     }
 }
 
+void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *w, size_t first, float *block) {
+    const size_t count = w->columns - first < (size_t)nr ? w->columns - first : (size_t)nr;
+    memset(block, 0, nr * sizeof *block);
+    if (w->bias) memcpy(block, w->bias + first, count * sizeof *block);
+    for (size_t t = 0; t < w->taps; t++) {
+        const float *from = w->weights + w->tap[t] + first * w->column_stride;
+        for (size_t c = 0; c < w->channels; c++, from += w->depth_stride) {
+            block += nr;
+            if (w->column_stride == 1)
+                memcpy(block, from, count * sizeof *block);
+            else
+                for (size_t j = 0; j < count; j++) block[j] = from[j * w->column_stride];
+            memset(block + count, 0, (nr - count) * sizeof *block);
+        }
+    }
+}
+
 // In tiles that stay in the cache while they are read along one side and written along the other.
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *from, float *to) {
     enum { TILE = 16 };

@@ -129,21 +129,32 @@ static struct box box(const struct eo_window *w, size_t row, size_t column) {
                         smaller(w->input_width, x + w->kernel_width - smaller(x + w->kernel_width, w->padding_left))};
 }
 
-static struct eo_pool_window window_of(const struct eo_window *w, struct box b) {
-    return (struct eo_pool_window){.rows = b.bottom - b.top,
+// `count` windows from the one of `b` on.
+static struct eo_pool_window windows_of(const struct eo_window *w, struct box b, size_t count) {
+    return (struct eo_pool_window){.count = count,
+                                   .step = w->stride_width * w->input_channels,
+                                   .rows = b.bottom - b.top,
                                    .columns = b.right - b.left,
                                    .channels = w->input_channels,
                                    .row_stride = w->input_width * w->input_channels,
                                    .pixel_stride = w->input_channels};
 }
 
+// How many windows from `column` on are whole along their lines; 1 for one that is cut.
+static size_t whole_windows(const struct eo_window *w, size_t column) {
+    const size_t x = column * w->stride_width, edge = w->input_width + w->padding_left;
+    if (x < w->padding_left || x + w->kernel_width > edge) return 1;
+    return smaller(w->output_width - column, (edge - w->kernel_width - x) / w->stride_width + 1);
+}
+
 void eo_max_pool(const struct eo_max_pool *p, size_t line) {
     const struct eo_window *w = &p->window;
     const size_t channels = w->input_channels, image = line / w->output_height * w->input_height * w->input_width;
-    size_t at = line * w->output_width * channels;
-    for (size_t column = 0; column < w->output_width; column++, at += channels) {
+    for (size_t column = 0, count; column < w->output_width; column += count) {
+        count = whole_windows(w, column);
+        const size_t at = (line * w->output_width + column) * channels;
         const struct box b = box(w, line % w->output_height, column);
-        struct eo_pool_window window = window_of(w, b);
+        struct eo_pool_window window = windows_of(w, b, count);
         window.low = p->low, window.high = p->high;
         p->kernels->f32_max_pool_place(&window, p->x + (image + b.top * w->input_width + b.left) * channels, p->y + at,
                                        p->place + at);
@@ -159,11 +170,12 @@ void eo_max_pool_gradient(const struct eo_max_pool *p, size_t image) {
                         w->output_width * w->stride_width == w->input_width;
     float *dx = p->dx + image * size;
     if (!covers) memset(dx, 0, size * sizeof *dx);
-    size_t at = image * w->output_height * w->output_width * channels;
     for (size_t row = 0; row < w->output_height; row++)
-        for (size_t column = 0; column < w->output_width; column++, at += channels) {
+        for (size_t column = 0, count; column < w->output_width; column += count) {
+            count = whole_windows(w, column);
+            const size_t at = ((image * w->output_height + row) * w->output_width + column) * channels;
             const struct box b = box(w, row, column);
-            const struct eo_pool_window window = window_of(w, b);
+            const struct eo_pool_window window = windows_of(w, b, count);
             p->kernels->f32_max_unpool(&window, p->place + at, p->dy + at,
                                        dx + (b.top * w->input_width + b.left) * channels, !covers);
         }

@@ -80,23 +80,40 @@ static void transform_weights(size_t m, float (*g)[3][RUN], float (*u)[MOST][RUN
                 u[i][j][c] = kernel[j][0] * half[i][0][c] + kernel[j][1] * half[i][1][c] + kernel[j][2] * half[i][2][c];
 }
 
-// As eo_f32_gemm_pack: a run of input channels at a time.
 void eo_winograd_pack(int nr, size_t m, size_t inputs, size_t outputs, const void *weights, const void *bias,
                       void *packed) {
+    size_t taps[9];
+    for (size_t tap = 0; tap < 9; tap++) taps[tap] = tap * inputs;
+    const struct eo_strided_weights w = {.weights = weights,
+                                         .tap = taps,
+                                         .taps = 9,
+                                         .channels = inputs,
+                                         .columns = outputs,
+                                         .depth_stride = 1,
+                                         .column_stride = 9 * inputs,
+                                         .bias = bias};
+    eo_winograd_pack_strided(nr, m, &w, packed);
+}
+
+// As eo_f32_gemm_pack: a run of input channels at a time.
+void eo_winograd_pack_strided(int nr, size_t m, const struct eo_strided_weights *w, void *packed) {
+    const size_t inputs = w->channels, outputs = w->columns;
     const size_t side = m + 2, block = (1 + inputs) * (size_t)nr, filled = ceiling(outputs, nr) * (size_t)nr;
     float *biases = packed, *to = biases + filled;
     memset(biases, 0, filled * sizeof(float));
-    if (bias) memcpy(biases, bias, outputs * sizeof(float));
+    if (w->bias) memcpy(biases, w->bias, outputs * sizeof(float));
     for (size_t first = 0; first < outputs; first += nr, to += elements(m) * block) {
         for (size_t e = 0; e < elements(m); e++) memset(to + e * block, 0, nr * sizeof(float));
         for (size_t channel = 0; channel < inputs; channel += RUN) {
             const size_t count = smaller(RUN, inputs - channel);
             for (size_t j = 0; j < (size_t)nr; j++) {
                 float g[3][3][RUN] = {0}, u[MOST][MOST][RUN];
-                for (size_t tap = 0; tap < 9 && first + j < outputs; tap++)
-                    memcpy(g[tap / 3][tap % 3],
-                           (const char *)weights + (((first + j) * 9 + tap) * inputs + channel) * 4,
-                           count * sizeof(float));
+                for (size_t tap = 0; tap < 9 && first + j < outputs; tap++) {
+                    const size_t from = w->tap[tap] + (first + j) * w->column_stride + channel * w->depth_stride;
+                    // The weights of a file may lie anywhere.
+                    for (size_t c = 0; c < count; c++)
+                        memcpy(&g[tap / 3][tap % 3][c], (const char *)w->weights + 4 * (from + c * w->depth_stride), 4);
+                }
                 transform_weights(m, g, u);
                 for (size_t e = 0; e < elements(m); e++)
                     for (size_t c = 0; c < count; c++)

@@ -132,7 +132,9 @@ package struct FakeQuantization: Sendable {
         dy.withUnsafeBufferPointer { dy in
             bits.withUnsafeBufferPointer { bits in
                 dx.withUnsafeMutableBufferPointer { dx in
-                    guard let from = dy.baseAddress, let bits = bits.baseAddress, let to = dx.baseAddress else { return }
+                    guard let from = dy.baseAddress, let bits = bits.baseAddress, let to = dx.baseAddress else {
+                        return
+                    }
                     var job = PassJob(count: dy.count, dy: from, bits: bits, dx: to)
                     pool.run((dy.count + elementsPerPiece - 1) / elementsPerPiece, &job) { context, piece, _ in
                         context.assumingMemoryBound(to: PassJob.self).pointee.run(piece)
@@ -242,7 +244,9 @@ package enum FakeRequantization {
         passing: inout MutableSpan<UInt8>, extremes: inout MutableSpan<Float>, pool: ThreadPool
     ) {
         let length = rowLength(channels: channels)
-        guard x.count > 0, channels > 0, watch.block == length, inverse.count >= length, factor.count >= length, scales.count > 0 else { return }
+        guard x.count > 0, channels > 0, watch.block == length, inverse.count >= length, factor.count >= length,
+            scales.count > 0
+        else { return }
         for index in 0..<length {
             let channel = index % channels
             let (step, scale) = form.step(input, scales[channel < scales.count ? channel : 0], output)
@@ -303,7 +307,8 @@ extension FakeQuantization {
                             var job = WatchJob(
                                 watch: self, kernel: kernel, parameters: parameters,
                                 passes: .init(inverse: 1 / scale, scale: scale, low: passes.low, high: passes.high),
-                                x: x.baseAddress!, y: y.baseAddress!, passing: passing.isEmpty ? nil : passing.baseAddress,
+                                x: x.baseAddress!, y: y.baseAddress!,
+                                passing: passing.isEmpty ? nil : passing.baseAddress,
                                 extremes: extremes.isEmpty ? nil : extremes.baseAddress)
                             pool.run(pieces, &job) { context, piece, _ in
                                 context.assumingMemoryBound(to: WatchJob.self).pointee.run(piece)

@@ -40,12 +40,18 @@ package final class LiveConvolution: @unchecked Sendable {
     private let parameters: eo_f32_gemm_parameters
     private let packedBytes: Int
     private let resultBytes: Int
+    /// Instead of the parts, of which there is one then.
+    private let winograd: eo_winograd?
+    private let slots: Int
+    /// Winograd's transform of the weights, done each time, costs as much as it saves on about half as many pixels.
+    private static let winogradPixels = 2048
 
     /// `transposed`: `shape` has the output of the convolution as input, and the other way round; strides, dilation and
-    /// padding are those of the convolution that leads from this one's output to its input.
+    /// padding are those of the convolution that leads from this one's output to its input. `sumsInOrder`: by the
+    /// definition, also where Winograd's transform is faster.
     package init(
         _ shape: ConvolutionShape, _ strides: WeightStrides, transposed: Bool, minimum: Float = -.infinity,
-        maximum: Float = .infinity, threads: Int
+        maximum: Float = .infinity, sumsInOrder: Bool = false, threads: Int
     ) throws(Failure) {
         try shape.check()
         let kernel = eo_f32_gemm_best().pointee
@@ -73,14 +79,27 @@ package final class LiveConvolution: @unchecked Sendable {
             parts = [Self.part(shape, (0..<shape.taps).map { $0 * strides.tap }, nil, kernel, threads)]
         }
         hasGaps = transposed && parts.count < shape.strideHeight * shape.strideWidth
+        parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
+        slots = max(1, threads)
+        nr = kernel.nr
+        (self.shape, self.strides, self.parts) = (shape, strides, parts)
+        if !sumsInOrder, !hasGaps, parts.count == 1, parts[0].spread == nil,
+            shape.batch * shape.outputHeight * shape.outputWidth >= Self.winogradPixels,
+            let winograd = WinogradPlan.context(parts[0].plan.context.window, clamp: parameters)
+        {
+            packedBytes = eo_winograd_packed_size(nr, winograd.m, shape.inputChannels, shape.outputChannels)
+            resultBytes = 0
+            scratchByteCount = Self.lines(packedBytes) + winograd.slot_size * slots
+            kernelName = WinogradPlan.name(winograd)
+            self.winograd = winograd
+            return
+        }
+        winograd = nil
         packedBytes = parts.reduce(0) { max($0, $1.plan.context.group_size) } * shape.groups
         resultBytes = parts.reduce(0) { max($0, $1.spread == nil ? 0 : $1.resultCount * 4) }
         scratchByteCount =
             Self.lines(packedBytes) + Self.lines(resultBytes) + parts.reduce(0) { max($0, $1.plan.scratchByteCount) }
         kernelName = (parts.count > 1 ? parts.count.description + " x " : "") + String(cString: kernel.name)
-        nr = kernel.nr
-        parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
-        (self.shape, self.strides, self.parts) = (shape, strides, parts)
     }
 
     private static func part(
@@ -130,6 +149,7 @@ package final class LiveConvolution: @unchecked Sendable {
         _ input: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?,
         _ output: UnsafeMutablePointer<Float>, _ memory: UnsafeMutableRawPointer, _ pool: ThreadPool
     ) {
+        if let winograd { return run(winograd, input, weights, bias, output, memory, pool) }
         let dense = memory + Self.lines(packedBytes)
         let work = UnsafeMutableRawBufferPointer(
             start: dense + Self.lines(resultBytes),
@@ -149,6 +169,31 @@ package final class LiveConvolution: @unchecked Sendable {
         }
     }
 
+    private func run(
+        _ winograd: eo_winograd, _ input: UnsafePointer<Float>, _ weights: UnsafePointer<Float>,
+        _ bias: UnsafePointer<Float>?, _ output: UnsafeMutablePointer<Float>, _ memory: UnsafeMutableRawPointer,
+        _ pool: ThreadPool
+    ) {
+        parts[0].taps.withUnsafeBufferPointer { taps in
+            var strided = strided(weights, bias, taps)
+            eo_winograd_pack_strided(nr, winograd.m, &strided, memory)
+        }
+        let scratch = UnsafeMutableRawBufferPointer(
+            start: memory + Self.lines(packedBytes), count: winograd.slot_size * slots)
+        WinogradPlan.run(
+            winograd, input: input, output: output, finish: eo_finish(),
+            weights: memory.assumingMemoryBound(to: Float.self), scratch: scratch, pool: pool)
+    }
+
+    private func strided(
+        _ weights: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?, _ taps: UnsafeBufferPointer<Int>
+    ) -> eo_strided_weights {
+        eo_strided_weights(
+            weights: weights, tap: UnsafeRawPointer(taps.baseAddress!).assumingMemoryBound(to: Int.self),
+            taps: taps.count, channels: shape.inputChannels / shape.groups, columns: shape.groupOutputs,
+            depth_stride: strides.input, column_stride: strides.output, bias: bias)
+    }
+
     /// Packs the weights of all groups, block by block, on all threads.
     private func pack(
         _ part: Part, _ weights: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?, _ packed: UnsafeMutableRawPointer,
@@ -156,11 +201,7 @@ package final class LiveConvolution: @unchecked Sendable {
     ) {
         part.taps.withUnsafeBufferPointer { taps in
             var job = PackingJob(
-                weights: eo_strided_weights(
-                    weights: weights, tap: UnsafeRawPointer(taps.baseAddress!).assumingMemoryBound(to: Int.self),
-                    taps: taps.count, channels: shape.inputChannels / shape.groups, columns: shape.groupOutputs,
-                    depth_stride: strides.input, column_stride: strides.output, bias: bias),
-                groupStride: strides.group, nr: Int(nr),
+                weights: strided(weights, bias, taps), groupStride: strides.group, nr: Int(nr),
                 blocks: part.plan.context.group_size / max(1, part.plan.context.block_size),
                 blockSize: part.plan.context.block_size, packed: packed)
             pool.run(job.blocks * shape.groups, &job) { context, index, _ in

@@ -45,10 +45,10 @@ package final class FilterGradient: @unchecked Sendable {
                         context.dw = dw.baseAddress
                         context.partial = memory.assumingMemoryBound(to: Float.self)
                         context.scratch = memory + (context.partial_size + 63) / 64 * 64
-                        pool.run(min(pool.threadCount, slots), &context) { context, worker, _ in
+                        pool.run(eo_filter_gradient_units(&context), workers: slots, &context) {
+                            context, unit, worker in
                             eo_filter_gradient_work(
-                                UnsafeMutableRawPointer(mutating: context).assumingMemoryBound(
-                                    to: eo_filter_gradient.self), worker)
+                                context.assumingMemoryBound(to: eo_filter_gradient.self), unit, worker)
                         }
                         guard context.strips > 1 else { return }
                         pool.run(shape.outputChannels, &context) { context, filter, _ in

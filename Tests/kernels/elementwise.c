@@ -157,10 +157,19 @@ static void pool(size_t rows_, size_t columns, size_t count, size_t step, size_t
     }
     EO_POOLS(ROW)
 #undef ROW
-    const struct eo_pool_window w = {rows_, columns, channels, 7 * channels, channels, 1, -0.5f, 0.75f};
-    struct block y_ = block_of(channels * 4), places = block_of(channels * 2);
-    EACH_ROW("f32_max_pool_place", FLOATS, channels, 4, row->f32_max_pool_place(&w, reals.base, y, places.base));
-    EACH_ROW("f32_max_pool_place's places", INTEGERS, channels, 2, row->f32_max_pool_place(&w, reals.base, y_.base, y));
+    const struct eo_pool_window w = {.rows = rows_,
+                                     .columns = columns,
+                                     .channels = channels,
+                                     .row_stride = 7 * channels,
+                                     .pixel_stride = channels,
+                                     .step = step * channels,
+                                     .count = count,
+                                     .low = -0.5f,
+                                     .high = 0.75f};
+    const size_t results = count * channels;
+    struct block y_ = block_of(results * 4), places = block_of(results * 2);
+    EACH_ROW("f32_max_pool_place", FLOATS, results, 4, row->f32_max_pool_place(&w, reals.base, y, places.base));
+    EACH_ROW("f32_max_pool_place's places", INTEGERS, results, 2, row->f32_max_pool_place(&w, reals.base, y_.base, y));
     EACH_ROW("f32_max_unpool", FLOATS, pixels * channels, 4,
              (memcpy(y, reals.base, reals.size), row->f32_max_unpool(&w, places.base, y_.base, y, channels % 2)));
     block_free(&numbers), block_free(&reals), block_free(&y_), block_free(&places);

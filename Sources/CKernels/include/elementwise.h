@@ -144,8 +144,8 @@ struct eo_elementwise {
                                  const struct eo_fake_quantize_params *_Nonnull params);
     // dx[i] = dy[i] where such a bit is 1, else 0. dx may be dy.
     void (*_Nonnull f32_pass)(size_t n, const float *_Nonnull dy, const uint8_t *_Nonnull bits, float *_Nonnull dx);
-    // A window's maxima, -infinity if there is nothing but NaN, clamped to low...high; and which of its pixels, counted
-    // along the lines, is the first that has them.
+    // Maxima, -infinity if there is nothing but NaN, clamped to low...high; and which of its window's pixels, counted
+    // along the lines, is the first that has it.
     void (*_Nonnull f32_max_pool_place)(const struct eo_pool_window *_Nonnull w, const float *_Nonnull x,
                                         float *_Nonnull y, uint16_t *_Nonnull place);
     // dx of that pixel is dy, that of the others 0; with `adds` they are added to what is there.

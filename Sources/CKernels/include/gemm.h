@@ -58,6 +58,17 @@ void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *_Nonnull
 // The same from `weights` [depth][columns], rows `stride` floats apart; no bias.
 void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t stride, const float *_Nonnull weights,
                                  void *_Nonnull packed);
+// Packed weights of eo_f32_gemm for columns first ... first + nr - 1, from floats that lie anywhere: the weight of tap
+// t, channel c, column j is weights[tap[t] + c * depth_stride + j * column_stride]. bias: of all columns, or null.
+struct eo_strided_weights {
+    const float *_Nonnull weights;
+    const size_t *_Nonnull tap;
+    size_t taps, channels, columns;
+    size_t depth_stride, column_stride;
+    const float *_Nullable bias;
+};
+void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *_Nonnull w, size_t first, float *_Nonnull block);
+
 // to [columns][rows] = from [rows][columns], rows `stride` floats apart
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
 

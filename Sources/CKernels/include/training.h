@@ -1,6 +1,6 @@
 // Drivers of the gradients of windows (convolutions and pools) over the micro-kernels. Everything is decided beforehand
-// but the addresses; `next` hands out units of work, and how the work is cut depends on the shape alone, so results do
-// not depend on the number of workers.
+// but the addresses, and how the work is cut depends on the shape alone, so results do not depend on the number of
+// workers.
 #ifndef EDGEOPT_KERNELS_TRAINING_H
 #define EDGEOPT_KERNELS_TRAINING_H
 
@@ -9,17 +9,6 @@
 #include "gradients.h"
 
 #pragma GCC visibility push(hidden)
-
-// Packed weights of eo_f32_gemm for columns first ... first + nr - 1, from floats that lie anywhere: the weight of tap
-// t, channel c, column j is weights[tap[t] + c * depth_stride + j * column_stride]. bias: of all columns, or null.
-struct eo_strided_weights {
-    const float *_Nonnull weights;
-    const size_t *_Nonnull tap;
-    size_t taps, channels, columns;
-    size_t depth_stride, column_stride;
-    const float *_Nullable bias;
-};
-void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *_Nonnull w, size_t first, float *_Nonnull block);
 
 // The gradient of a convolution by its filter, and by its bias: dw[o][tap, i] = sum over the output pixels p of
 // dz[p][o] x[p, tap, i], db[o] = sum of dz[p][o], as sums of outer products straight from both images. The lines are
@@ -37,13 +26,12 @@ struct eo_filter_gradient {
     const float *_Nullable input, *_Nullable dz;
     float *_Nullable dw, *_Nullable db, *_Nullable partial; // db: null if it is not wanted
     void *_Nullable scratch;
-    char line[64];
-    size_t next;
 };
 // Fills in everything from `window`, which may change, for a kernel whose vectors have so many lanes.
 void eo_filter_gradient_plan(struct eo_filter_gradient *_Nonnull g, size_t lanes);
 size_t eo_filter_gradient_units(const struct eo_filter_gradient *_Nonnull g);
-void eo_filter_gradient_work(struct eo_filter_gradient *_Nonnull g, size_t worker);
+// One unit; each worker has a slot of scratch memory.
+void eo_filter_gradient_work(const struct eo_filter_gradient *_Nonnull g, size_t unit, size_t worker);
 // Adds the strips up, for filter number `filter` of all groups'.
 void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t filter);
 

@@ -64,6 +64,9 @@ size_t eo_winograd_packed_size(int nr, size_t m, size_t inputs, size_t outputs);
 // `weights`: [outputs][3][3][inputs]; bias: [outputs] or null. Any alignment.
 void eo_winograd_pack(int nr, size_t m, size_t inputs, size_t outputs, const void *_Nonnull weights,
                       const void *_Nullable bias, void *_Nonnull packed);
+// The same from weights that lie as `weights` says, 9 taps.
+void eo_winograd_pack_strided(int nr, size_t m, const struct eo_strided_weights *_Nonnull weights,
+                              void *_Nonnull packed);
 
 // A convolution ready to run.
 struct eo_winograd {

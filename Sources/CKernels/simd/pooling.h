@@ -209,20 +209,28 @@ POOL_KERNEL(f32_average_pool, float, 32)
             }                                                                                                          \
     }
 PLACE_BODIES(16)
+PLACE_BODIES(8)
 PLACE_BODIES(4)
 PLACE_BODIES(1)
 
-// Blocks of 16 channels, of 4, and single ones.
+// Blocks of 16 channels, of 8, of 4, and single ones, of all windows.
+#define EACH_BLOCK(call)                                                                                               \
+    for (size_t i = 0; i < w->count; i++) {                                                                            \
+        const size_t at = i * w->channels;                                                                             \
+        size_t c = 0;                                                                                                  \
+        for (; c + 16 <= w->channels; c += 16) call(16);                                                               \
+        for (; c + 8 <= w->channels; c += 8) call(8);                                                                  \
+        for (; c + 4 <= w->channels; c += 4) call(4);                                                                  \
+        for (; c < w->channels; c++) call(1);                                                                          \
+    }
 static void K(f32_max_pool_place)(const struct eo_pool_window *w, const float *x, float *y, uint16_t *place) {
-    size_t c = 0;
-    for (; c + 16 <= w->channels; c += 16) f32_max_pool_place_16(w, x + c, y + c, place + c);
-    for (; c + 4 <= w->channels; c += 4) f32_max_pool_place_4(w, x + c, y + c, place + c);
-    for (; c < w->channels; c++) f32_max_pool_place_1(w, x + c, y + c, place + c);
+#define CALL(lanes) f32_max_pool_place_##lanes(w, x + i * w->step + c, y + at + c, place + at + c)
+    EACH_BLOCK(CALL)
+#undef CALL
 }
 static void K(f32_max_unpool)(const struct eo_pool_window *w, const uint16_t *place, const float *dy, float *dx,
                               bool adds) {
-    size_t c = 0;
-    for (; c + 16 <= w->channels; c += 16) f32_max_unpool_16(w, place + c, dy + c, dx + c, adds);
-    for (; c + 4 <= w->channels; c += 4) f32_max_unpool_4(w, place + c, dy + c, dx + c, adds);
-    for (; c < w->channels; c++) f32_max_unpool_1(w, place + c, dy + c, dx + c, adds);
+#define CALL(lanes) f32_max_unpool_##lanes(w, place + at + c, dy + at + c, dx + i * w->step + c, adds)
+    EACH_BLOCK(CALL)
+#undef CALL
 }

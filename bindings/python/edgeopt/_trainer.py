@@ -97,7 +97,7 @@ class Trainer:
     as they were trained; else they are as the model has them, but with `quantization` always in line.
 
     `recompute_activations`: less memory for about a third more time: results of the forward pass are computed a second
-    time where the backward pass needs them. The bits are the same.
+    time where the backward pass needs them.
 
     Raises `UnsupportedError` naming every operator that has no gradient, `ModelError` for a quantized model.
     One thread at a time. The same start, data, seed and `num_threads` give the same bits.
