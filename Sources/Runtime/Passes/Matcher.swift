@@ -132,11 +132,12 @@ extension Compiler {
 
     /// Drops operators that only move numbers, and joins those that one kernel can do in one pass over the memory.
     mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item]) {
-        fusePadding(graph, &items)
+        if !isObserved { fusePadding(graph, &items) }
         joinConversions(graph, &items)
         fuseTransposes(&graph, &items)
         fuseLayerNormalization(graph, &items)
         fuseHardSwish(graph, &items)
+        guard !isObserved else { return fuseScaleShift(graph, &items) }
         fuseGelu(graph, &items)
         fuseScaledLayers(graph, &items)
         fuseScaleShift(graph, &items)
