@@ -22,13 +22,14 @@ static size_t u8_block_size(const eo_u8_depthwise_kernel *kernel, size_t taps) {
 }
 
 size_t eo_u8_depthwise_packed_size(const eo_u8_depthwise_kernel *kernel, size_t taps, size_t channels) {
-    return round_up(channels, kernel->nr) / kernel->nr * u8_block_size(kernel, taps);
+    const size_t all = channels * eo_u8_depthwise_pixels(kernel->nr, channels);
+    return round_up(all, kernel->nr) / kernel->nr * u8_block_size(kernel, taps);
 }
 
 // One channel at its place in a block. Taps beyond the last stay zero.
 static void pack_channel(const eo_u8_depthwise_kernel *kernel, const struct eo_u8_gemm_weights *w, size_t channel,
                          char *block, size_t place) {
-    const size_t mr = kernel->mr, nr = kernel->nr;
+    const size_t mr = kernel->mr, nr = kernel->nr, each = eo_u8_depthwise_group(mr, w->depth);
     int32_t *bias = (int32_t *)block;
     float *scale = (float *)(bias + nr);
     const uint32_t offset = eo_gemm_takes_unsigned_rows(kernel->isa) ? 0 : 128;
@@ -36,7 +37,7 @@ static void pack_channel(const eo_u8_depthwise_kernel *kernel, const struct eo_u
     uint32_t sum = 0;
     for (size_t t = 0; t < w->depth; t++) {
         const int8_t weight = (int8_t)(w->weights[t * w->columns + channel] ^ w->flip);
-        const size_t at = (t / mr * nr + place) * mr + t % mr;
+        const size_t at = (t / each * nr + place) * mr + t % each;
         sum += (uint32_t)weight;
         if (mr == 4)
             ((int8_t *)(scale + nr))[at] = weight;
@@ -51,10 +52,11 @@ void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *kernel, const struct eo_
     char *block = packed;
     const size_t size = u8_block_size(kernel, w->depth);
     memset(packed, 0, eo_u8_depthwise_packed_size(kernel, w->depth, w->columns));
-    for (size_t first = 0; first < w->columns; first += kernel->nr, block += size)
+    const size_t all = w->columns * eo_u8_depthwise_pixels(kernel->nr, w->columns);
+    for (size_t first = 0; first < all; first += kernel->nr, block += size)
         for (size_t place = 0; place < (size_t)kernel->nr; place++) {
             const size_t channel = first + eo_u8_depthwise_channel(kernel->mr, kernel->nr, place);
-            if (channel < w->columns) pack_channel(kernel, w, channel, block, place);
+            if (channel < all) pack_channel(kernel, w, channel % w->columns, block, place);
         }
 }
 

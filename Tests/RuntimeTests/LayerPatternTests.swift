@@ -228,7 +228,7 @@ struct LayerPatternTests {
     /// A residual sum with what a layer of the row has computed.
     @Test func cascadesEndWhereOthersRead() throws {
         var maker = ModelMaker()
-        let shape = [1, 96, 96, 16]
+        let shape = [1, 132, 132, 16]
         let x = maker.tensor("x", shape)
         let (first, firstBias) = try maker.weights([16, 1, 1, 16], channels: 16, .float32)
         let options = Self.convolution(padding: .same, stride: 1, .conv2D)

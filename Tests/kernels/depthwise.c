@@ -6,7 +6,7 @@ enum { MAX_TAPS = 25, GAP = 24 };
 // Some pixels of a line. Taps are rows of their own, the third of every four standing still as padding does.
 struct pixels {
     struct eo_depthwise_run run;
-    size_t element;
+    size_t element, gap;
     struct block memory[MAX_TAPS];
     const void *tap[MAX_TAPS];
     size_t step[MAX_TAPS];
@@ -27,12 +27,26 @@ static void fill_shorts(void *memory, size_t count) {
 static void point(struct pixels *p, size_t pixels, size_t channels, size_t taps, fill *numbers) {
     const size_t pixel = channels * p->element;
     p->run = (struct eo_depthwise_run){.pixels = pixels, .channels = channels, .taps = taps, .tap = p->tap};
-    p->run.step = p->step, p->run.output_stride = pixel + GAP;
+    p->gap = GAP, p->run.step = p->step, p->run.output_stride = pixel + GAP;
     for (size_t t = 0; t < taps; t++) {
         const bool inside = t % 4 != 2;
         p->memory[t] = block_of((inside ? pixels : 1) * pixel);
         numbers(p->memory[t].base, p->memory[t].size / p->element);
         p->tap[t] = p->memory[t].base;
+        p->step[t] = inside ? pixel : 0;
+    }
+}
+
+// Pixels of a line that a 3x3 kernel meets one after another, as images have them; the middle row may be padding.
+static void point_line(struct pixels *p, size_t pixels, size_t channels, bool padded, fill *numbers) {
+    const size_t pixel = channels * p->element;
+    p->run = (struct eo_depthwise_run){.pixels = pixels, .channels = channels, .taps = 9, .tap = p->tap};
+    p->gap = 0, p->run.step = p->step, p->run.output_stride = pixel;
+    for (size_t t = 0; t < 9; t++) {
+        const bool inside = !padded || t / 3 != 1;
+        p->memory[t] = block_of(t % 3 > 0 ? 0 : (inside ? pixels + 2 : 1) * pixel);
+        numbers(p->memory[t].base, p->memory[t].size / p->element);
+        p->tap[t] = (const char *)p->memory[t / 3 * 3].base + (inside ? t % 3 * pixel : 0);
         p->step[t] = inside ? pixel : 0;
     }
 }
@@ -43,7 +57,7 @@ static void forget(struct pixels *p) {
 
 static struct block run(const struct pixels *p, eo_depthwise_function *kernel, const void *weights,
                         const void *parameters) {
-    struct block output = block_of(p->run.pixels * p->run.output_stride - GAP);
+    struct block output = block_of(p->run.pixels * p->run.output_stride - p->gap);
     struct eo_depthwise_run run = p->run;
     run.weights = weights, run.output = output.base, run.parameters = parameters;
     kernel(&run);
@@ -84,7 +98,9 @@ static struct block byte_output(const eo_u8_depthwise_kernel *kernel, const stru
     return output;
 }
 
-static void byte_case(size_t pixels, size_t channels, size_t taps) {
+enum form { APART, LINE, PADDED_LINE };
+
+static void byte_case(size_t pixels, size_t channels, size_t taps, enum form form) {
     static const int32_t zero_points[] = {0, 127, -128};
     static unsigned turn;
     turn++;
@@ -95,7 +111,10 @@ static void byte_case(size_t pixels, size_t channels, size_t taps) {
                                                           .weight_zero_point = zero_point,
                                                           .flip = turn / 3 % 2 ? 0x80 : 0};
     struct pixels p = {.element = 1};
-    point(&p, pixels, channels, taps, fill_bytes);
+    if (form == APART)
+        point(&p, pixels, channels, taps, fill_bytes);
+    else
+        point_line(&p, pixels, channels, form == PADDED_LINE, fill_bytes);
     struct block weights = bytes(taps * channels, -128, 127),
                  // Now and then sums far outside of 16 bits.
         scale = scales(channels, turn % 5 ? 1.0f / 20000 : 1);
@@ -234,9 +253,13 @@ void test_depthwise(void) {
         for (size_t s = 0; s < sizeof taps / sizeof *taps; s++)
             for (size_t pixels = 1; pixels <= 7; pixels += 3) {
                 float_case(pixels, channels[c], taps[s]);
-                byte_case(pixels, channels[c], taps[s]);
+                byte_case(pixels, channels[c], taps[s], APART);
                 short_case(pixels, channels[c], taps[s]);
             }
+    for (size_t c = 0; c < sizeof channels / sizeof *channels; c++)
+        for (size_t pixels = 1; pixels <= 40; pixels += pixels < 6 ? 1 : 11)
+            for (int i = 0; i < 3; i++)
+                byte_case(pixels, channels[c], 9, LINE), byte_case(pixels, channels[c], 9, PADDED_LINE);
     test_lines();
     EACH_NAME(eo_f32_depthwise);
     EACH_NAME(eo_f32_depthwise_lines);

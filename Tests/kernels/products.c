@@ -274,6 +274,95 @@ static void byte_case(const void *kernel_, struct size size) {
     block_free(&found), block_free(&expected);
 }
 
+// A convolution by one kernel; `pieces`: of rows that it takes straight from the image, or 0.
+static struct block byte_image(const eo_u8_gemm_kernel *kernel, const struct eo_window *w, size_t pieces,
+                               const struct block *input, struct eo_u8_gemm_weights source, size_t workers) {
+    const size_t step = eo_gemm_depth_step(kernel->isa);
+    const bool wide = eo_gemm_takes_wide_rows(kernel->isa), is_signed = eo_gemm_takes_signed_rows(kernel->isa);
+    const struct eo_u8_gemm_parameters parameters = {.minimum = -128 - 7,
+                                                     .maximum = 127 - 7,
+                                                     .output_zero_point = 7,
+                                                     .rows_are_signed = is_signed,
+                                                     .scales_below_one = true};
+    source.pieces = pieces ? pieces : 1;
+    source.input_zero_point = is_signed ? 5 : 133;
+    struct eo_convolution c = {.window = *w, .input_element_size = 1, .output_element_size = 1};
+    c.run = kernel->run, c.nr = kernel->nr, c.depth = (source.depth + step - 1) / step * step;
+    c.block_size = eo_u8_gemm_packed_size(kernel, source.depth, 1, source.pieces);
+    c.group_size = (source.columns + c.nr - 1) / c.nr * c.block_size;
+    c.fill = c.depth - source.depth, c.padding = (uint8_t)source.input_zero_point, c.flip = is_signed ? 0 : 0x80;
+    c.row_stride = (c.depth << wide) + 64;
+    if (pieces) {
+        eo_convolution_by_lines(&c, pieces, workers);
+    } else {
+        c.gather = wide ? eo_gather_wide_best()->run : eo_gather_best()->run;
+        c.mr = eo_convolution_rows(&c, (size_t)kernel->mr, workers);
+        c.slot_size = c.row_stride * c.mr;
+    }
+    struct block packed = block_of(c.group_size), scratch = block_of(workers * c.slot_size);
+    struct block output = block_of(w->batch * w->output_height * w->output_width * w->output_channels);
+    eo_u8_gemm_pack(kernel, &source, packed.base);
+    c.input = input->base, c.output = output.base, c.weights = packed.base, c.scratch = scratch.base;
+    c.parameters = &parameters;
+    const size_t units = eo_convolution_start(&c, workers);
+    for (size_t unit = 0; unit < units; unit++) eo_convolution_work(&c, unit, unit % workers);
+    block_free(&packed), block_free(&scratch);
+    return output;
+}
+
+// Rows that tiles take straight from the image give the bits of gathered ones.
+static void image_case(const eo_u8_gemm_kernel *kernel, const struct eo_window *w) {
+    const size_t pieces = eo_convolution_pieces(w, 1), depth = w->kernel_height * w->kernel_width * w->input_channels;
+    if (!check(pieces > 0, kernel->name, "gathers %zu channels", w->input_channels)) return;
+    struct block input = bytes(w->batch * w->input_height * w->input_width * w->input_channels, 0, 255);
+    struct block weights = bytes(depth * w->output_channels, -128, 127), scale = scales(w->output_channels, 1e-6f);
+    const struct eo_u8_gemm_weights source = {
+        .depth = depth, .columns = w->output_channels, .weights = weights.base, .scale = scale.base};
+    struct block expected = byte_image(byte_twin, w, 0, &input, source, 1);
+    for (size_t workers = 1; workers <= 3; workers++) {
+        struct block found = byte_image(kernel, w, pieces, &input, source, workers);
+        check(same(&found, &expected), kernel->name, "%zux%zux%zu straight from the image, %zu workers",
+              w->input_height, w->input_width, w->input_channels, workers);
+        block_free(&found);
+    }
+    block_free(&input), block_free(&weights), block_free(&scale), block_free(&expected);
+}
+
+// Sides of image and result, kernel, stride, dilation of lines, padding, channels.
+static void test_images(void) {
+    static const size_t cases[][12] = {
+        {1, 10, 12, 8, 10, 3, 3, 1, 1, 0, 16, 33}, {1, 17, 17, 17, 17, 3, 3, 1, 1, 1, 20, 16},
+        {2, 9, 21, 9, 21, 3, 3, 1, 1, 1, 64, 40},  {1, 35, 37, 18, 19, 3, 3, 2, 1, 1, 24, 48},
+        {1, 12, 40, 8, 40, 5, 5, 1, 1, 2, 16, 7},  {1, 11, 33, 9, 33, 3, 3, 1, 2, 1, 32, 64},
+        {1, 9, 9, 9, 9, 1, 7, 1, 1, 3, 12, 5},     {1, 15, 19, 8, 10, 1, 1, 2, 1, 0, 128, 31},
+    };
+    int count;
+    const eo_u8_gemm_kernel *table = eo_u8_gemm_rows(&count);
+    for (; count-- > 0; table++) {
+        if (table->isa != ISA_AMX || !kernels_isa_available(ISA_AMX)) continue;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            const size_t *n = cases[i];
+            const struct eo_window w = {.batch = n[0],
+                                        .input_height = n[1],
+                                        .input_width = n[2],
+                                        .output_height = n[3],
+                                        .output_width = n[4],
+                                        .kernel_height = n[5],
+                                        .kernel_width = n[6],
+                                        .stride_height = n[7],
+                                        .stride_width = n[7],
+                                        .dilation_height = n[8],
+                                        .dilation_width = 1,
+                                        .padding_top = n[5] > 1 ? n[9] : 0,
+                                        .padding_left = n[9],
+                                        .input_channels = n[10],
+                                        .output_channels = n[11],
+                                        .groups = 1};
+            image_case(table, &w);
+        }
+    }
+}
+
 // ---------------------------------------------------------------------------------------------------- dynamic range
 
 static struct block hybrid_product(const eo_hybrid_gemm_kernel *kernel, struct product p, size_t step,
@@ -404,6 +493,7 @@ void test_products(void) {
     EACH_KERNEL(eo_f32_sparse, sparse_twin, sparse_case);
     EACH_KERNEL(eo_bf16_gemm, bfloat_twin, bfloat_case);
     EACH_KERNEL(eo_u8_gemm, byte_twin, byte_case);
+    test_images();
     EACH_KERNEL(eo_hybrid_gemm, hybrid_twin, hybrid_case);
     EACH_KERNEL(eo_s16_gemm, short_twin, short_case);
     int count;

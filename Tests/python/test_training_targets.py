@@ -179,18 +179,19 @@ def test_pcqat(pruned, both, selected, data):
 def test_batch_normalization_with_quantization(model, data):
     options = {"quantization": aware(data), "batch_normalization": True, "batch_norm_momentum": 0.9}
     trainer = edgeopt.Trainer(model, optimizer=optimizers.Adam(0.001), **options)
-    plain = edgeopt.Trainer(model, quantization=aware(data)).evaluate(*data[1])["loss"]
+    before = edgeopt.Trainer(model, quantization=aware(data)).evaluate(*data[1])["loss"]
     first = trainer.step(data[0][0][:32], data[0][1][:32])
     assert trainer.steps == 1 and np.isfinite(first.loss)
     trainer.fit(*data[0], epochs=3)
-    assert trainer.evaluate(*data[1])["loss"] < plain + 0.1
+    assert trainer.evaluate(*data[1])["loss"] < before + 0.1
     report = trainer.check_export(image[None] for image in data[1][0])
     assert report.within_one_step == 1 and report.top1_agreement >= 0.999
     exported = trainer.export()
     runs_everywhere(exported, data)
     assert {found.type for found in weights(exported).values()} == {"INT8"}
     names = [operator.name for operator in exported.subgraphs[0].operators]
-    assert names == [operator.name for operator in edgeopt.quantize(model, "int8", [data[0][0][:1]]).subgraphs[0].operators]
+    plain = edgeopt.quantize(model, "int8", [data[0][0][:1]])
+    assert names == [operator.name for operator in plain.subgraphs[0].operators]
 
 
 @pytest.mark.parametrize("quantized", [False, True])

@@ -60,6 +60,9 @@ CASES = [
     Case("clustered 32", clusters=32),
     Case("clustered 16, by tensor", clusters=16, granularity="tensor"),
     Case("CQAT, by tensor", "clustered 16, by tensor", weight_bits=8, preserve=("clusters",)),
+    Case("pruned 75 %, clustered 16, by tensor", "pruned 75 %", clusters=CLUSTERS, granularity="tensor",
+         preserve=("zeros",)),
+    Case("PCQAT, by tensor", "pruned 75 %, clustered 16, by tensor", weight_bits=8, preserve=("zeros", "clusters")),
     Case("clustered 16, by channel", clusters=16, granularity="channel"),
     Case("CQAT, by channel", "clustered 16, by channel", weight_bits=8, preserve=("clusters",)),
 ]
@@ -71,6 +74,7 @@ ORDER = [
 #: What clusters share: three choices.
 GRANULARITIES = [
     "clustered 16", "CQAT", "clustered 16, by tensor", "CQAT, by tensor", "clustered 16, by channel", "CQAT, by channel",
+    "PCQAT", "PCQAT, by tensor",
 ]  # fmt: skip
 
 

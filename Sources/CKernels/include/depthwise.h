@@ -89,6 +89,17 @@ struct eo_u8_depthwise_parameters {
     ROW(eo_u8_depthwise_1x4__scalar, ISA_SCALAR, 1, 4)
 KERNEL_FAMILY(eo_u8_depthwise)
 
+// Taps of a group: `mr`, but three of a 3x3 kernel where it is four, for whole kernel rows.
+static inline size_t eo_u8_depthwise_group(size_t mr, size_t taps) { return mr == 4 && taps == 9 ? 3 : mr; }
+
+// How many neighbouring pixels go together where their channels fill whole blocks of 64 and those of one would not; the
+// weights are packed as often.
+static inline size_t eo_u8_depthwise_pixels(size_t nr, size_t channels) {
+    size_t pixels = 1;
+    while (nr == 64 && pixels * channels % nr != 0) pixels *= 2;
+    return pixels * channels <= 1024 ? pixels : 1;
+}
+
 // Channel of a block that stands at `place`.
 static inline size_t eo_u8_depthwise_channel(size_t mr, size_t nr, size_t place) {
     const size_t vector = place / (nr / mr), lane = place % (nr / mr) / 4;

@@ -22,6 +22,6 @@ static inline __attribute__((always_inline)) TARGET void leave_rows(const int fa
 
 TARGET void eo_bf16_gemm_32x32__amx(const struct eo_gemm_tile *t) {
     struct product p = {.tile = t, .element = sizeof(float), .heads = 1, .has_bias = true};
-    tile_products(BFLOATS, 1, &p);
+    tile_products(BFLOATS, 0, &p);
 }
 #endif

@@ -5,7 +5,7 @@
 #include "../simd/s16_finish_avx512.h"
 
 // A row of sums of both halves becomes results.
-static __attribute__((noinline)) TARGET void finish_words(const struct product *p, const struct leaving *l) {
+SIMD void finish_words(const struct product *p, const struct leaving *l) {
     const struct eo_s16_parameters *q = p->tile->parameters;
     const int64_t *bias = (const int64_t *)l->head;
     const float *scale = (const float *)(bias + NR);

@@ -55,13 +55,24 @@ struct cut {
 static inline __attribute__((always_inline)) void leave_rows(const int fast, const struct product *product,
                                                              const struct leaving *leaving);
 
-SIMD void leave(const int fast, const struct product *p, struct leaving *l, size_t count) {
+SIMD void leave_each(const int fast, const struct product *p, struct leaving *l, size_t count) {
     for (; count > 0 && l->left > 0; count--, l->left--) {
         leave_rows(fast, p, l);
         l->sums += NR;
         l->row++;
         l->output += p->tile->output_stride;
     }
+}
+
+static __attribute__((noinline)) TARGET void leave_any(const struct product *p, struct leaving *l, size_t count) {
+    leave_each(0, p, l, count);
+}
+
+SIMD void leave(const int fast, const struct product *p, struct leaving *l, size_t count) {
+    if (fast)
+        leave_each(fast, p, l, count);
+    else if (l->left > 0)
+        leave_any(p, l, count);
 }
 
 // The tiles are named by constants.
@@ -82,6 +93,12 @@ SIMD void leave(const int fast, const struct product *p, struct leaving *l, size
         if (stores) _tile_stored(sum, stores->values[sum / 2 * TILE_ROWS] + sum % 2 * LANES, sizeof(int32_t[NR]));     \
         _tile_loadd(sum, start + sum % 2 * TILE_BYTES, 0);                                                             \
     } while (0)
+
+// Weights to be brought into the second-level cache, some lines after each step.
+struct ahead {
+    const char *at;
+    size_t lines;
+};
 
 // A step of a block; the first one lets the sums of the block before go to `stores`. Without `right` there are at most
 // 16 columns, and whatever the other registers hold.
@@ -113,13 +130,14 @@ SIMD void step(const enum numbers numbers, const int fast, const int first, cons
 
 SIMD void run_block(const enum numbers numbers, const int fast, const struct product *p, const struct cut *c,
                     const char *head, int right, struct sums *stores, struct leaving *leaves, size_t count,
-                    const char *upper, const char *lower) {
+                    const char *upper, const char *lower, struct ahead *ahead) {
     static const _Alignas(64) char zeros[2 * TILE_BYTES];
     const char *start = p->has_bias ? head : zeros, *w = head + p->heads * 4 * NR;
     const size_t depth = c->depth, weights = c->step * NR;
     step(numbers, fast, 1, right, p, c->step, start, stores, leaves, count, upper, lower, w);
     size_t k = 0;
     for (size_t piece = 0;;) {
+        for (size_t i = 0; i < ahead->lines; i++, ahead->at += 64) _mm_prefetch(ahead->at, _MM_HINT_T1);
         if (k + TILE_BYTES < depth) {
             // The last step overlaps the one before: what it has in common with it has weights of 0.
             k = k + 2 * TILE_BYTES <= depth ? k + TILE_BYTES : depth - TILE_BYTES;
@@ -174,8 +192,9 @@ static TARGET struct cut cut_rows(const struct eo_gemm_tile *t, const enum numbe
     return c;
 }
 
-// Bytes of rows that stay in the first-level cache while the weights pass by.
-enum { PANEL_SIZE = 16 * 1024 };
+// Bytes of rows that stay in the first-level cache while the weights pass by; but where there are many weights, and
+// they leave the second-level cache room for all rows, each block of weights comes but once.
+enum { PANEL_SIZE = 16 * 1024, MANY_WEIGHTS = 128 * 1024, ALL_ROWS = 256 * 1024 };
 
 // All blocks: panels of rows, in them columns, in them rows.
 SIMD void tile_products(const enum numbers numbers, const int fast, const struct product *p) {
@@ -185,7 +204,15 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
     const size_t tiles = t->rows / c.line_rows * c.line_tiles, in_block = numbers == WORDS ? 1 : 2;
     // Neighbouring pixels share most of their pieces.
     const size_t row_size = c.pieces > 1 ? t->input_stride * c.pieces : c.depth;
-    const size_t fitting = PANEL_SIZE / (row_size * TILE_ROWS) / 2 * 2, panel = fitting < 2 ? 2 : fitting;
+    const size_t fitting = PANEL_SIZE / (row_size * TILE_ROWS) / 2 * 2, weights = (t->columns + NR - 1) / NR * size;
+    const bool once = weights > MANY_WEIGHTS && row_size * t->rows <= ALL_ROWS;
+    const size_t panel = once ? tiles : fitting < 2 ? 2 : fitting;
+    // The next block of weights comes while this one is multiplied.
+    struct ahead ahead = {t->weights, 0};
+    if (weights > MANY_WEIGHTS) {
+        const size_t passes = ((once ? tiles : panel) + in_block - 1) / in_block * c.steps;
+        ahead.lines = (size / 64 + passes - 1) / passes;
+    }
     struct sums sums[2];
     struct leaving stored = {.left = 0}, leaves = {.left = 0};
     size_t turn = 0;
@@ -193,7 +220,9 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
     for (size_t top = 0, bottom; top < tiles; top = bottom) {
         bottom = tiles - top < panel ? tiles : top + panel;
         const char *head = t->weights;
-        for (size_t column = 0; column < t->columns; column += NR, head += size)
+        if (top > 0) ahead.lines = 0;
+        for (size_t column = 0; column < t->columns; column += NR, head += size) {
+            ahead.at = head + size;
             for (size_t tile = top; tile < bottom; tile += in_block, turn ^= 1) {
                 size_t line;
                 const size_t at = first_row(&c, t->rows, tile, &line), row = line * c.line_rows + at;
@@ -208,10 +237,13 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
                 }
                 const size_t columns = t->columns - column < NR ? t->columns - column : NR;
                 struct sums *stores = stored.left > 0 ? sums + !turn : NULL;
-                if (columns > LANES)
-                    run_block(numbers, fast, p, &c, head, 1, stores, &leaves, count, upper, lower);
+                // Code of its own where it is worth it.
+                const int right = columns > LANES;
+                if (fast && right)
+                    run_block(numbers, fast, p, &c, head, 1, stores, &leaves, count, upper, lower, &ahead);
                 else
-                    run_block(numbers, fast, p, &c, head, 0, stores, &leaves, count, upper, lower);
+                    run_block(numbers, fast, p, &c, head, fast ? 0 : right, stores, &leaves, count, upper, lower,
+                              &ahead);
                 leaves = stored;
                 stored = (struct leaving){.sums = sums[turn].values[0],
                                           .output = (char *)t->output + row * t->output_stride + column * p->element,
@@ -221,6 +253,7 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
                                           .head = head,
                                           .columns = columns};
             }
+        }
     }
     leave(fast, p, &leaves, SIZE_MAX);
     int32_t(*values)[NR] = sums[!turn].values;

@@ -42,6 +42,7 @@ SIMD void group_store(uint8_t *to, const ivec q[TAPS], const struct eo_u8_depthw
         _mm512_storeu_si512(to, bytes);
 }
 
+#define PAIR(weights) _mm512_slli_epi32(weights, 8)
 #include "../simd/u8_depthwise.h"
 
 TARGET void eo_u8_depthwise_4x64__avx512vnni(const struct eo_depthwise_run *run) { depthwise_run(run); }

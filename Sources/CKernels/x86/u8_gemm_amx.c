@@ -43,10 +43,6 @@ SIMD void requantize(const int general, const struct product *p, const struct le
                             _mm512_extracti64x4_epi64(bytes, 1));
 }
 
-static __attribute__((noinline)) TARGET void requantize_any(const struct product *p, const struct leaving *l) {
-    requantize(1, p, l);
-}
-
 SIMD void dequantize_row(const struct product *p, const struct leaving *l, const int32_t *sums, ptrdiff_t below) {
     const struct eo_hybrid_gemm_parameters *limits = p->tile->parameters;
     const struct eo_hybrid_row grid =
@@ -65,7 +61,7 @@ SIMD void dequantize_row(const struct product *p, const struct leaving *l, const
     }
 }
 
-static __attribute__((noinline)) TARGET void dequantize(const struct product *p, const struct leaving *l) {
+SIMD void dequantize(const struct product *p, const struct leaving *l) {
     dequantize_row(p, l, l->sums, 0);
     dequantize_row(p, l, l->sums + TILE_ROWS * NR, l->below);
 }
@@ -76,7 +72,7 @@ static inline __attribute__((always_inline)) TARGET void leave_rows(const int fa
     if (fast)
         requantize(0, p, l);
     else if (p->constants)
-        requantize_any(p, l);
+        requantize(1, p, l);
     else
         dequantize(p, l);
 }

@@ -29,6 +29,7 @@ struct Finetune: ParsableCommand {
         Double?
     @Flag(help: "Learn from the model's own answers; needs no labels.") var distill = false
     @Flag(help: "Put batch normalization back while training.") var batchNormalization = false
+    @Flag(help: "Compute results twice instead of keeping them: less memory, a third more time.") var recompute = false
     @Flag(help: "Write loops and calls in line, as they were trained.") var unroll = false
     @Option(help: "Threads; 0: one for each core.") var threads: Int32 = 1
     @Option(help: "Where training is saved after each epoch, and goes on from.") var checkpoint: String?
@@ -53,7 +54,7 @@ struct Finetune: ParsableCommand {
         let epoch = settings.batches(of: training.count)
         var options = settings.options(training.count, threads: threads)
         (options.batch_normalization, options.batch_norm_momentum) = (batchNormalization, 0.99)
-        options.unroll = unroll
+        (options.recompute_activations, options.unroll) = (recompute, unroll)
         var term = eo_loss_term.usual
         term.loss = distill ? EO_LOSS_DISTILLATION : EO_LOSS_AUTO
         let trainer = try Trainer(

@@ -7,12 +7,12 @@ import json
 import pathlib
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Optional, Union
 
 import numpy as np
 
-from . import optimizers
+from . import optimizers, schedules
 from ._compress import Layers, cluster, prune, prune_channels, weight_histogram, weights
 from ._errors import ArgumentError, ExecutionError, Status
 from ._interpreter import Interpreter
@@ -152,13 +152,15 @@ def table(leaves: Iterable[Leaf]) -> str:
 @dataclasses.dataclass(frozen=True)
 class Training:
     """How the models of `optimize` are trained. `x`, `y`: as `Trainer.fit` takes them; without `y` each learns what the
-    model before it says. The rest is that of `Trainer`; `quantization` are settings of `QuantizationAware`."""
+    model before it says. The rest is that of `Trainer`; `quantization` are settings of `QuantizationAware`. Without an
+    `optimizer` it is Adam with a rate that falls like a cosine, from 0.002 for pruning, which puts batch normalization
+    back where there are convolutions, and from 0.0005 for the others."""
 
     x: Any
     y: Any = None
     epochs: int = 3  #: for each stage
     batch_size: int = 32
-    optimizer: Union[str, optimizers.Optimizer] = "adam"
+    optimizer: Union[str, optimizers.Optimizer, None] = None
     loss: Union[str, Loss, Sequence[Union[str, Loss]], None] = None
     augment: Optional[Augment] = None
     seed: int = 0
@@ -166,29 +168,41 @@ class Training:
 
     def pruned(self, model: Model, sparsity: float, layers: Layers | None, threads: int) -> Model:
         """The target is met half-way."""
-        trainer = self._trainer(model, threads)
-        steps = self.epochs * max(1, len(trainer._data(self.x, self.y)))
+        steps = self.epochs * self._batches()
         schedule = PolynomialDecay(0, sparsity, 0, steps // 2, frequency=max(1, steps // 40))
-        return self._fit(self._trainer(model, threads, pruning=Pruning(schedule, layers=layers)))
+        pruning = Pruning(schedule, layers=layers)
+        is_normalized = any(operator.name == "CONV_2D" for operator in model.subgraphs[0].operators)
+        trainer = self._trainer(model, threads, 0.002, pruning=pruning, batch_normalization=is_normalized)
+        return self._fit(trainer)
 
     def clustered(self, model: Model, clusters: int, options: Mapping[str, Any], threads: int) -> Model:
         """Zeros stay."""
         targets = {"clustering": Clustering(clusters, **options), "preserve": "zeros"}
-        return self._fit(self._trainer(model, threads, **targets))
+        return self._fit(self._trainer(model, threads, 0.0005, **targets))
 
     def quantized(
         self, model: Model, scheme: Scheme, samples: Iterable[Sample], preserve: Sequence[str], threads: int
     ) -> Model:
         settings = {"scheme": scheme.value, **self.quantization}
-        return self._fit(
-            self._trainer(model, threads, preserve=preserve, quantization=QuantizationAware(samples, **settings))
-        )
+        quantization = QuantizationAware(samples, **settings)
+        return self._fit(self._trainer(model, threads, 0.0005, preserve=preserve, quantization=quantization))
 
-    def _trainer(self, model: Model, threads: int, **targets: Any) -> Trainer:
-        loss = self.loss or ("distillation" if self.y is None and isinstance(self.x, np.ndarray) else "auto")
-        return Trainer(
-            model, loss, self.optimizer, batch_size=self.batch_size, num_threads=threads, **targets
-        )
+    def _batches(self) -> int:
+        """Of an epoch."""
+        if self.y is None and not isinstance(self.x, (np.ndarray, Mapping)):
+            return max(1, len(self.x)) if isinstance(self.x, Sized) else 1
+        x = next(iter(self.x.values())) if isinstance(self.x, Mapping) else self.x
+        first = x[0] if isinstance(x, (list, tuple)) and hasattr(x[0], "shape") else x
+        return max(1, -(-len(first) // self.batch_size))
+
+    @property
+    def _loss(self) -> Union[str, Loss, Sequence[Union[str, Loss]]]:
+        has_labels = self.y is not None or not isinstance(self.x, (np.ndarray, Mapping))
+        return self.loss or ("auto" if has_labels else "distillation")
+
+    def _trainer(self, model: Model, threads: int, rate: float, **targets: Any) -> Trainer:
+        optimizer = self.optimizer or optimizers.Adam(schedules.Cosine(rate, self.epochs * self._batches()))
+        return Trainer(model, self._loss, optimizer, batch_size=self.batch_size, num_threads=threads, **targets)
 
     def _fit(self, trainer: Trainer) -> Model:
         trainer.fit(self.x, self.y, epochs=self.epochs, augment=self.augment, seed=self.seed)
