@@ -549,7 +549,7 @@ typedef struct eo_pruning_options {
     int32_t group_zeros;        // default 2
     int32_t group_size;         // default 4
     bool global;                // the target is that of all weights together, not of each tensor
-    bool for_latency;           // only what then runs faster: 1x1 convolutions and FULLY_CONNECTED, from 60 % of zeros
+    bool for_latency;           // only what then runs faster: 1x1 convolutions and FULLY_CONNECTED, from half zeros
                                 // on; with EO_SPARSITY_ELEMENT in blocks of 16 x 1
     bool depthwise;             // depthwise filters too: they are few and lose accuracy first
     bool first;                 // the convolutions that read the model's inputs too, for the same reason

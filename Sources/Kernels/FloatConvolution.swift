@@ -81,15 +81,15 @@ package final class FloatConvolution: @unchecked Sendable {
         kernelName = String(cString: kernel.name)
     }
 
-    /// How many groups of weights are not zero, where their product is the faster one: pointwise, with at least 60 % of
-    /// the groups zero. There is no kernel for them that is fast without vectors.
+    /// How many groups of weights are not zero, where their product is the faster one: pointwise, with about half of the
+    /// groups zero or more. There is no kernel for them that is fast without vectors.
     private static func sparseGroups(_ shape: ConvolutionShape, _ weights: Bytes) -> Int? {
         guard shape.isPointwise, shape.groups == 1, shape.depth >= 32, shape.depth < 1 << 31,
             shape.outputChannels >= 16, eo_f32_sparse_best().pointee.isa != ISA_SCALAR
         else { return nil }
         let all = (shape.outputChannels + Int(EO_SPARSE_COLUMNS) - 1) / Int(EO_SPARSE_COLUMNS) * shape.depth
-        let groups = eo_f32_sparse_groups(shape.depth, shape.outputChannels, weights.baseAddress, all * 2 / 5)
-        return groups <= all * 2 / 5 ? groups : nil
+        let groups = eo_f32_sparse_groups(shape.depth, shape.outputChannels, weights.baseAddress, all * 11 / 20)
+        return groups <= all * 11 / 20 ? groups : nil
     }
 
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.

@@ -36,15 +36,13 @@ enum DynamicUpdateSlice {
                 copy.run(from: io.input(1), to: &y, targetShift: place)
             }
         }.gradient { g throws(Failure) in
-            let (x, update, graph) = (try g.x, try g.b, g.y.graph)
-            let starts = try g.input(2).apply(.cast, options: Options(.cast), type: .int32)
-            let room = try graph.indices(x.shape.indices.map { x.shape[$0] - update.shape[$0] })
-            let begin = try starts.apply(.minimum, room)
-                .apply(.maximum, graph.indices([Int](repeating: 0, count: x.rank)))
+            let (x, update) = (try g.x, try g.b)
             let hidden = try update.scalar(0).broadcast(to: update.shape)
+            var begin = try g.integers(2)
+            guard begin.count == x.rank else { return [] }
+            for d in begin.indices { begin[d] = min(max(begin[d], 0), x.shape[d] - update.shape[d]) }
             return [
-                try g.dy.apply(.dynamicUpdateSlice, hidden, starts),
-                try g.dy.apply(.slice, begin, graph.indices(update.shape)),
+                try g.dy.apply(.dynamicUpdateSlice, hidden, g.input(2)), try g.dy.slice(begin, update.shape),
             ]
         }
     }

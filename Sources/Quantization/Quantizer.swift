@@ -31,6 +31,7 @@ import Runtime
         try prepared.refuseUnknownShapes()
         var settings = Interpreter.Options()
         settings.threadCount = options.threadCount
+        settings.isObserved = true
         interpreter = try Interpreter(try LoadedModel(prepared), settings)
     }
 

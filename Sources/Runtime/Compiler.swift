@@ -12,6 +12,8 @@ struct Compiler {
     let threadCount: Int
     let autotune: Bool
     let delegates: [any Delegate]
+    /// Somebody looks at what the layers compute: they are not joined.
+    var isObserved = false
     /// What became of each operator of the model's subgraph.
     var decisions: [Decision]
     private var partitionCount = 0

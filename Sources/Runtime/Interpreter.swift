@@ -25,6 +25,8 @@ import Synchronization
         /// Where several kernels can run a layer they are timed when it is compiled; the answers are kept with the packed
         /// weights.
         package var autotune = false
+        /// Layers are run one by one, so that `invoke(observing:)` shows what each computes.
+        package var isObserved = false
         /// Shared with other interpreters; nil: threads of its own, as many as `threadCount` says.
         package var threadPool: ThreadPool?
         package init() {}
@@ -98,6 +100,7 @@ import Synchronization
         var compiler = Compiler(
             loaded, subgraph: subgraph, arithmetic: options.arithmetic, precision: options.precision,
             threadCount: threadCount, autotune: options.autotune, delegates: options.delegates)
+        compiler.isObserved = options.isObserved
         var roles = graph.tensors.map { $0.isVariable ? Role.placed : .local }
         for (index, output) in graph.outputs.enumerated().reversed() where roles[output] != .placed {
             roles[output] = .output(index)

@@ -149,11 +149,11 @@ import Testing
         builder.output(try builder.product(c, "d", inputs: 16, outputs: 8))
         var remarks: [String] = []
         let pruned = try builder.model.pruned(
-            options { ($0.forLatency, $0.log) = (true, { remarks.append($0) }) })
+            options { ($0.forLatency, $0.sparsity, $0.log) = (true, 0.25, { remarks.append($0) }) })
         #expect(zeros(pruned.values("b/w")) == 0 && zeros(pruned.values("d/w")) == 0)
         for (name, columns) in [("a/w", 32), ("c/w", 64)] {
             let values = pruned.values(name)
-            #expect(zeros(values) == values.count / 2)
+            #expect(zeros(values) == values.count / 4)
             for column in 0..<columns {
                 for block in stride(from: 0, to: values.count / columns, by: 16) {
                     let zeros = (block..<block + 16).filter { values[$0 * columns + column] == 0 }.count
@@ -161,7 +161,7 @@ import Testing
                 }
             }
         }
-        #expect(remarks.contains { $0.contains("60 %") } && remarks.contains { $0.contains("first convolution") })
+        #expect(remarks.contains { $0.contains("half") } && remarks.contains { $0.contains("first convolution") })
     }
 
     @Test func schedules() throws {

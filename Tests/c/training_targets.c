@@ -128,8 +128,7 @@ static void test_all_at_once(const eo_model *model, eo_cluster_granularity granu
 static void test_common_target(const eo_model *model) {
     eo_pruning_options pruning = EO_PRUNING_OPTIONS_INIT;
     pruning.sparsity = 0.75;
-    pruning.global = true;
-    pruning.first = true;
+    pruning.global = pruning.first = true;
     eo_trainer_options options = EO_TRAINER_OPTIONS_INIT;
     options.pruning = &pruning;
     eo_model *pruned = trained(model, options);

@@ -1,9 +1,12 @@
+import pathlib
+
 import numpy as np
 import pytest
 
 import edgeopt
 
 litert = pytest.importorskip("ai_edge_litert.interpreter")
+SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "models"
 
 # Shares of the float file's size that a scheme may have, and points of accuracy it may lose. The model is small: what
 # is not weights (names, quantization parameters) is a few percent of it.
@@ -95,3 +98,10 @@ def test_an_exception_of_the_samples_gets_out(digits_path, samples):
 
     with pytest.raises(KeyError, match="disk"):
         edgeopt.quantize(digits_path, "int8", broken())
+
+
+@pytest.mark.skipif(not (SHARED / "mobilenet_v1_025_224_float32.tflite").exists(), reason="no shared models")
+def test_layers_that_run_joined_are_calibrated():
+    source = edgeopt.Model(SHARED / "mobilenet_v1_025_224_float32.tflite")
+    sample = np.random.default_rng(0).random((1, 224, 224, 3)).astype(np.float32)
+    assert {found.type for found in edgeopt.weights(edgeopt.quantize(source, "int8", [sample]))} == {"INT8"}

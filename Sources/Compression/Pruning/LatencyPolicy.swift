@@ -1,7 +1,7 @@
 import Model
 
 /// What gains speed from zeros here: 1x1 convolutions and FULLY_CONNECTED, whose weights are zero for 16 neighbouring
-/// output channels at a time, from 60 % of zeros on. Everything else runs dense and is left alone.
+/// output channels at a time, from half of them on. Everything else runs dense and is left alone.
 ///
 /// XNNPACK, which stock LiteRT uses, runs only 1x1 convolutions sparse (Elsen et al., "Fast Sparse ConvNets", 2020) and
 /// asks for more: at least two thirds of the weights zero, a network that begins with a 3x3 convolution of steps of 2
@@ -14,8 +14,8 @@ struct LatencyPolicy {
 
     init(_ model: Model, _ options: PruningOptions) {
         self.model = model
-        if options.sparsity < 0.6 {
-            options.log("less than 60 % of zeros run no faster than none")
+        if options.sparsity < 0.5 {
+            options.log("fewer zeros than half run no faster than none")
         }
         for obstacle in Self.obstacles(model, options) {
             options.log(("\(model.origin): stock LiteRT will run the pruned model dense: \(obstacle)" as Sentence).text)

@@ -13,14 +13,15 @@ extension Compiler {
                 !layers.contains(last.definition.code), last.inputs.count == 1 || last.inputs[0] != last.inputs[1]
             else { return nil }
             // The layer nearest to the operator: what a farther one reads would be kept longer.
-            let places = last.inputs.indices.sorted { matcher.age(last.inputs[$0]) > matcher.age(last.inputs[$1]) }
-            for place in places {
+            let isSecond = last.inputs.count == 2 && matcher.age(last.inputs[1]) > matcher.age(last.inputs[0])
+            for order in last.inputs.indices {
+                let place = isSecond ? 1 - order : order
                 matcher.begin(index)
                 let middle = last.inputs[place]
                 guard let layer = matcher.take(middle, layers), layer.definition.custom != FinishedLayer.name,
                     layer.inputs.allSatisfy({ $0 < 0 || !graph.tensors[$0].isVariable })
                 else { continue }
-                let others = last.inputs.indices.filter { $0 != place }.map { last.inputs[$0] }
+                let others = last.inputs.count == 2 ? [last.inputs[1 - place]] : []
                 let finished = FinishedLayer(
                     .init(layer.definition, name: layer.name, version: layer.version, options: layer.options),
                     inputCount: layer.inputs.count,

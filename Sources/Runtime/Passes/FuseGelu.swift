@@ -15,14 +15,11 @@ extension Compiler {
                 matcher.begin(index)
                 var expansion = Expansion(x: x)
                 guard graph.tensors[x].shape == graph.tensors[last.outputs[0]].shape,
-                    let inner = expansion.polynomial(tanh.inputs[0], &matcher),
-                    inner.isCloseTo([0, 0.7978846, 0, 0.0356774]),
-                    case _? = matcher.take(tanh.outputs[0], .tanh)
+                    expansion.matches(tanh.inputs[0], [0, 0.7978846, 0, 0.0356774], [], &matcher),
+                    matcher.take(tanh.outputs[0], .tanh) != nil
                 else { continue }
                 expansion.curve = tanh.outputs[0]
-                guard let whole = expansion.sum(last.outputs[0], &matcher), whole.plain.isCloseTo([0, 0.5]),
-                    whole.withCurve.isCloseTo([0, 0.5])
-                else { continue }
+                guard expansion.matches(last.outputs[0], [0, 0.5], [0, 0.5], &matcher) else { continue }
                 return matcher.replace(
                     definition, name: "GELU", inputs: [x], options: Options(.gelu, [.int(1)]), version: 1)
             }
@@ -33,7 +30,10 @@ extension Compiler {
 
 /// Tensors as sums p(x) + q(x) t, p and q polynomials of x, t another function of x.
 private struct Expansion {
-    typealias Polynomial = [Float]
+    /// Coefficients of p, then those of q, degree 0 first.
+    typealias Sum = [Float]
+    private static let terms = 5
+
     let x: Int
     /// The tensor that holds t.
     var curve = -1
@@ -41,7 +41,6 @@ private struct Expansion {
     init(x: Int) { self.x = x }
 
     private static let mostDepth = 8
-    private static let mostDegree = 4
 
     /// The operator `code` from which `node` computes its result by sums and products.
     static func find(_ code: BuiltinOperator, below node: Node, _ matcher: borrowing Matcher, depth: Int) -> Node? {
@@ -68,66 +67,61 @@ private struct Expansion {
 
     private static let arithmetic: [BuiltinOperator] = [.add, .sub, .mul, .div, .square, .pow]
 
-    mutating func polynomial(_ tensor: Int, _ matcher: inout Matcher) -> Polynomial? {
-        guard let sum = sum(tensor, &matcher), sum.withCurve.isEmpty else { return nil }
-        return sum.plain
+    /// Does `tensor` equal this sum, within the rounding of published coefficients? The operators on the way become part
+    /// of the pattern.
+    func matches(_ tensor: Int, _ plain: Sum, _ withCurve: Sum, _ matcher: inout Matcher) -> Bool {
+        guard let found = sum(tensor, &matcher, depth: 0) else { return false }
+        for index in 0..<Self.terms {
+            let first = index < plain.count ? plain[index] : 0
+            let second = index < withCurve.count ? withCurve[index] : 0
+            guard abs(found[index] - first) < 1e-4, abs(found[Self.terms + index] - second) < 1e-4 else { return false }
+        }
+        return true
     }
 
-    /// The operators on the way become part of the pattern.
-    func sum(
-        _ tensor: Int, _ matcher: inout Matcher, depth: Int = 0
-    ) -> (plain: Polynomial, withCurve: Polynomial)? {
-        if tensor == x { return ([0, 1], []) }
-        if tensor == curve { return ([], [1]) }
-        if let scalar = matcher.scalar(tensor) { return ([scalar], []) }
+    private func sum(_ tensor: Int, _ matcher: inout Matcher, depth: Int) -> Sum? {
+        var single = Sum(repeating: 0, count: 2 * Self.terms)
+        if tensor == x || tensor == curve {
+            single[tensor == x ? 1 : Self.terms] = 1
+            return single
+        }
+        if let scalar = matcher.scalar(tensor) {
+            single[0] = scalar
+            return single
+        }
         guard depth < Self.mostDepth, let node = matcher.take(tensor, Self.arithmetic), matcher.isPlain(node),
             let a = sum(node.inputs[0], &matcher, depth: depth + 1)
         else { return nil }
-        if node.definition.code == .square { return product(a, a) }
+        let code = node.definition.code
+        if code == .square { return product(a, a) }
         guard node.inputs.count == 2, let b = sum(node.inputs[1], &matcher, depth: depth + 1) else { return nil }
-        switch node.definition.code {
-        case .add: return (add(a.plain, b.plain, 1), add(a.withCurve, b.withCurve, 1))
-        case .sub: return (add(a.plain, b.plain, -1), add(a.withCurve, b.withCurve, -1))
+        switch code {
+        case .add, .sub:
+            for index in single.indices { single[index] = code == .add ? a[index] + b[index] : a[index] - b[index] }
+            return single
         case .mul: return product(a, b)
-        case .div:
-            guard b.withCurve.isEmpty, b.plain.count == 1, b.plain[0] != 0 else { return nil }
-            return (a.plain.map { $0 / b.plain[0] }, a.withCurve.map { $0 / b.plain[0] })
-        case .pow:
-            if b.withCurve.isEmpty, b.plain == [2] { return product(a, a) }
-            guard b.withCurve.isEmpty, b.plain == [3], let square = product(a, a) else { return nil }
-            return product(square, a)
+        case .div, .pow:
+            // By a number only.
+            guard b[0] != 0, !b.dropFirst().contains(where: { $0 != 0 }) else { return nil }
+            single[0] = 1 / b[0]
+            if code == .div { return product(a, single) }
+            guard b[0] == 2 || b[0] == 3, let square = product(a, a) else { return nil }
+            return b[0] == 2 ? square : product(square, a)
         default: return nil
         }
     }
 
-    private func product(
-        _ a: (plain: Polynomial, withCurve: Polynomial), _ b: (plain: Polynomial, withCurve: Polynomial)
-    ) -> (plain: Polynomial, withCurve: Polynomial)? {
-        guard a.withCurve.isEmpty || b.withCurve.isEmpty, a.plain.count + b.plain.count <= Self.mostDegree + 2 else {
-            return nil
+    /// nil: the degree is too high, or t squared.
+    private func product(_ a: Sum, _ b: Sum) -> Sum? {
+        var result = Sum(repeating: 0, count: 2 * Self.terms)
+        for i in a.indices where a[i] != 0 {
+            for j in b.indices where b[j] != 0 {
+                let curves = i / Self.terms + j / Self.terms
+                let degree = i % Self.terms + j % Self.terms
+                guard curves < 2, degree < Self.terms else { return nil }
+                result[curves * Self.terms + degree] += a[i] * b[j]
+            }
         }
-        return (
-            multiply(a.plain, b.plain), add(multiply(a.plain, b.withCurve), multiply(a.withCurve, b.plain), 1)
-        )
-    }
-
-    private func add(_ a: Polynomial, _ b: Polynomial, _ sign: Float) -> Polynomial {
-        (0..<max(a.count, b.count)).map { ($0 < a.count ? a[$0] : 0) + ($0 < b.count ? sign * b[$0] : 0) }
-    }
-
-    private func multiply(_ a: Polynomial, _ b: Polynomial) -> Polynomial {
-        if a.isEmpty || b.isEmpty { return [] }
-        var result = Polynomial(repeating: 0, count: a.count + b.count - 1)
-        for i in a.indices { for j in b.indices { result[i + j] += a[i] * b[j] } }
         return result
-    }
-}
-
-extension [Float] {
-    /// Within rounding of published coefficients.
-    fileprivate func isCloseTo(_ other: [Float]) -> Bool {
-        (0..<Swift.max(count, other.count)).allSatisfy {
-            abs(($0 < count ? self[$0] : 0) - ($0 < other.count ? other[$0] : 0)) < 1e-4
-        }
     }
 }

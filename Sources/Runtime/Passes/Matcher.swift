@@ -108,7 +108,9 @@ struct Matcher {
 }
 
 extension Compiler {
-    /// Runs `match` for every item of the CPU; it gives the nodes that one has replaced, the last first.
+    /// Runs `match` for every item of the CPU; it gives the nodes that one has replaced, the last first. Not optimized:
+    /// there would be a copy of it for each pass.
+    @_optimize(none)
     mutating func rewrite(
         _ graph: Graph, _ items: inout [Item], fromEnd: Bool = false,
         _ match: (inout Matcher, Int, Node) -> [Node]?
@@ -130,11 +132,12 @@ extension Compiler {
 
     /// Drops operators that only move numbers, and joins those that one kernel can do in one pass over the memory.
     mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item]) {
-        fusePadding(graph, &items)
+        if !isObserved { fusePadding(graph, &items) }
         joinConversions(graph, &items)
         fuseTransposes(&graph, &items)
         fuseLayerNormalization(graph, &items)
         fuseHardSwish(graph, &items)
+        guard !isObserved else { return fuseScaleShift(graph, &items) }
         fuseGelu(graph, &items)
         fuseScaledLayers(graph, &items)
         fuseScaleShift(graph, &items)
