@@ -114,25 +114,40 @@ struct DynamicRangeQuantizer {
     let copies: Int
     let asymmetric: Bool
 
-    private var rowBytes: Int { (rows * length + 63) / 64 * 64 }
-    private var entryBytes: Int { (rows * copies * MemoryLayout<eo_hybrid_row>.stride + 63) / 64 * 64 }
+    /// Floats that a thread takes at a time.
+    private static let cut = 8192
+
+    private var pieces: Int { (length + Self.cut - 1) / Self.cut }
+    private static func lines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+    private var rowBytes: Int { Self.lines(rows * length) }
+    private var entryBytes: Int { Self.lines(rows * copies * MemoryLayout<eo_hybrid_row>.stride) }
+    private var gridBytes: Int { Self.lines(rows * MemoryLayout<eo_grid>.stride) }
+    private var rangeBytes: Int { Self.lines(rows * pieces * MemoryLayout<eo_range>.stride) }
     /// Scratch memory it takes, a multiple of 64.
-    var byteCount: Int { rowBytes + entryBytes }
+    var byteCount: Int { rowBytes + entryBytes + gridBytes + rangeBytes }
     /// Bytes from one row's numbers to the next: 0 if all are the same.
     var rowStride: Int { copies == 1 ? MemoryLayout<eo_hybrid_row>.stride : 0 }
 
-    /// `scratch`: of `byteCount` bytes.
+    /// `scratch`: of `byteCount` bytes. `rounded`: where wanted, the floats that the quantized numbers stand for.
     func run(
-        _ input: UnsafePointer<Float>, _ scratch: UnsafeMutableRawPointer, pool: ThreadPool
+        _ input: UnsafePointer<Float>, _ scratch: UnsafeMutableRawPointer,
+        rounded: UnsafeMutablePointer<Float>? = nil, pool: ThreadPool
     ) -> (bytes: UnsafeMutablePointer<UInt8>, rows: UnsafeMutablePointer<eo_hybrid_row>) {
         let bytes = scratch.assumingMemoryBound(to: UInt8.self)
         let entries = (scratch + rowBytes).assumingMemoryBound(to: eo_hybrid_row.self)
+        let grids = (scratch + rowBytes + entryBytes).assumingMemoryBound(to: eo_grid.self)
+        let ranges = (scratch + rowBytes + entryBytes + gridBytes).assumingMemoryBound(to: eo_range.self)
         let context = eo_dynamic_range(
-            x: input, q: bytes, rows: entries, length: length, asymmetric: asymmetric,
-            range: eo_f32_range_best().pointee.run, quantize: eo_f32_to_u8_best().pointee.run)
+            x: input, q: bytes, rows: entries, length: length, cut: Self.cut, asymmetric: asymmetric,
+            range: eo_f32_range_best().pointee.run, quantize: eo_f32_to_u8_best().pointee.run, ranges: ranges,
+            grids: grids, rounded: rounded)
         withUnsafePointer(to: context) { context in
-            pool.run(rows, context) { context, row, _ in
-                eo_dynamic_range_row(context.assumingMemoryBound(to: eo_dynamic_range.self), row)
+            pool.run(rows * pieces, context) { context, piece, _ in
+                eo_dynamic_range_survey(context.assumingMemoryBound(to: eo_dynamic_range.self), piece)
+            }
+            for row in 0..<rows { eo_dynamic_range_spread(context, row) }
+            pool.run(rows * pieces, context) { context, piece, _ in
+                eo_dynamic_range_quantize(context.assumingMemoryBound(to: eo_dynamic_range.self), piece)
             }
         }
         for copy in 1..<max(1, copies) { entries[copy] = entries[0] }

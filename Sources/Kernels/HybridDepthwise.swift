@@ -65,9 +65,8 @@ package final class HybridDepthwise: @unchecked Sendable {
                     for image in 0..<images {
                         let rounded = UnsafeMutableRawPointer(scratch.baseAddress! + quantizer.byteCount)
                             .assumingMemoryBound(to: Float.self)
-                        let quantized = quantizer.run(
-                            input.baseAddress! + image * length, scratch.baseAddress!, pool: pool)
-                        eo_dynamic_range_undo(quantized.rows, quantized.bytes, rounded, length)
+                        _ = quantizer.run(
+                            input.baseAddress! + image * length, scratch.baseAddress!, rounded: rounded, pool: pool)
                         var result = MutableSpan<Float>(
                             _unsafeElements: UnsafeMutableBufferPointer(
                                 rebasing: output[(image * imageOutputs)..<((image + 1) * imageOutputs)]))

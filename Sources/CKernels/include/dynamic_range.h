@@ -39,16 +39,18 @@ struct eo_dynamic_range {
     const float *_Nonnull x;
     uint8_t *_Nonnull q;
     struct eo_hybrid_row *_Nonnull rows;
-    size_t length;
+    size_t length, cut; // floats of a row, and of the pieces in which it is worked on
     bool asymmetric;
     eo_f32_range_function *_Nonnull range;
     eo_f32_to_u8_function *_Nonnull quantize;
+    struct eo_range *_Nonnull ranges; // a place for each piece
+    struct eo_grid *_Nonnull grids;   // a place for each row
+    float *_Nullable rounded;         // where wanted: (q - zero point) * scale
 };
-void eo_dynamic_range_row(const struct eo_dynamic_range *_Nonnull dynamic, size_t row);
-
-// y = (q - zero point) * scale
-void eo_dynamic_range_undo(const struct eo_hybrid_row *_Nonnull row, const uint8_t *_Nonnull q, float *_Nonnull y,
-                           size_t count);
+// In this order: pieces are counted through all rows.
+void eo_dynamic_range_survey(const struct eo_dynamic_range *_Nonnull dynamic, size_t piece);
+void eo_dynamic_range_spread(const struct eo_dynamic_range *_Nonnull dynamic, size_t row);
+void eo_dynamic_range_quantize(const struct eo_dynamic_range *_Nonnull dynamic, size_t piece);
 
 #define KERNEL_ROW(function, ...) eo_f32_range_function function;
 EO_F32_RANGE_ROWS(KERNEL_ROW)
