@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Every thread gets an equal range of neighbouring iterations, the first thread the first range: a loop over the rows
 /// of a tensor finds in its own cache what the loop before it left there, since a line that another core has written
-/// takes about four times as long to read. Who has finished takes iterations from the far end of the others' ranges
+/// takes several times as long to read. Who has finished takes iterations from the far end of the others' ranges
 /// (Blumofe and Leiserson, Scheduling multithreaded computations by work stealing, 1999); so which thread runs which
 /// iteration is not fixed, and iterations must not depend on one another.
 ///
