@@ -128,8 +128,8 @@ import Testing
         let again = try twice.pruned(options { $0.sparsity = 0.3 })
         #expect(again == twice)
         #expect(zip(once.values("p/w"), twice.values("p/w")).allSatisfy { $0 != 0 || $1 == 0 })
-        try Preservation(once).check(twice, clusters: false)
-        #expect(throws: Failure.self) { try Preservation(twice).check(once, clusters: false) }
+        try Preservation(once, clusters: false).check(twice)
+        #expect(throws: Failure.self) { try Preservation(twice, clusters: false).check(once) }
     }
 
     @Test func layersHaveTargetsOfTheirOwn() throws {
