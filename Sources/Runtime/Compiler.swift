@@ -86,6 +86,7 @@ struct Compiler {
                 inputs: infos(node, graph, values: index == 0 ? values : [:]),
                 outputs: node.outputs.map { graph.tensors[$0] }, arithmetic: arithmetic, precision: precision,
                 threadCount: threadCount, autotune: autotune, weights: loaded.weights)
+            preparation.intermediates = node.intermediates.compactMap { graph.info($0) }
             do throws(Failure) {
                 let kernel = try node.definition.prepare(preparation)
                 layout.addScratch(preparation.scratchSizes, of: index)

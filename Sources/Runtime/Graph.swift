@@ -44,6 +44,8 @@ struct Node {
     let customOptions: Bytes?
     var inputs: [Int]
     var outputs: [Int]
+    /// Tensors without data, for their quantization.
+    var intermediates: [Int] = []
 }
 
 extension Failure {

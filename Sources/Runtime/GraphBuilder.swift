@@ -110,7 +110,7 @@ struct GraphBuilder {
                 place: place, isInlined: isInlined, name: code.name, version: code.version, definition: definition,
                 options: op.options, customOptions: op.customOptions,
                 inputs: op.inputs.map { $0 < 0 ? -1 : tensors[$0] },
-                outputs: op.outputs.map { tensors[$0] }))
+                outputs: op.outputs.map { tensors[$0] }, intermediates: op.intermediates.map { $0 < 0 ? -1 : tensors[$0] }))
     }
 
     /// Every tensor that is read is an input, a constant, a variable, or the result of an earlier operator, and every
