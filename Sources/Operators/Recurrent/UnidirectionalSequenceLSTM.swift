@@ -29,7 +29,7 @@ package enum UnidirectionalSequenceLSTM {
     }
 
     static var definition: OperatorDefinition {
-        OperatorDefinition(.unidirectionalSequenceLstm, maxVersion: 4) { op throws(Failure) in
+        OperatorDefinition(.unidirectionalSequenceLstm, maxVersion: 4, quantization: .byteUnary) { op throws(Failure) in
             let sequence = try op.input(Input.sequence)
             let (state, cells) = (try op.input(Input.outputState), try op.input(Input.inputWeights + 1))
             guard sequence.rank == 3, let size = state.shape.last, cells.rank == 2 else {
