@@ -7,6 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 import capi
+import edgeopt
 from operators import CODE, F32, I8, I16, I32, OPTIONS
 
 INPUTS, CELLS, BATCH, STEPS = 11, 9, 2, 5
@@ -85,14 +86,27 @@ class Layer:
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
-    def samples(self):
+    def samples(self, count=3):
         """Several calls: the states go on from each to the next."""
-        for _ in range(3):
+        for _ in range(count):
             shape = (*self.shape, INPUTS)
             if self.activation == I8:
                 yield self.random.integers(-128, 127, shape, endpoint=True).astype(np.int8)
             else:
                 yield self.random.uniform(-2, 2, shape).astype(np.float32)
+
+
+def litert(content):
+    interpreter = Interpreter(
+        model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def run(interpreter, values):
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
 FORMS = {
@@ -110,14 +124,10 @@ def test_layer(scheme, form, tmp_path):
         content = layer.content()
         path = tmp_path / "layer.tflite"
         path.write_bytes(content)
-        theirs = Interpreter(
-            model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF, num_threads=1)
-        theirs.allocate_tensors()
+        theirs = litert(content)
         ours = [capi.Interpreter(path, arithmetic) for arithmetic in (capi.REFERENCE, capi.FAST)]
         for values in layer.samples():
-            theirs.set_tensor(theirs.get_input_details()[0]["index"], values)
-            theirs.invoke()
-            expected = theirs.get_tensor(theirs.get_output_details()[0]["index"])
+            expected = run(theirs, values)
             for interpreter in ours:
                 interpreter.view("input", 0)[...] = values
                 interpreter.invoke()
@@ -127,3 +137,21 @@ def test_layer(scheme, form, tmp_path):
                 else:
                     limit = 1e-5
                     assert np.abs(result - expected).max() <= limit * max(1, np.abs(expected).max())
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("scheme", "far"), [("int8", 0.1), ("dynamic_range", 0.05)])
+def test_quantized_layer(scheme, far, form):
+    """What the quantizer makes of a float layer runs in LiteRT with the same result, near that of the float layer."""
+    layer = Layer(5, "float32", **FORMS[form])
+    content = layer.content()
+    small = edgeopt.quantize(edgeopt.Model(content), scheme, layer.samples(20), min_weight_elements=0)
+    ours, theirs = edgeopt.Interpreter(small), litert(small.to_bytes())
+    ours.allocate_tensors()
+    types = [detail["dtype"] for detail in ours.get_tensor_details()]
+    assert np.int8 in types and (np.int16 in types) == (scheme == "int8")
+    exact = litert(content)
+    for values in layer.samples():
+        result, expected = run(ours, values), run(theirs, values)
+        assert np.abs(result - expected).max() <= (0 if scheme == "int8" else 1e-5)
+        assert np.abs(result - run(exact, values)).mean() <= far
