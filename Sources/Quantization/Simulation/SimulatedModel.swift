@@ -131,6 +131,11 @@ package struct SimulatedModel {
             }
             scales.append(weights.scales)
         }
+        for form in plan.recurrentWeights(of: index) {
+            op.inputs[form.input] = try quantizedWeights(form, index).rounded
+            // What rounds the state of a step comes before the layer.
+            _ = try parameters(of: plan.scales.group(op.outputs[0]))
+        }
         let results = op.outputs
         let isExact = plan.candidates.keepsScale(index) && !plan.candidates.computesValues(index)
         for position in op.outputs.indices where op.outputs[position] >= 0 {
