@@ -371,7 +371,7 @@ static struct block hybrid_product(const eo_hybrid_gemm_kernel *kernel, struct p
     struct block input = byte_rows(kernel->isa, &p.size, from, false, &is_signed);
     const size_t depth_step = eo_gemm_depth_step(kernel->isa);
     p.filled = (p.size.depth + depth_step - 1) / depth_step * depth_step;
-    struct block packed = block_of(eo_hybrid_gemm_packed_size(kernel, p.size.depth, p.size.columns));
+    struct block packed = block_of(eo_hybrid_gemm_packed_size(kernel, p.size.depth, p.size.columns, 1));
     eo_hybrid_gemm_pack(kernel, p.size.depth, p.size.columns, weights, scale, bias, packed.base);
     struct block output = run(&p, kernel->run, step, &input, &packed);
     block_free(&input), block_free(&packed);
