@@ -141,10 +141,10 @@ package final class SimulatedLayer: @unchecked Sendable {
                         weightScales: weightScales, weights: memory + parts.weights,
                         scales: (memory + parts.scales).assumingMemoryBound(to: Float.self),
                         biases: memory + parts.biases, packed: memory + parts.packed)
-                    guard let bias else { return pack(&job, pool) }
+                    guard let bias else { return pack(job, pool) }
                     bias.withUnsafeBufferPointer {
                         job.bias = $0.baseAddress
-                        pack(&job, pool)
+                        pack(job, pool)
                     }
                 }
             }
@@ -175,9 +175,11 @@ package final class SimulatedLayer: @unchecked Sendable {
         return (0..<pieces).allSatisfy { checks[$0].isFinite }
     }
 
-    private func pack(_ job: inout WeightJob, _ pool: ThreadPool) {
-        pool.run(blocks, &job) { context, index, _ in
-            context.assumingMemoryBound(to: WeightJob.self).pointee.run(index)
+    private func pack(_ job: WeightJob, _ pool: ThreadPool) {
+        withUnsafePointer(to: job) {
+            pool.run(blocks, $0) { context, index, _ in
+                context.assumingMemoryBound(to: WeightJob.self).pointee.run(index)
+            }
         }
     }
 
