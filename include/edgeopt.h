@@ -548,7 +548,7 @@ typedef struct eo_pruning_options {
     eo_block_pooling block_pooling;
     int32_t group_zeros;        // default 2
     int32_t group_size;         // default 4
-    bool global;                // the target is that of all weights together, not of each tensor
+    bool global;                // the target is that of all weights together; see LAMP, Lee et al., 2021
     bool for_latency;           // only what then runs faster: 1x1 convolutions and FULLY_CONNECTED, from half zeros
                                 // on; with EO_SPARSITY_ELEMENT in blocks of 16 x 1
     bool depthwise;             // depthwise filters too: they are few and lose accuracy first

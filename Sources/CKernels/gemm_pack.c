@@ -193,15 +193,16 @@ void eo_u8_gemm_pack(const eo_u8_gemm_kernel *kernel, const struct eo_u8_gemm_we
     }
 }
 
-size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns) {
-    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + packed_depth(kernel->isa, depth));
+size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, size_t pieces) {
+    const size_t filled = pieces * packed_depth(kernel->isa, depth / pieces);
+    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + filled);
 }
 
 void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, const uint8_t *weights,
                          const float *scale, const float *bias, void *packed) {
     char *block = packed;
     const int nr = kernel->nr;
-    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(kernel, depth, 1)) {
+    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(kernel, depth, 1, 1)) {
         int32_t *sums = (int32_t *)block;
         float *scales = (float *)(sums + nr), *biases = scales + nr;
         for (int j = 0; j < nr; j++) {
@@ -212,6 +213,29 @@ void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size
             biases[j] = inside && bias ? bias[column] : 0;
         }
         pack_bytes(kernel->isa, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(biases + nr));
+    }
+}
+
+void eo_hybrid_gemm_pack_one_grid(const eo_hybrid_gemm_kernel *kernel, const struct eo_u8_gemm_weights *w,
+                                  void *packed) {
+    char *block = packed;
+    const int nr = kernel->nr;
+    const size_t size = eo_hybrid_gemm_packed_size(kernel, w->depth, 1, w->pieces);
+    for (size_t first = 0; first < w->columns; first += nr, block += size) {
+        // What is taken off the sums once for each unit of a row's zero point.
+        int32_t *taken = (int32_t *)block;
+        float *scales = (float *)(taken + nr), *biases = scales + nr;
+        for (int j = 0; j < nr; j++) {
+            const size_t column = first + j;
+            const bool inside = column < w->columns;
+            const uint32_t sum = inside ? (uint32_t)column_sum(w->weights + column * w->depth, w->depth, w->flip) : 0;
+            taken[j] =
+                (int32_t)((uint32_t)w->input_zero_point * sum - (inside && w->bias ? (uint32_t)w->bias[column] : 0));
+            scales[j] = inside ? w->scale[column] : 0;
+            biases[j] = 0;
+        }
+        pack_bytes(kernel->isa, nr, w->depth, w->pieces, w->columns, first, w->weights, w->flip,
+                   (uint8_t *)(biases + nr));
     }
 }
 

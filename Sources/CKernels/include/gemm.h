@@ -275,11 +275,20 @@ struct eo_hybrid_row {
     ROW(eo_hybrid_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_hybrid_gemm)
 
-size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// `pieces`: as for eo_u8_gemm.
+size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+                                  size_t pieces);
 // `weights`: int8 [columns][depth]; scale, bias: [columns].
 void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
                          const uint8_t *_Nonnull weights, const float *_Nonnull scale, const float *_Nullable bias,
                          void *_Nonnull packed);
+// The same for activations that all have the zero point of `weights`: with eo_hybrid_one_grid for every row the result
+// is f of eo_u8_gemm, before it is limited and rounded.
+void eo_hybrid_gemm_pack_one_grid(const eo_hybrid_gemm_kernel *_Nonnull kernel,
+                                  const struct eo_u8_gemm_weights *_Nonnull weights, void *_Nonnull packed);
+static inline struct eo_hybrid_row eo_hybrid_one_grid(enum kernels_isa isa) {
+    return (struct eo_hybrid_row){1, eo_gemm_takes_unsigned_rows(isa) ? 1 : 129};
+}
 
 // ------------------------------------------------------------------------------------------------- 16 bits to 16 bits
 
@@ -295,6 +304,7 @@ struct eo_s16_parameters {
     float minimum, maximum; // relative to the output's zero point
     int32_t output_zero_point;
     bool sums_fit_32; // and scales are below 1; false is always right
+    bool leaves_f;    // results are f as it is, float; `sums_fit_32` is false then
 };
 // A product has at most 22 bits and a sign, so this many of them fit 32 bits.
 enum { EO_S16_PARTIAL_DEPTH = 256, EO_S16_TILE_DEPTH = 65536 };

@@ -9,6 +9,8 @@ package final class Preparation {
     package let customOptions: Bytes?
     package let inputs: [TensorInfo?]
     package let outputs: [TensorInfo]
+    /// Tensors without data that tell scales inside the operator.
+    package var intermediates: [TensorInfo] = []
     package let arithmetic: Arithmetic
     package let precision: Precision
     package let threadCount: Int
