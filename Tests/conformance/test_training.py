@@ -50,25 +50,37 @@ def places(trainer: edgeopt.Trainer, start: list[np.ndarray]) -> dict[str, tuple
     return found
 
 
-@pytest.mark.parametrize("precision, tolerance", [("float32", TOLERANCE), ("bfloat16", 0.02)])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("network", ["convolutional", "residual", "transformer"])
-def test_ten_steps_are_those_of_keras(keras, network, optimizer, precision, tolerance):
+def test_ten_steps_are_those_of_keras(keras, network, optimizer):
     prefix = f"{network}/{optimizer}"
     x, y = keras[f"{prefix}/x"], keras[f"{prefix}/y"]
     trainer = edgeopt.Trainer(
-        keras[f"{prefix}/model"].tobytes(),
-        optimizer=OPTIMIZERS[optimizer],
-        batch_size=x.shape[1],
-        precision=precision,
+        keras[f"{prefix}/model"].tobytes(), optimizer=OPTIMIZERS[optimizer], batch_size=x.shape[1]
     )
     count = len([key for key in keras.files if key.startswith(f"{prefix}/start/")])
     found = places(trainer, [keras[f"{prefix}/start/{i}"] for i in range(count)])
     assert len(found) == count
     for step in range(len(x)):
         loss = trainer.step(x[step], y[step]).loss
-        assert loss == pytest.approx(float(keras[f"{prefix}/loss/{step}"]), rel=tolerance), f"step {step}"
+        assert loss == pytest.approx(float(keras[f"{prefix}/loss/{step}"]), rel=TOLERANCE), f"step {step}"
         for name, values in trainer.parameters.items():
             variable, order = found[name]
             theirs = np.ravel(keras[f"{prefix}/after/{step}/{variable}"])[order]
-            assert distance(values, theirs) < tolerance, f"step {step}: {name}"
+            assert distance(values, theirs) < TOLERANCE, f"step {step}: {name}"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("network", ["convolutional", "residual", "transformer"])
+def test_bfloat16_has_nearly_the_losses_of_keras(keras, network, optimizer):
+    prefix = f"{network}/{optimizer}"
+    x, y = keras[f"{prefix}/x"], keras[f"{prefix}/y"]
+    trainer = edgeopt.Trainer(
+        keras[f"{prefix}/model"].tobytes(),
+        optimizer=OPTIMIZERS[optimizer],
+        batch_size=x.shape[1],
+        precision="bfloat16",
+    )
+    for step in range(len(x)):
+        loss = trainer.step(x[step], y[step]).loss
+        assert loss == pytest.approx(float(keras[f"{prefix}/loss/{step}"]), rel=0.01), f"step {step}"
