@@ -1,4 +1,6 @@
 #include "gemm.h"
+#define SIMD static inline
+#include "simd/bf16.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -193,15 +195,16 @@ void eo_u8_gemm_pack(const eo_u8_gemm_kernel *kernel, const struct eo_u8_gemm_we
     }
 }
 
-size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns) {
-    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + packed_depth(kernel->isa, depth));
+size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, size_t pieces) {
+    const size_t filled = pieces * packed_depth(kernel->isa, depth / pieces);
+    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + filled);
 }
 
 void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, const uint8_t *weights,
                          const float *scale, const float *bias, void *packed) {
     char *block = packed;
     const int nr = kernel->nr;
-    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(kernel, depth, 1)) {
+    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(kernel, depth, 1, 1)) {
         int32_t *sums = (int32_t *)block;
         float *scales = (float *)(sums + nr), *biases = scales + nr;
         for (int j = 0; j < nr; j++) {
@@ -212,6 +215,29 @@ void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size
             biases[j] = inside && bias ? bias[column] : 0;
         }
         pack_bytes(kernel->isa, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(biases + nr));
+    }
+}
+
+void eo_hybrid_gemm_pack_one_grid(const eo_hybrid_gemm_kernel *kernel, const struct eo_u8_gemm_weights *w,
+                                  void *packed) {
+    char *block = packed;
+    const int nr = kernel->nr;
+    const size_t size = eo_hybrid_gemm_packed_size(kernel, w->depth, 1, w->pieces);
+    for (size_t first = 0; first < w->columns; first += nr, block += size) {
+        // What is taken off the sums once for each unit of a row's zero point.
+        int32_t *taken = (int32_t *)block;
+        float *scales = (float *)(taken + nr), *biases = scales + nr;
+        for (int j = 0; j < nr; j++) {
+            const size_t column = first + j;
+            const bool inside = column < w->columns;
+            const uint32_t sum = inside ? (uint32_t)column_sum(w->weights + column * w->depth, w->depth, w->flip) : 0;
+            taken[j] =
+                (int32_t)((uint32_t)w->input_zero_point * sum - (inside && w->bias ? (uint32_t)w->bias[column] : 0));
+            scales[j] = inside ? w->scale[column] : 0;
+            biases[j] = 0;
+        }
+        pack_bytes(kernel->isa, nr, w->depth, w->pieces, w->columns, first, w->weights, w->flip,
+                   (uint8_t *)(biases + nr));
     }
 }
 
@@ -291,4 +317,55 @@ void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t c
         }
         if (j + 1 == nr) block += size;
     }
+}
+
+size_t eo_bf16_gemm_pieces_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t pieces) {
+    return kernel->nr * (sizeof(float) + pieces * packed_depth(kernel->isa, 2 * depth / pieces));
+}
+
+// Numbers 2 * pair and the next of a row, for `count` of `nr` columns, as pairs; numbers below `from` are zero.
+static void pack_pair(size_t nr, const struct eo_strided_weights *w, size_t first, size_t k, size_t from,
+                      uint32_t *pairs) {
+    enum { MOST = 32 };
+    float x[2][MOST] = {{0}};
+    uint16_t y[2][MOST];
+    const size_t count = w->columns - first < nr ? w->columns - first : nr;
+    for (size_t i = 0; i < 2; i++) {
+        if (k + i < from || k + i >= w->taps * w->channels) continue;
+        const float *source = w->weights + w->tap[(k + i) / w->channels] + (k + i) % w->channels * w->depth_stride;
+        for (size_t j = 0; j < count; j++) x[i][j] = source[(first + j) * w->column_stride];
+    }
+    round_floats(2 * MOST, x[0], y[0]);
+    for (size_t j = 0; j < nr; j++) pairs[j] = y[0][j] | (uint32_t)y[1][j] << 16;
+}
+
+void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *kernel, size_t pieces, const struct eo_strided_weights *w,
+                             size_t first, void *block) {
+    const size_t nr = kernel->nr, piece = round_up(w->taps * w->channels, 2) / pieces;
+    const size_t count = w->columns - first < nr ? w->columns - first : nr;
+    const size_t step = kernel->isa == ISA_AMX && piece > 32 ? 32 : piece;
+    uint32_t *to = (uint32_t *)((float *)block + nr), pairs[32];
+    memset(block, 0, nr * sizeof(float));
+    if (w->bias) memcpy(block, w->bias + first, count * sizeof(float));
+    for (size_t begin = 0; begin < pieces * piece; begin += piece)
+        for (size_t k = 0; k < piece; k += step) {
+            // The last step ends with the piece.
+            const size_t at = begin + (k + step > piece ? piece - step : k);
+            for (size_t pair = 0; pair < step / 2; pair++) {
+                pack_pair(nr, w, first, at + 2 * pair, begin + k, pairs);
+                if (kernel->isa != ISA_AMX) {
+                    memcpy(to + pair * nr, pairs, nr * sizeof *to);
+                    continue;
+                }
+                memcpy(to + pair * 16, pairs, 16 * sizeof *to);
+                memcpy(to + (step / 2 + pair) * 16, pairs + 16, 16 * sizeof *to);
+            }
+            to += step / 2 * nr;
+        }
+}
+
+bool eo_renew(void *copy, const void *source, size_t size) {
+    if (memcmp(copy, source, size) == 0) return false;
+    memcpy(copy, source, size);
+    return true;
 }

@@ -61,10 +61,13 @@ package func quantizationSteps(_ value: Float, scale: Float) -> Float {
 /// is allocated.
 package struct FakeQuantization: Sendable {
     package let layout: ChannelLayout
+    /// x is v.
+    private let isInSteps: Bool
     private let whole: Broadcast
 
-    package init(_ layout: ChannelLayout) {
+    package init(_ layout: ChannelLayout, isInSteps: Bool = false) {
         self.layout = layout
+        self.isInSteps = isInSteps
         whole = Broadcast([layout.count], [layout.count], to: [layout.count])
     }
 
@@ -72,7 +75,8 @@ package struct FakeQuantization: Sendable {
     package typealias Bounds = (low: Float, high: Float)
 
     private func parameters(_ scale: Float, _ bounds: Bounds) -> eo_fake_quantize_params {
-        eo_fake_quantize_params(inverse: 1 / scale, scale: scale, low: bounds.low, high: bounds.high)
+        eo_fake_quantize_params(
+            inverse: isInSteps ? 1 : 1 / scale, scale: scale, low: bounds.low, high: bounds.high)
     }
 
     private func fits(_ sizes: Int...) -> Bool { sizes.allSatisfy { $0 >= layout.count } && layout.count > 0 }
@@ -86,7 +90,7 @@ package struct FakeQuantization: Sendable {
         let kernel = kernelTable.pointee.f32_fake_quantize
         guard layout.channels > 1 || layout.outer > 1 else {
             var parameters = parameters(scales[0], bounds)
-            return watch.run(kernel, x, &y, &parameters, scales[0], &passing, &extremes, pool)
+            return watch.run(kernel, x, &y, &parameters, parameters.inverse, &passing, &extremes, pool)
         }
         x.withUnsafeBufferPointer { x in
             y.withUnsafeMutableBufferPointer { y in
@@ -261,7 +265,7 @@ package enum FakeRequantization {
                 var parameters = eo_fake_requantize_params(
                     inverse: inverse.baseAddress!, factor: factor.baseAddress!, scale: output,
                     low: bounds.low, high: bounds.high, zero: zeroPoint, away: isAverage ? 1 : 0)
-                watch.run(kernel, x, &y, &parameters, output, &passing, &extremes, pool)
+                watch.run(kernel, x, &y, &parameters, 1 / output, &passing, &extremes, pool)
             }
         }
     }
@@ -293,7 +297,7 @@ extension FakeQuantization {
         /// `passing` or `extremes` without elements: nobody asks.
         fileprivate func run(
             _ kernel: @escaping eo_unary, _ x: Span<Float>, _ y: inout MutableSpan<Float>,
-            _ parameters: UnsafeRawPointer, _ scale: Float, _ passing: inout MutableSpan<UInt8>,
+            _ parameters: UnsafeRawPointer, _ inverse: Float, _ passing: inout MutableSpan<UInt8>,
             _ extremes: inout MutableSpan<Float>, _ pool: ThreadPool
         ) {
             precondition(x.count >= count && y.count >= count)
@@ -306,7 +310,7 @@ extension FakeQuantization {
                         extremes.withUnsafeMutableBufferPointer { extremes in
                             var job = WatchJob(
                                 watch: self, kernel: kernel, parameters: parameters,
-                                passes: .init(inverse: 1 / scale, scale: scale, low: passes.low, high: passes.high),
+                                passes: .init(inverse: inverse, scale: 1, low: passes.low, high: passes.high),
                                 x: x.baseAddress!, y: y.baseAddress!,
                                 passing: passing.isEmpty ? nil : passing.baseAddress,
                                 extremes: extremes.isEmpty ? nil : extremes.baseAddress)

@@ -1,6 +1,7 @@
 import CKernels
 
-/// A function of the rows of a tensor with constants for each element of a row, in one pass over the memory.
+/// A function of the rows of a tensor with constants for each element of a row, in one pass over the memory. Of scales
+/// and shifts, whose elements do not depend on each other, the last row may be a part of one.
 /// Immutable: any thread.
 package struct RowConstants: @unchecked Sendable {
     private enum Function {
@@ -58,15 +59,15 @@ package struct RowConstants: @unchecked Sendable {
     package func run<T: BitwiseCopyable>(_ x: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool) {
         let length = factors.count
         precondition(MemoryLayout<T>.stride == elementSize && y.count <= x.count && shifts.count == length)
-        guard length > 0, y.count >= length else { return }
+        guard length > 0, y.count > 0 else { return }
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
                 factors.withUnsafeBufferPointer { factors in
                     shifts.withUnsafeBufferPointer { shifts in
                         var job = Job(
                             function: function, x: x.baseAddress!, y: y.baseAddress!, factors: factors.baseAddress!,
-                            shifts: shifts.baseAddress!, length: length, rows: y.count / elementSize / length,
-                            rowSize: length * elementSize)
+                            shifts: shifts.baseAddress!, length: length, count: y.count / elementSize,
+                            elementSize: elementSize)
                         pool.run(job.pieces, &job) { context, piece, _ in
                             context.assumingMemoryBound(to: Job.self).pointee.run(piece)
                         }
@@ -83,18 +84,21 @@ package struct RowConstants: @unchecked Sendable {
         let factors: UnsafePointer<Float>
         let shifts: UnsafePointer<Float>
         let length: Int
-        let rows: Int
-        let rowSize: Int
+        let count: Int
+        let elementSize: Int
 
+        private var rows: Int { (count + length - 1) / length }
         private var rowsPerPiece: Int { max(1, elementsPerPiece / length) }
         var pieces: Int { (rows + rowsPerPiece - 1) / rowsPerPiece }
 
         func run(_ piece: Int) {
             let first = piece * rowsPerPiece
             for row in first..<min(rows, first + rowsPerPiece) {
-                let (from, to) = (x + row * rowSize, y + row * rowSize)
+                let offset = row * length * elementSize
+                let (from, to) = (x + offset, y + offset)
                 switch function {
-                case .scaleShift(let kernel, var parameters): kernel(length, from, factors, shifts, to, &parameters)
+                case .scaleShift(let kernel, var parameters):
+                    kernel(min(length, count - row * length), from, factors, shifts, to, &parameters)
                 case .layerNormalization(let epsilon):
                     kernelTable.pointee.f32_layer_norm(
                         length, from.assumingMemoryBound(to: Float.self), factors, shifts,

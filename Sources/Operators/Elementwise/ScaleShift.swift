@@ -11,6 +11,7 @@ package struct ScaleShift: Sendable {
     let addition: FusedActivation
     /// -1: the shifts are subtracted.
     let sign: Float
+    private static let rowLength = 512
 
     /// nil if the operators cannot be joined: `factors` and `shifts` must be constants along the channels of `x`, and
     /// the types float32, int8 or uint8.
@@ -56,10 +57,12 @@ package struct ScaleShift: Sendable {
     private func constants(_ op: Preparation) throws(Failure) -> RowConstants {
         let (x, factors, shifts, y) = (try op.input(0), try op.input(1), try op.input(2), try op.output())
         let channels = x.shape.last ?? 1
+        // Few channels are repeated: a row of three numbers costs as much as one of many.
+        let length = channels * max(1, Self.rowLength / max(1, channels))
         guard x.type != .float32 else {
             return RowConstants(
-                factors: spread(factors.constant?.array(of: Float.self) ?? [], channels),
-                shifts: spread((shifts.constant?.array(of: Float.self) ?? []).map { sign * $0 }, channels),
+                factors: spread(factors.constant?.array(of: Float.self) ?? [], length),
+                shifts: spread((shifts.constant?.array(of: Float.self) ?? []).map { sign * $0 }, length),
                 middle: multiplication.floatRange, clamp: addition.floatRange)
         }
         let (a, b, m, c, d) = (
@@ -69,11 +72,11 @@ package struct ScaleShift: Sendable {
             throw op.unsupportedTypes()
         }
         return RowConstants(
-            isSigned: x.type == .int8, factors: spread(stored(factors), channels),
+            isSigned: x.type == .int8, factors: spread(stored(factors), length),
             QuantizedArithmetic(
                 scaleA: try op.finite(a.scale * b.scale / m.scale), zeros: (a.zeroPoint, b.zeroPoint, m.zeroPoint),
                 minimum: first.minimum, maximum: first.maximum),
-            shifts: spread(stored(shifts), channels),
+            shifts: spread(stored(shifts), length),
             QuantizedArithmetic(
                 scaleA: try op.finite(m.scale / d.scale), scaleB: sign * (try op.finite(c.scale / d.scale)),
                 zeros: (m.zeroPoint, c.zeroPoint, d.zeroPoint), minimum: second.minimum, maximum: second.maximum))
@@ -85,7 +88,7 @@ package struct ScaleShift: Sendable {
             ? bytes.array(of: Int8.self).map { Int($0) } : bytes.array(of: UInt8.self).map { Int($0) }
     }
 
-    private func spread<T>(_ values: [T], _ channels: Int) -> [T] {
-        values.count == 1 ? [T](repeating: values[0], count: channels) : values
+    private func spread<T>(_ values: [T], _ length: Int) -> [T] {
+        (0..<(values.isEmpty ? 0 : length)).map { values[$0 % values.count] }
     }
 }

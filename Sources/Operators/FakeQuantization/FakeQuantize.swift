@@ -11,7 +11,7 @@ package enum FakeQuantize {
         OperatorDefinition(.custom, custom: name, maxVersion: 1, inPlace: true, shapes: shapes) { op throws(Failure) in
             let inputs = try FakeQuantizationInputs(op)
             try op.require(1, count: inputs.layout.channels)
-            let quantization = FakeQuantization(inputs.layout)
+            let quantization = FakeQuantization(inputs.layout, isInSteps: inputs.settings.isInSteps)
             let (settings, hasZeroPoint) = (inputs.settings, inputs.hasZeroPoint)
             let watched = try Watched(op, FakeQuantization.Watch(count: op.input(0).count))
             return { io in
@@ -26,7 +26,7 @@ package enum FakeQuantize {
                     io.input(0), &y, scales: scales, bounds: bounds,
                     watch: watched.watch(settings, scales[0], zeroPoint), passing: &passing, extremes: &extremes,
                     pool: io.pool)
-                watched.observe(extremes.span, settings, io)
+                watched.observe(extremes.span, settings, io, unit: settings.isInSteps ? scales[0] : 1)
             }
         }
         .gradient(FakeQuantizeGradient.emit)
@@ -69,12 +69,14 @@ private struct Watched {
         return io.scratch(scratch, as: Float.self)
     }
 
-    func observe(_ extremes: Span<Float>, _ settings: FakeQuantizationSettings, _ io: borrowing Invocation) {
+    func observe(
+        _ extremes: Span<Float>, _ settings: FakeQuantizationSettings, _ io: borrowing Invocation, unit: Float = 1
+    ) {
         guard scratch != nil, extremes.count >= 2 else { return }
         let passing = settings.activation.floatRange
         var observed = io.output(range, as: Float.self)
-        observed[0] = min(max(extremes[0], passing.minimum), passing.maximum)
-        observed[1] = min(max(extremes[1], passing.minimum), passing.maximum)
+        observed[0] = min(max(extremes[0] * unit, passing.minimum), passing.maximum)
+        observed[1] = min(max(extremes[1] * unit, passing.minimum), passing.maximum)
     }
 }
 

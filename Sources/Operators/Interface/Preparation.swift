@@ -48,6 +48,9 @@ package final class Preparation {
         self.weights = weights
     }
 
+    /// Products of float32 layers, and of their gradients, take factors of bfloat16.
+    var roundsToBfloat: Bool { precision == .bfloat16 && BfloatConvolution.isFast }
+
     package func hasInput(_ index: Int) -> Bool { index < inputs.count && inputs[index] != nil }
 
     /// Input `index`, which the operator must have.
