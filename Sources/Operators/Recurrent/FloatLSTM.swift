@@ -98,8 +98,8 @@ struct FloatLSTM: Sendable {
         _ bytes: Scratch, _ quantized: DynamicQuantization?
     ) -> Float {
         guard let quantized else { return dot(io.input(weights), i &* depth, x, start, count: depth) }
-        let q = io.scratch(bytes, as: Int8.self)
-        let sum = dot(io.input(weights), i &* depth, q.span, 0, count: depth, zeroPoint: quantized.zeroPoint)
+        let q = io.written(bytes, as: Int8.self)
+        let sum = dot(io.input(weights), i &* depth, q, 0, count: depth, zeroPoint: quantized.zeroPoint)
         return Float(sum) * (quantized.scale * scales[weights])
     }
 
@@ -146,9 +146,9 @@ struct FloatLSTM: Sendable {
 
     @inline(never)
     private func updateCell(_ io: borrowing Invocation, _ gates: [Scratch], _ sample: Int) {
-        let input = io.scratch(gates[0], as: Float.self)
-        let forget = io.scratch(gates[1], as: Float.self)
-        let cell = io.scratch(gates[2], as: Float.self)
+        let input = io.written(gates[0], as: Float.self)
+        let forget = io.written(gates[1], as: Float.self)
+        let cell = io.written(gates[2], as: Float.self)
         var c = io.variable(Input.cellState, as: Float.self)
         for i in 0..<cells {
             let gain = shape.gates.lowerBound == 0 ? input[i] : 1 - forget[i]

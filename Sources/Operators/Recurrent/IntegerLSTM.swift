@@ -123,7 +123,7 @@ struct IntegerLSTM: Sendable {
                 for gate in shape.gates where gate < 3 { compute(gate, io, sums, values[gate], sample, place) }
                 updateCell(io, values, sample)
                 compute(3, io, sums, values[3], sample, place)
-                let gate = io.scratch(values[3], as: Int16.self)
+                let gate = io.written(values[3], as: Int16.self)
                 if shape.hasProjection {
                     var m = io.scratch(bytes, as: Int8.self)
                     hide(gate, io, sample, &m, 0)
@@ -176,9 +176,9 @@ struct IntegerLSTM: Sendable {
 
     @inline(never)
     private func updateCell(_ io: borrowing Invocation, _ values: [Scratch], _ sample: Int) {
-        let input = io.scratch(values[0], as: Int16.self)
-        let forget = io.scratch(values[1], as: Int16.self)
-        let cell = io.scratch(values[2], as: Int16.self)
+        let input = io.written(values[0], as: Int16.self)
+        let forget = io.written(values[1], as: Int16.self)
+        let cell = io.written(values[2], as: Int16.self)
         var c = io.variable(Input.cellState, as: Int16.self)
         for i in 0..<cells {
             let gain = shape.gates.lowerBound == 0 ? Int32(input[i]) : 32767 &- Int32(forget[i])
@@ -192,7 +192,7 @@ struct IntegerLSTM: Sendable {
     /// The output of the cells: the product of the output gate and tanh of the cell state.
     @inline(never)
     private func hide(
-        _ gate: borrowing MutableSpan<Int16>, _ io: borrowing Invocation, _ sample: Int, _ y: inout MutableSpan<Int8>,
+        _ gate: Span<Int16>, _ io: borrowing Invocation, _ sample: Int, _ y: inout MutableSpan<Int8>,
         _ start: Int
     ) {
         let c = io.input(Input.cellState, as: Int16.self)
