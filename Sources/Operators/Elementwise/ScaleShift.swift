@@ -5,6 +5,7 @@ import Model
 /// in one pass. Inputs: 0 x, 1 factors, 2 shifts, the constants with one element or one for each channel. The bits are
 /// those of the two operators.
 package struct ScaleShift: Sendable {
+    package static let name = "MUL+ADD"
     /// The tensor between the two operators.
     let middle: TensorInfo
     let multiplication: FusedActivation
@@ -34,10 +35,14 @@ package struct ScaleShift: Sendable {
     }
 
     package var definition: OperatorDefinition {
-        OperatorDefinition(.custom, custom: "MUL+ADD", maxVersion: 1, inPlace: true) { op throws(Failure) in
+        OperatorDefinition(.custom, custom: Self.name, maxVersion: 1, inPlace: true) { op throws(Failure) in
             [try op.input(0).shape]
         } prepare: { op throws(Failure) in
-            let rows = try constants(op)
+            let channels = max(1, try op.input(0).shape.last ?? 1)
+            op.finish = try Finish(
+                second: try constants(op, channels), elementSize: try op.input(0).type == .float32 ? 4 : 1)
+            // Few channels are repeated: a row of three numbers costs as much as one of many.
+            let rows = try constants(op, channels * max(1, Self.rowLength / channels))
             op.kernelName = "scale and shift"
             switch try op.input(0).type {
             case .float32:
@@ -54,13 +59,11 @@ package struct ScaleShift: Sendable {
         }
     }
 
-    private func constants(_ op: Preparation) throws(Failure) -> RowConstants {
+    /// `length`: of a row, a multiple of the channels.
+    private func constants(_ op: Preparation, _ length: Int) throws(Failure) -> RowConstants {
         let (x, factors, shifts, y) = (try op.input(0), try op.input(1), try op.input(2), try op.output())
-        let channels = x.shape.last ?? 1
-        // Few channels are repeated: a row of three numbers costs as much as one of many.
-        let length = channels * max(1, Self.rowLength / max(1, channels))
         guard x.type != .float32 else {
-            return RowConstants(
+            return try RowConstants(
                 factors: spread(factors.constant?.array(of: Float.self) ?? [], length),
                 shifts: spread((shifts.constant?.array(of: Float.self) ?? []).map { sign * $0 }, length),
                 middle: multiplication.floatRange, clamp: addition.floatRange)
@@ -71,7 +74,7 @@ package struct ScaleShift: Sendable {
         guard let first = multiplication.integerRange(of: middle), let second = addition.integerRange(of: y) else {
             throw op.unsupportedTypes()
         }
-        return RowConstants(
+        return try RowConstants(
             isSigned: x.type == .int8, factors: spread(stored(factors), length),
             QuantizedArithmetic(
                 scaleA: try op.finite(a.scale * b.scale / m.scale), zeros: (a.zeroPoint, b.zeroPoint, m.zeroPoint),
