@@ -1,8 +1,7 @@
 import CKernels
 import Model
 
-/// A function of the rows of a tensor with constants for each element of a row, in one pass over the memory. Of scales
-/// and shifts, whose elements do not depend on each other, the last row may be a part of one.
+/// A function of the rows of a tensor with constants for each element of a row, in one pass over the memory.
 /// Immutable: any thread.
 package struct RowConstants: @unchecked Sendable {
     private enum Function {
@@ -77,13 +76,13 @@ package struct RowConstants: @unchecked Sendable {
     /// `x` and `y`: whole rows of the type made for; `y` may be the memory of `x`. Nothing is allocated.
     package func run<T: BitwiseCopyable>(_ x: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool) {
         precondition(MemoryLayout<T>.stride == elementSize && y.count <= x.count)
-        guard length > 0, y.count > 0 else { return }
+        guard length > 0, y.count >= length else { return }
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
                 var job = Job(
                     function: function, x: x.baseAddress!, y: y.baseAddress!, factors: factors,
-                    shifts: factors + length, length: length, count: y.count / elementSize,
-                    elementSize: elementSize)
+                    shifts: factors + length, length: length, rows: y.count / elementSize / length,
+                    rowSize: length * elementSize)
                 pool.run(job.pieces, &job) { context, piece, _ in
                     context.assumingMemoryBound(to: Job.self).pointee.run(piece)
                 }
@@ -98,21 +97,18 @@ package struct RowConstants: @unchecked Sendable {
         let factors: UnsafePointer<Float>
         let shifts: UnsafePointer<Float>
         let length: Int
-        let count: Int
-        let elementSize: Int
+        let rows: Int
+        let rowSize: Int
 
-        private var rows: Int { (count + length - 1) / length }
         private var rowsPerPiece: Int { max(1, elementsPerPiece / length) }
         var pieces: Int { (rows + rowsPerPiece - 1) / rowsPerPiece }
 
         func run(_ piece: Int) {
             let first = piece * rowsPerPiece
             for row in first..<min(rows, first + rowsPerPiece) {
-                let offset = row * length * elementSize
-                let (from, to) = (x + offset, y + offset)
+                let (from, to) = (x + row * rowSize, y + row * rowSize)
                 switch function {
-                case .scaleShift(let kernel, var parameters):
-                    kernel(min(length, count - row * length), from, factors, shifts, to, &parameters)
+                case .scaleShift(let kernel, var parameters): kernel(length, from, factors, shifts, to, &parameters)
                 case .layerNormalization(let epsilon):
                     kernelTable.pointee.f32_layer_norm(
                         length, from.assumingMemoryBound(to: Float.self), factors, shifts,

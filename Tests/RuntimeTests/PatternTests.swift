@@ -16,12 +16,12 @@ struct PatternTests {
         var maker = ModelMaker()
         var random = SplitMix(seed: 3)
         let (type, channels) = form
-        let input = maker.tensor("x", [1, 31, 37, channels])
+        let input = maker.tensor("x", [1, 30, 37, channels])
         let factors = try maker.constant("c", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
-        let product = maker.result(.mul, [input, factors], shape: [1, 31, 37, channels])
+        let product = maker.result(.mul, [input, factors], shape: [1, 30, 37, channels])
         let shifts = try maker.constant("d", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
-        let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 31, 37, channels])
-        let output = maker.result(.relu, [sum], shape: [1, 31, 37, channels])
+        let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 30, 37, channels])
+        let output = maker.result(.relu, [sum], shape: [1, 30, 37, channels])
         let zero = type == .int8 ? 0 : 128
         for (tensor, scale, zeroPoint) in [
             (input, Float(0.05), zero + 3), (factors, 0.011, zero - 5), (product, 0.043, zero + 7),

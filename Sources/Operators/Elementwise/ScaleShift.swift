@@ -41,8 +41,7 @@ package struct ScaleShift: Sendable {
             let channels = max(1, try op.input(0).shape.last ?? 1)
             op.finish = try Finish(
                 second: try constants(op, channels), elementSize: try op.input(0).type == .float32 ? 4 : 1)
-            // Few channels are repeated: a row of three numbers costs as much as one of many.
-            let rows = try constants(op, channels * max(1, Self.rowLength / channels))
+            let rows = try constants(op, channels * Self.repeats(channels, pixels: try op.input(0).count / channels))
             op.kernelName = "scale and shift"
             switch try op.input(0).type {
             case .float32:
@@ -57,6 +56,12 @@ package struct ScaleShift: Sendable {
                 }
             }
         }
+    }
+
+    /// How often few channels are repeated, because a row of three numbers costs as much as one of many: whole rows make
+    /// up the tensor.
+    private static func repeats(_ channels: Int, pixels: Int) -> Int {
+        (1...max(1, rowLength / channels)).last { pixels % $0 == 0 } ?? 1
     }
 
     /// `length`: of a row, a multiple of the channels.

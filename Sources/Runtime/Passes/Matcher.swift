@@ -134,7 +134,7 @@ extension Compiler {
         var hasMatched = false
         for number in matcher.indices {
             let index = fromEnd ? matcher.indices.count - 1 - number : number
-            guard let node = matcher.node(index) else { continue }
+            guard let node = matcher.node(index), !node.outputs.isEmpty else { continue }
             matcher.begin(index)
             guard let replaced = match(&matcher, index, node) else { continue }
             hasMatched = true
