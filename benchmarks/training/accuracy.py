@@ -94,6 +94,7 @@ def trained_float(network: Network, data: Data) -> edgeopt.Model:
         optimizer=edgeopt.optimizers.Adam(rate),
         batch_size=network.batch_size,
         batch_normalization=network.batch_normalization,
+        precision=network.precision,
     )
     fit(trainer, network, data, network.epochs)
     return trainer.export()
@@ -131,6 +132,7 @@ def made(case: Case, source: Path, network: Network, data: Data) -> tuple[edgeop
         optimizer=edgeopt.optimizers.Adam(edgeopt.schedules.Cosine(rate, count)),
         batch_size=network.batch_size,
         batch_normalization=is_pruned and has_convolutions(source),
+        precision=network.precision,
         **targets,
     )
     fit(trainer, network, data, epochs)
@@ -244,11 +246,13 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="folder of what was made so far")
     parser.add_argument("--only", nargs="*", help="names of networks")
     parser.add_argument("--cases", nargs="*", help="names of rows; what they are made from must be there")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of training's products")
     parser.add_argument("--tables", action="store_true", help="only print what is there")
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)
     chosen = [network for network in NETWORKS if not options.only or network.name in options.only]
     for network in chosen if not options.tables else []:
+        network = dataclasses.replace(network, precision=options.precision)
         data, results = network.data(options.data), Results(options.results, network)
         results.add("float", data, lambda: (trained_float(network, data), {}))
         for case in CASES:

@@ -26,8 +26,10 @@ class Data:
 
 @dataclasses.dataclass
 class Network:
-    """`start`: the model before its float training. `epochs` and `rate` are those of the float training, `tuning_epochs` and `tuning_rate` those of each way to make it smaller but pruning, which has its own.
-    `batch_normalization`: put it back for the float training. Pruning puts it back wherever there are convolutions."""
+    """`start`: the model before its float training. `epochs` and `rate` are those of the float training,
+    `tuning_epochs` and `tuning_rate` those of each way to make it smaller but pruning, which has its own.
+    `batch_normalization`: put it back for the float training. Pruning puts it back wherever there are convolutions.
+    `precision`: of all trainings' products."""
 
     name: str
     title: str
@@ -42,6 +44,7 @@ class Network:
     batch_size: int = 64
     batch_normalization: bool = False
     augment: Augment | None = None
+    precision: str = "float32"
 
 
 # Data

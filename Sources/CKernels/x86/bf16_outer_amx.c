@@ -69,20 +69,12 @@ TARGET void eo_bf16_rows__amx(const struct eo_bf16_line *l) {
             const size_t left = l->pixels - p;
             const float *from = l->from + p * l->step + c;
             __m512i x[SIDE];
-            if (left >= 2 * SIDE) {
-#pragma clang loop unroll(full)
-                for (size_t i = 0; i < SIDE; i++) x[i] = pair(from + 2 * i * l->step, l->step, 2, channels);
-            } else {
-                for (size_t i = 0; i < SIDE; i++)
-                    x[i] = 2 * i < left ? pair(from + 2 * i * l->step, l->step, left - 2 * i, channels)
-                                        : _mm512_setzero_si512();
-            }
+            for (size_t i = 0; i < SIDE; i++)
+                x[i] = pair(from + 2 * i * l->step, l->step, left > 2 * i ? left - 2 * i : 0, channels);
             transpose(x);
             const __mmask32 pixels = left >= 2 * SIDE ? ~0u : (1u << left) - 1;
             uint16_t *to = l->to + c * l->to_step + p;
-#pragma clang loop unroll(full)
-            for (size_t i = 0; i < SIDE; i++, to += l->to_step)
-                if (i < rows) _mm512_mask_storeu_epi16(to, pixels, x[i]);
+            for (size_t i = 0; i < rows; i++, to += l->to_step) _mm512_mask_storeu_epi16(to, pixels, x[i]);
         }
     }
 }
@@ -130,11 +122,9 @@ SIMD void configure(size_t height) {
         if (halves > 1) _tile_stored(2 * R + 1, sums[2 * R + 1], LINE);                                                \
     }
 
-// All products of a tile, `rows` by `halves` of the columns, which are constants where this is called.
-SIMD void products(const size_t rows, const size_t halves, const struct eo_bf16_outer_tile *t,
-                   float (*sums)[SIDE][SIDE]) {
+static TARGET void products(const struct eo_bf16_outer_tile *t, size_t halves, float (*sums)[SIDE][SIDE]) {
     static const _Alignas(64) float zeros[SIDE * SIDE];
-    const size_t a_step = t->a_step * sizeof(uint16_t), half = t->b_step * sizeof(uint16_t);
+    const size_t rows = t->rows, a_step = t->a_step * sizeof(uint16_t), half = t->b_step * sizeof(uint16_t);
     START(0), START(1), START(2), START(3), START(4), START(5);
     for (size_t image = 0; image < t->images; image++) {
         const char *b = (const char *)(t->b + image * t->b_image);
@@ -151,7 +141,7 @@ SIMD void products(const size_t rows, const size_t halves, const struct eo_bf16_
 }
 
 // A square of sums, turned, goes to its place.
-SIMD void leave(const struct eo_bf16_outer_tile *t, size_t row, size_t half, float (*sums)[SIDE]) {
+static TARGET void leave(const struct eo_bf16_outer_tile *t, size_t row, size_t half, float (*sums)[SIDE]) {
     const size_t columns = t->columns - half * SIDE < SIDE ? t->columns - half * SIDE : SIDE;
     const __mmask16 mask = mask_of(t->height[row]);
     float *output = t->output[row] + half * SIDE * t->output_step;
@@ -171,25 +161,7 @@ TARGET void eo_bf16_outer__amx(const struct eo_bf16_outer_tile *t) {
     size_t height = 1;
     for (size_t r = 0; r < t->rows; r++) height = t->height[r] > height ? t->height[r] : height;
     configure(height);
-    switch (t->rows * 2 + halves) {
-    case 3:
-        products(1, 1, t, sums);
-        break;
-    case 4:
-        products(1, 2, t, sums);
-        break;
-    case 5:
-        products(2, 1, t, sums);
-        break;
-    case 6:
-        products(2, 2, t, sums);
-        break;
-    case 7:
-        products(3, 1, t, sums);
-        break;
-    default:
-        products(3, 2, t, sums);
-    }
+    products(t, halves, sums);
     _tile_release();
     for (size_t r = 0; r < t->rows; r++)
         for (size_t half = 0; half < halves; half++) leave(t, r, half, sums[2 * r + half]);
