@@ -50,13 +50,18 @@ static void pack_words(int nr, size_t depth, size_t count, size_t pitch, const c
 }
 
 void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *weights, const void *bias, void *packed) {
+    eo_f32_gemm_pack_rows(nr, depth, columns, depth, weights, bias, packed);
+}
+
+void eo_f32_gemm_pack_rows(int nr, size_t depth, size_t columns, size_t stride, const void *weights, const void *bias,
+                           void *packed) {
+    const size_t pitch = stride * sizeof(float);
     float *block = packed;
     for (size_t first = 0; first < columns; first += nr, block += (1 + depth) * nr) {
         const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
         memset(block, 0, nr * sizeof(float));
         if (bias) memcpy(block, (const char *)bias + first * sizeof(float), count * sizeof(float));
-        pack_words(nr, depth, count, depth * sizeof(float), (const char *)weights + first * depth * sizeof(float),
-                   (uint32_t *)(block + nr));
+        pack_words(nr, depth, count, pitch, (const char *)weights + first * pitch, (uint32_t *)(block + nr));
     }
 }
 
@@ -111,15 +116,16 @@ void eo_u8_transpose(size_t rows, size_t columns, const void *from, void *to) {
 
 static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }
 
-// int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
-static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, size_t begin, size_t end,
-                        const uint8_t *weights, uint8_t flip, uint8_t *to) {
+// int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, which lie `pitch` bytes apart, zeros beyond
+// the matrix.
+static void pack_groups(size_t kr, int nr, size_t depth, size_t pitch, size_t columns, size_t first, size_t begin,
+                        size_t end, const uint8_t *weights, uint8_t flip, uint8_t *to) {
     const size_t left = first < columns ? columns - first : 0, count = left < (size_t)nr ? left : (size_t)nr;
-    const uint8_t *from = weights + first * depth;
+    const uint8_t *from = weights + first * pitch;
     size_t whole = begin;
     if (kr == 4) {
         whole += ((end < depth ? end : depth) - begin) / 4 * 4;
-        pack_words(nr, (whole - begin) / 4, count, depth, (const char *)from + begin, (uint32_t *)to);
+        pack_words(nr, (whole - begin) / 4, count, pitch, (const char *)from + begin, (uint32_t *)to);
         if (flip)
             for (size_t group = 0; group < whole - begin; group += 4)
                 for (size_t i = 0; i < count * 4; i++) to[group * nr + i] ^= flip;
@@ -127,7 +133,7 @@ static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t 
     }
     for (size_t group = whole; group < end; group += kr)
         for (size_t j = 0; j < (size_t)nr; j++)
-            for (size_t k = group; k < group + kr; k++) *to++ = j < count && k < depth ? from[j * depth + k] ^ flip : 0;
+            for (size_t k = group; k < group + kr; k++) *to++ = j < count && k < depth ? from[j * pitch + k] ^ flip : 0;
 }
 
 // Depth as a kernel's blocks of weights have it.
@@ -135,18 +141,18 @@ static size_t packed_depth(enum kernels_isa isa, size_t depth) {
     return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : eo_gemm_depth_step(isa));
 }
 
-// For tiles: each of a row's pieces is read in steps of 64 bytes, the last ending with the piece; rows that are one
-// piece are filled up to a multiple of 4. A step has two tiles of 16 columns.
+// For tiles: each of a row's pieces, filled up to a multiple of 4, is read in steps of 64 bytes, the last ending with
+// the piece. A step has two tiles of 16 columns.
 static void pack_steps(size_t depth, size_t pieces, size_t columns, size_t first, const uint8_t *weights, uint8_t flip,
                        uint8_t *to) {
-    const size_t piece = round_up(depth, 4) / pieces, step = piece < 64 ? piece : 64;
-    for (size_t begin = 0; begin < depth; begin += piece)
+    const size_t own = depth / pieces, piece = round_up(own, 4), step = piece < 64 ? piece : 64;
+    for (; pieces > 0; pieces--, weights += own)
         for (size_t k = 0; k < piece; k += step) {
             const size_t skipped = k + step > piece ? k + step - piece : 0;
-            const size_t end = begin + k + step - skipped;
+            const size_t end = k + step - skipped;
             for (size_t half = 0; half < 2; half++, to += 16 * step) {
                 memset(to, 0, 16 * skipped);
-                pack_groups(4, 16, depth, columns, first + 16 * half, begin + k, end, weights, flip, to + 16 * skipped);
+                pack_groups(4, 16, own, depth, columns, first + 16 * half, k, end, weights, flip, to + 16 * skipped);
             }
         }
 }
@@ -156,7 +162,7 @@ static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t pieces
     if (isa == ISA_AMX)
         pack_steps(depth, pieces, columns, first, weights, flip, to);
     else
-        pack_groups(eo_gemm_depth_step(isa), nr, depth, columns, first, 0, depth, weights, flip, to);
+        pack_groups(eo_gemm_depth_step(isa), nr, depth, depth, columns, first, 0, depth, weights, flip, to);
 }
 
 static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
@@ -264,7 +270,7 @@ void eo_s16_gemm_pack(const eo_s16_gemm_kernel *kernel, size_t depth, size_t col
         if (kernel->isa == ISA_AMX)
             pack_bytes(ISA_AMX, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(scales + nr));
         else
-            pack_groups(2, nr, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
+            pack_groups(2, nr, depth, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
     }
 }
 
@@ -278,41 +284,63 @@ bool eo_s16_sums_fit_32(size_t depth, size_t columns, const uint8_t *weights, co
     return true;
 }
 
-// `from` may lie anywhere in a file, so floats are copied, not dereferenced.
-static float float_at(const void *from, size_t index) {
-    float x;
-    memcpy(&x, (const char *)from + index * sizeof x, sizeof x);
-    return x;
-}
-
 size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns) {
     return blocks(kernel->nr, columns) * kernel->nr * (sizeof(float) + packed_depth(kernel->isa, 2 * depth));
 }
 
-// Number of the place, among those of a block of weights, of a pair of them in column j. For tiles pairs lie as groups
-// of four bytes do.
-static size_t bf16_place(const eo_bf16_gemm_kernel *kernel, size_t pairs, size_t pair, size_t j) {
-    if (kernel->isa != ISA_AMX) return pair * kernel->nr + j;
-    const size_t step = pairs < 16 ? pairs : 16;
-    return ((pair / step * 2 + j / 16) * step + pair % step) * 16 + j % 16;
+size_t eo_bf16_gemm_pieces_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t pieces) {
+    return kernel->nr * (sizeof(float) + pieces * packed_depth(kernel->isa, 2 * depth / pieces));
+}
+
+// Numbers k and k + 1 of a row, for `nr` columns, as pairs; numbers below `from` are zero. Weights of a file may lie
+// anywhere, hence bytes.
+static void pack_pair(size_t nr, const struct eo_strided_weights *w, size_t first, size_t k, size_t from,
+                      uint32_t *pairs) {
+    enum { MOST = 32 };
+    float x[2 * MOST] = {0};
+    const size_t count = w->columns - first < nr ? w->columns - first : nr;
+    for (size_t i = 0; i < 2; i++) {
+        if (k + i < from || k + i >= w->taps * w->channels) continue;
+        const size_t at = w->tap[(k + i) / w->channels] + (k + i) % w->channels * w->depth_stride;
+        const char *source = (const char *)w->weights + 4 * (at + first * w->column_stride);
+#pragma clang loop vectorize(disable) unroll(disable)
+        for (size_t j = 0; j < count; j++) memcpy(x + 2 * j + i, source + 4 * j * w->column_stride, 4);
+    }
+    eo_f32_to_bf16_best()->run(2 * nr, x, (uint16_t *)pairs);
+}
+
+void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *kernel, size_t pieces, const struct eo_strided_weights *w,
+                             size_t first, void *block) {
+    const size_t nr = kernel->nr, piece = round_up(w->taps * w->channels, 2) / pieces;
+    const size_t count = w->columns - first < nr ? w->columns - first : nr;
+    // A step has a part for each tile's columns.
+    const size_t tile = kernel->isa == ISA_AMX ? 16 : nr, step = kernel->isa == ISA_AMX && piece > 32 ? 32 : piece;
+    uint32_t *to = (uint32_t *)((float *)block + nr), pairs[32];
+    memset(block, 0, nr * sizeof(float));
+    if (w->bias) memcpy(block, (const char *)w->bias + 4 * first, count * sizeof(float));
+    for (size_t begin = 0; begin < pieces * piece; begin += piece)
+        for (size_t k = 0; k < piece; k += step, to += step / 2 * nr) {
+            // The last step ends with the piece.
+            const size_t at = begin + (k + step > piece ? piece - step : k);
+            for (size_t pair = 0; pair < step / 2; pair++) {
+                pack_pair(nr, w, first, at + 2 * pair, begin + k, pairs);
+                for (size_t j = 0; j < nr; j += tile)
+                    memcpy(to + (j / tile * step / 2 + pair) * tile, pairs + j, tile * sizeof *to);
+            }
+        }
 }
 
 void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns, const void *weights,
                        const void *bias, void *packed) {
-    const size_t nr = kernel->nr, filled = packed_depth(kernel->isa, 2 * depth) / 2, even = round_up(depth, 2);
-    const size_t size = eo_bf16_gemm_packed_size(kernel, depth, 1), whole = filled == even ? even : even / 32 * 32;
-    const size_t skipped = filled - even;
-    char *block = packed;
-    memset(packed, 0, eo_bf16_gemm_packed_size(kernel, depth, columns));
-    for (size_t column = 0; column < columns; column++) {
-        const size_t j = column % nr;
-        uint16_t *to = (uint16_t *)(block + nr * sizeof(float));
-        if (bias) ((float *)block)[j] = float_at(bias, column);
-        for (size_t k = 0; k < depth; k++) {
-            const float weight = float_at(weights, column * depth + k);
-            const size_t at = k < whole ? k : k + skipped;
-            eo_f32_to_bf16__scalar(1, &weight, to + 2 * bf16_place(kernel, filled / 2, at / 2, j) + at % 2);
-        }
-        if (j + 1 == nr) block += size;
-    }
+    static const size_t tap[1];
+    const struct eo_strided_weights w = {weights, tap, 1, depth, columns, 1, depth, bias};
+    const size_t size = eo_bf16_gemm_packed_size(kernel, depth, 1);
+    for (size_t first = 0; first < columns; first += kernel->nr, packed = (char *)packed + size)
+        eo_bf16_gemm_pack_block(kernel, 1, &w, first, packed);
+}
+
+bool eo_renew(void *copy, const void *source, size_t size) {
+    if (memcmp(copy, source, size) == 0) return false;
+    memcpy(copy, source, size);
+    return true;
 }

@@ -31,7 +31,7 @@ package final class ByteConvolution: @unchecked Sendable {
         let scales = try requantization.channelScales(
             shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
         let bias = try expect(bias, count: shape.outputChannels)
-        let pieces = isa == ISA_AMX && zero.weight == 0 ? shape.pieces(ofSize: 1) : 0
+        let pieces = isa == ISA_AMX && zero.weight == 0 ? shape.pieces : 0
         plan = ConvolutionPlan(
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
             blockSize: eo_u8_gemm_packed_size(kernel, depth, 1, max(1, pieces)),

@@ -69,7 +69,7 @@ package final class SimulatedLayer: @unchecked Sendable {
         if bits == 8 {
             let kernel = eo_hybrid_gemm_best()
             (isa, run, mr, nr) = (kernel.pointee.isa, kernel.pointee.run, kernel.pointee.mr, kernel.pointee.nr)
-            rows.byLines = isa == ISA_AMX ? shape.pieces(ofSize: 1) : 0
+            rows.byLines = isa == ISA_AMX ? shape.wholePieces(ofSize: 1) : 0
             rows.multiple = eo_gemm_depth_step(isa)
             rows.wide = eo_gemm_takes_wide_rows(isa)
             rows.flip = eo_gemm_takes_unsigned_rows(isa) ? 0 : 0x80

@@ -131,8 +131,12 @@ INLINE f32s hard_swish_f32(f32s v) { return v * clamp(v + 3.0f, 0.0f, 6.0f) * 0.
 #ifndef BYTE_BLOCKS
 #define s8_blocks(...) ((size_t)0)
 #define u8_blocks(...) ((size_t)0)
+#define s8_scale_shift_blocks(...) ((size_t)0)
+#define u8_scale_shift_blocks(...) ((size_t)0)
+static bool arrange_blocks(size_t n, float *constants) { return (void)n, (void)constants, false; }
 #endif
 #define s16_blocks(...) ((size_t)0)
+#define f32_scale_shift_blocks(...) ((size_t)0)
 
 // --- Unary kernels.
 
@@ -563,6 +567,7 @@ const struct eo_elementwise TABLE = {
 #define ROW(name) .name = {K(name##_vv), K(name##_vs), K(name##_sv)},
     EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
 #undef ROW
+    .arrange = arrange_blocks,
 #define ROW(name) .name = K(name),
         EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
             ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum)

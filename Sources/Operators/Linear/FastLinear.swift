@@ -50,7 +50,7 @@ extension LinearLayer {
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
         case .convolution, .transposed:
-            if op.precision == .bfloat16, BfloatConvolution.isFast {
+            if op.roundsToBfloat {
                 return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
                     try BfloatConvolution(
                         shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
@@ -178,13 +178,15 @@ extension LinearLayer {
         op.kernelName = layer.kernelName
         let scratch = op.scratch(bytes: layer.scratchByteCount)
         let (finish, operand) = op.takeFinish()
-        if op.wantsStage { op.stage = try layer.stage(finish).map { LayerStage(stage: $0, operand: operand) } }
+        if op.wantsStage, !finish.hasSecond {
+            op.stage = try layer.stage(finish).map { LayerStage(stage: $0, operand: operand) }
+        }
         return { io throws(Failure) in
             var y = io.output(as: Layer.Output.self)
             var workspace = io.scratch(scratch, as: UInt8.self)
             layer.run(
                 io.input(inputIndex, as: Layer.Input.self), &y, scratch: &workspace,
-                finish: operand < 0 ? finish : finish.with(io.input(operand)), pool: io.pool)
+                finish: finish.on(io, operand: operand), pool: io.pool)
         }
     }
 }

@@ -142,6 +142,11 @@ package struct SimulatedModel {
         } else if plan.type == .int16, code == .add || code == .sub, let result = try resultGrid(of: op) {
             isInSteps = try bringTerms(of: &op, index, positions, grids, to: result)
         }
+        for form in plan.recurrentWeights(of: index) {
+            op.inputs[form.input] = try quantizedWeights(form, index).rounded
+            // What rounds the state of a step comes before the layer.
+            _ = try parameters(of: plan.scales.group(op.outputs[0]))
+        }
         let results = op.outputs
         let isExact = plan.candidates.keepsScale(index) && !plan.candidates.computesValues(index)
         for position in op.outputs.indices where op.outputs[position] >= 0 {
