@@ -131,7 +131,7 @@ package struct SimulatedModel {
         if let form = plan.weights(of: index) {
             let weights = try quantizedWeights(form, index)
             op.inputs[form.input] = weights.rounded
-            if let grid = grids.first ?? nil, let result = try resultGrid(ofLayer: op, code) {
+            if let grid = grids.first ?? nil, let result = try resultGrid(ofLayer: op, code, form) {
                 while op.inputs.count < 3 { op.inputs.append(-1) }
                 op.inputs += [grid.scale, grid.zeroPoint, weights.scales, result.scale]
                 isInSteps = true
@@ -183,13 +183,16 @@ package struct SimulatedModel {
         return try parameters(of: plan.scales.group(op.outputs[0]))
     }
 
-    /// The same of a layer that is computed by its integer kernel; nil: it is not.
+    /// The same of a layer that is computed by its integer kernel; nil: it is not. Sums of few products of 8 bits are
+    /// exact in float too, and there sooner made than activations are rounded for them.
     private mutating func resultGrid(
-        ofLayer op: Operator, _ code: BuiltinOperator
+        ofLayer op: Operator, _ code: BuiltinOperator, _ form: WeightForm
     ) throws(Failure) -> ParameterTensors? {
-        guard code == .conv2D || code == .depthwiseConv2D || code == .fullyConnected, op.inputs.count <= 3 else {
-            return nil
-        }
+        let weights = original.subgraphs[graph].tensors[form.tensor].shape
+        guard code == .conv2D || code == .depthwiseConv2D || code == .fullyConnected, op.inputs.count <= 3,
+            form.channelDimension < weights.count,
+            plan.type == .int16 || weights.reduce(1, &*) >= 32 * weights[form.channelDimension]
+        else { return nil }
         return try resultGrid(of: op)
     }
 
