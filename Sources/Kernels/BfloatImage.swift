@@ -1,4 +1,5 @@
 import CKernels
+import Model
 
 /// The input of convolutions rounded to bfloat16, with as many zeros around it as they ask for, so that kernels read
 /// their rows from it as they lie.
@@ -9,8 +10,9 @@ struct BfloatImage {
     private let top: Int
     private let left: Int
 
-    /// `shape`: whose input it is; `parts`: the convolutions that read it.
-    init(_ shape: ConvolutionShape, for parts: [ConvolutionShape]) {
+    /// `shape`: whose input it is; `parts`: the convolutions that read it. nil: zeros would take far more memory than
+    /// the images themselves.
+    init?(_ shape: ConvolutionShape, for parts: [ConvolutionShape]) {
         self.shape = shape
         top = parts.reduce(0) { max($0, $1.paddingTop) }
         left = parts.reduce(0) { max($0, $1.paddingLeft) }
@@ -25,6 +27,10 @@ struct BfloatImage {
             )
         }
         (height, width) = (top + below, left + right)
+        let most = 16 * (shape.inputCount + shape.outputCount) + 1 << 16
+        guard let count = elementCount([shape.batch, height, width, shape.inputChannels]), count <= most else {
+            return nil
+        }
     }
 
     var byteCount: Int { (shape.batch * height * width * shape.inputChannels * 2 + 63) / 64 * 64 }

@@ -15,11 +15,11 @@ package final class FilterGradient: @unchecked Sendable {
     package let kernelName: String
     package let scratchByteCount: Int
 
-    /// `shape`: of the convolution. `roundsToBfloat`: where there are no groups.
+    /// `shape`: of the convolution. `roundsToBfloat`: where there are no groups, nor very many zeros around the images.
     package init(_ shape: ConvolutionShape, roundsToBfloat: Bool = false, threads: Int) throws(Failure) {
         try shape.check()
         self.shape = shape
-        if roundsToBfloat, shape.groups == 1 {
+        if roundsToBfloat, shape.groups == 1, BfloatImage(shape, for: [shape]) != nil {
             let kernel = eo_bf16_outer_best().pointee
             var context = eo_bf16_filter_gradient()
             context.window = shape.window

@@ -57,11 +57,13 @@ package final class LiveConvolution: @unchecked Sendable {
     private static let winogradPixels = 2048
     /// What packing takes longer than comparing is kept, up to so much: many weights have still more products.
     private static let keptBytes = 1 << 20
+    /// Shorter rows of bfloat16 fill so little of a tile that gathering them costs more than it saves.
+    private static let bfloatDepth = 16
 
     /// `transposed`: `shape` has the output of the convolution as input, and the other way round; strides, dilation and
     /// padding are those of the convolution that leads from this one's output to its input. `sumsInOrder`: by the
     /// definition, also where Winograd's transform is faster. `roundsToBfloat`: input and weights, as
-    /// `BfloatConvolution` does.
+    /// `BfloatConvolution` does, unless there are few products for each result.
     package init(
         _ shape: ConvolutionShape, _ strides: WeightStrides, transposed: Bool, minimum: Float = -.infinity,
         maximum: Float = .infinity, sumsInOrder: Bool = false, roundsToBfloat: Bool = false, threads: Int
@@ -69,9 +71,9 @@ package final class LiveConvolution: @unchecked Sendable {
         try shape.check()
         let phases = transposed ? shape.phases : [shape.wholePhase]
         var parts: [Part] = []
-        if roundsToBfloat {
+        let isBfloat = roundsToBfloat && shape.depth >= Self.bfloatDepth
+        if isBfloat, let image = BfloatImage(shape, for: phases.map { $0.shape }) {
             let kernel = eo_bf16_gemm_best()
-            let image = BfloatImage(shape, for: phases.map { $0.shape })
             for phase in phases { parts.append(Self.part(phase, strides, kernel, image, threads)) }
             bfloat = (kernel, image)
             (nr, kernelName) = (Int(kernel.pointee.nr), Self.name(parts, kernel.pointee.name))
@@ -90,7 +92,7 @@ package final class LiveConvolution: @unchecked Sendable {
             packedBytes += Self.lines(parts[index].plan.context.group_size * shape.groups)
         }
         winograd =
-            !sumsInOrder && !roundsToBfloat && !hasGaps && parts.count == 1 && parts[0].spread == nil
+            !sumsInOrder && bfloat == nil && !hasGaps && parts.count == 1 && parts[0].spread == nil
                 && shape.batch * shape.outputHeight * shape.outputWidth >= Self.winogradPixels
             ? WinogradPlan.context(parts[0].plan.context.window, clamp: parameters) : nil
         var work = parts.reduce(0) { max($0, $1.plan.scratchByteCount) }
@@ -101,7 +103,7 @@ package final class LiveConvolution: @unchecked Sendable {
         }
         resultBytes = Self.lines(parts.reduce(0) { max($0, $1.spread == nil ? 0 : $1.resultCount * 4) })
         let sources = (shape.weightCount + shape.outputChannels) * 4
-        let isKept = (roundsToBfloat || winograd != nil) && packedBytes <= Self.keptBytes
+        let isKept = (bfloat != nil || winograd != nil) && packedBytes <= Self.keptBytes
         kept = isKept ? try Storage.allocate(packedBytes + sources) : nil
         scratchByteCount = (kept == nil ? packedBytes : 0) + resultBytes + (bfloat?.image.byteCount ?? 0) + work
         (self.shape, self.strides, self.parts, self.packedBytes) = (shape, strides, parts, packedBytes)
