@@ -107,7 +107,7 @@ if !embedded {
         .testTarget(
             name: "TrainingTests", dependencies: ["Operators", "Runtime", "Training", "CKernels"], swiftSettings: tests),
         .testTarget(
-            name: "CompressionTests", dependencies: ["Compression", "Operators", "Kernels", "Model"],
+            name: "CompressionTests", dependencies: ["Compression", "Quantization", "Operators", "Kernels", "Model"],
             swiftSettings: tests),
     ]
 }

@@ -240,7 +240,7 @@ typedef enum eo_arithmetic {
     EO_ARITHMETIC_REFERENCE = 1 // integer results are the bits of LiteRT's reference kernels; slow
 } eo_arithmetic;
 
-// In what float32 layers with constant weights (convolutions, fully connected) compute. A permission: where the
+// In what float32 layers (convolutions, fully connected) compute, and their gradients. A permission: where the
 // processor has no fast bfloat16 products (AMX), and for other operators, it is float32.
 typedef enum eo_precision {
     EO_PRECISION_FLOAT32 = 0,
@@ -548,7 +548,7 @@ typedef struct eo_pruning_options {
     eo_block_pooling block_pooling;
     int32_t group_zeros;        // default 2
     int32_t group_size;         // default 4
-    bool global;                // the target is that of all weights together, not of each tensor
+    bool global;                // the target is that of all weights together; see LAMP, Lee et al., 2021
     bool for_latency;           // only what then runs faster: 1x1 convolutions and FULLY_CONNECTED, from half zeros
                                 // on; with EO_SPARSITY_ELEMENT in blocks of 16 x 1
     bool depthwise;             // depthwise filters too: they are few and lose accuracy first
@@ -817,12 +817,13 @@ typedef struct eo_trainer_options {
                                 // them, instead of keeping them: less memory, about a third more time
     bool unroll; // export WHILE, CALL and composites in line, as they were trained; default: as the model has them, but
                  // with quantization always in line
+    eo_precision precision; // of the products in eo_trainer_step; all else, and evaluation, is float32
 } eo_trainer_options;
 #define EO_TRAINER_OPTIONS_INIT                                                                                        \
     {                                                                                                                  \
         sizeof(eo_trainer_options), 32, 1, 0, 0, 0, 0, 0, 0, 0, EO_OPTIMIZER_ADAM, -1.0f, 0.0f, false, 0.9f, -1.0f,    \
             1e-7f, -1.0f, 0, 0, 0.0f, 0.0f, 0.0f, 0.0f, EO_SCHEDULE_CONSTANT, 0, 0, 0.0f, 0.1f, 1.0f, 0, 0, false,     \
-            0.99f, 0, 0, 0, false, false, 0, false, false                                                              \
+            0.99f, 0, 0, 0, false, false, 0, false, false, EO_PRECISION_FLOAT32                                        \
     }
 
 // Begins to train a float model. Parameters are the constants that are weights, biases, slopes, tables and per-channel

@@ -389,3 +389,18 @@ void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t w
     if (c->segments && !c->call_lines) memset(rows + pieces.table, 0, pieces.zeros);
     run_unit(c, &pieces, &unit, rows);
 }
+
+void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
+    const struct eo_window *w = i->window;
+    const size_t pixel = w->groups * w->input_channels, y = line % i->height - i->top;
+    const size_t left = i->left * pixel, columns = smaller(w->input_width, i->width - i->left) * pixel;
+    uint16_t *to = i->to + line * i->width * pixel;
+    if (y >= w->input_height) { // wrapped around where it lies above
+        memset(to, 0, i->width * pixel * sizeof *to);
+        return;
+    }
+    memset(to, 0, left * sizeof *to);
+    const size_t from = (line / i->height * w->input_height + y) * w->input_width * pixel;
+    eo_f32_to_bf16_best()->run(columns, i->from + from, to + left);
+    memset(to + left + columns, 0, (i->width * pixel - left - columns) * sizeof *to);
+}

@@ -199,15 +199,16 @@ void eo_u8_gemm_pack(const eo_u8_gemm_kernel *kernel, const struct eo_u8_gemm_we
     }
 }
 
-size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns) {
-    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + packed_depth(kernel->isa, depth));
+size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, size_t pieces) {
+    const size_t filled = pieces * packed_depth(kernel->isa, depth / pieces);
+    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + filled);
 }
 
 void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, const uint8_t *weights,
                          const float *scale, const float *bias, void *packed) {
     char *block = packed;
     const int nr = kernel->nr;
-    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(kernel, depth, 1)) {
+    for (size_t first = 0; first < columns; first += nr, block += eo_hybrid_gemm_packed_size(kernel, depth, 1, 1)) {
         int32_t *sums = (int32_t *)block;
         float *scales = (float *)(sums + nr), *biases = scales + nr;
         for (int j = 0; j < nr; j++) {
@@ -218,6 +219,29 @@ void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size
             biases[j] = inside && bias ? bias[column] : 0;
         }
         pack_bytes(kernel->isa, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(biases + nr));
+    }
+}
+
+void eo_hybrid_gemm_pack_one_grid(const eo_hybrid_gemm_kernel *kernel, const struct eo_u8_gemm_weights *w,
+                                  void *packed) {
+    char *block = packed;
+    const int nr = kernel->nr;
+    const size_t size = eo_hybrid_gemm_packed_size(kernel, w->depth, 1, w->pieces);
+    for (size_t first = 0; first < w->columns; first += nr, block += size) {
+        // What is taken off the sums once for each unit of a row's zero point.
+        int32_t *taken = (int32_t *)block;
+        float *scales = (float *)(taken + nr), *biases = scales + nr;
+        for (int j = 0; j < nr; j++) {
+            const size_t column = first + j;
+            const bool inside = column < w->columns;
+            const uint32_t sum = inside ? (uint32_t)column_sum(w->weights + column * w->depth, w->depth, w->flip) : 0;
+            taken[j] =
+                (int32_t)((uint32_t)w->input_zero_point * sum - (inside && w->bias ? (uint32_t)w->bias[column] : 0));
+            scales[j] = inside ? w->scale[column] : 0;
+            biases[j] = 0;
+        }
+        pack_bytes(kernel->isa, nr, w->depth, w->pieces, w->columns, first, w->weights, w->flip,
+                   (uint8_t *)(biases + nr));
     }
 }
 
@@ -260,41 +284,63 @@ bool eo_s16_sums_fit_32(size_t depth, size_t columns, const uint8_t *weights, co
     return true;
 }
 
-// `from` may lie anywhere in a file, so floats are copied, not dereferenced.
-static float float_at(const void *from, size_t index) {
-    float x;
-    memcpy(&x, (const char *)from + index * sizeof x, sizeof x);
-    return x;
-}
-
 size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns) {
     return blocks(kernel->nr, columns) * kernel->nr * (sizeof(float) + packed_depth(kernel->isa, 2 * depth));
 }
 
-// Number of the place, among those of a block of weights, of a pair of them in column j. For tiles pairs lie as groups
-// of four bytes do.
-static size_t bf16_place(const eo_bf16_gemm_kernel *kernel, size_t pairs, size_t pair, size_t j) {
-    if (kernel->isa != ISA_AMX) return pair * kernel->nr + j;
-    const size_t step = pairs < 16 ? pairs : 16;
-    return ((pair / step * 2 + j / 16) * step + pair % step) * 16 + j % 16;
+size_t eo_bf16_gemm_pieces_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t pieces) {
+    return kernel->nr * (sizeof(float) + pieces * packed_depth(kernel->isa, 2 * depth / pieces));
+}
+
+// Numbers k and k + 1 of a row, for `nr` columns, as pairs; numbers below `from` are zero. Weights of a file may lie
+// anywhere, hence bytes.
+static void pack_pair(size_t nr, const struct eo_strided_weights *w, size_t first, size_t k, size_t from,
+                      uint32_t *pairs) {
+    enum { MOST = 32 };
+    float x[2 * MOST] = {0};
+    const size_t count = w->columns - first < nr ? w->columns - first : nr;
+    for (size_t i = 0; i < 2; i++) {
+        if (k + i < from || k + i >= w->taps * w->channels) continue;
+        const size_t at = w->tap[(k + i) / w->channels] + (k + i) % w->channels * w->depth_stride;
+        const char *source = (const char *)w->weights + 4 * (at + first * w->column_stride);
+#pragma clang loop vectorize(disable) unroll(disable)
+        for (size_t j = 0; j < count; j++) memcpy(x + 2 * j + i, source + 4 * j * w->column_stride, 4);
+    }
+    eo_f32_to_bf16_best()->run(2 * nr, x, (uint16_t *)pairs);
+}
+
+void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *kernel, size_t pieces, const struct eo_strided_weights *w,
+                             size_t first, void *block) {
+    const size_t nr = kernel->nr, piece = round_up(w->taps * w->channels, 2) / pieces;
+    const size_t count = w->columns - first < nr ? w->columns - first : nr;
+    // A step has a part for each tile's columns.
+    const size_t tile = kernel->isa == ISA_AMX ? 16 : nr, step = kernel->isa == ISA_AMX && piece > 32 ? 32 : piece;
+    uint32_t *to = (uint32_t *)((float *)block + nr), pairs[32];
+    memset(block, 0, nr * sizeof(float));
+    if (w->bias) memcpy(block, (const char *)w->bias + 4 * first, count * sizeof(float));
+    for (size_t begin = 0; begin < pieces * piece; begin += piece)
+        for (size_t k = 0; k < piece; k += step, to += step / 2 * nr) {
+            // The last step ends with the piece.
+            const size_t at = begin + (k + step > piece ? piece - step : k);
+            for (size_t pair = 0; pair < step / 2; pair++) {
+                pack_pair(nr, w, first, at + 2 * pair, begin + k, pairs);
+                for (size_t j = 0; j < nr; j += tile)
+                    memcpy(to + (j / tile * step / 2 + pair) * tile, pairs + j, tile * sizeof *to);
+            }
+        }
 }
 
 void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns, const void *weights,
                        const void *bias, void *packed) {
-    const size_t nr = kernel->nr, filled = packed_depth(kernel->isa, 2 * depth) / 2, even = round_up(depth, 2);
-    const size_t size = eo_bf16_gemm_packed_size(kernel, depth, 1), whole = filled == even ? even : even / 32 * 32;
-    const size_t skipped = filled - even;
-    char *block = packed;
-    memset(packed, 0, eo_bf16_gemm_packed_size(kernel, depth, columns));
-    for (size_t column = 0; column < columns; column++) {
-        const size_t j = column % nr;
-        uint16_t *to = (uint16_t *)(block + nr * sizeof(float));
-        if (bias) ((float *)block)[j] = float_at(bias, column);
-        for (size_t k = 0; k < depth; k++) {
-            const float weight = float_at(weights, column * depth + k);
-            const size_t at = k < whole ? k : k + skipped;
-            eo_f32_to_bf16__scalar(1, &weight, to + 2 * bf16_place(kernel, filled / 2, at / 2, j) + at % 2);
-        }
-        if (j + 1 == nr) block += size;
-    }
+    static const size_t tap[1];
+    const struct eo_strided_weights w = {weights, tap, 1, depth, columns, 1, depth, bias};
+    const size_t size = eo_bf16_gemm_packed_size(kernel, depth, 1);
+    for (size_t first = 0; first < columns; first += kernel->nr, packed = (char *)packed + size)
+        eo_bf16_gemm_pack_block(kernel, 1, &w, first, packed);
+}
+
+bool eo_renew(void *copy, const void *source, size_t size) {
+    if (memcmp(copy, source, size) == 0) return false;
+    memcpy(copy, source, size);
+    return true;
 }

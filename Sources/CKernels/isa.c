@@ -48,7 +48,9 @@ static uint32_t detect(uint32_t permitted) {
         if (__builtin_cpu_supports("avx512vnni")) found |= bit(ISA_AVX512VNNI);
     }
     // Not asked for if it may not be used.
-    if ((found & bit(ISA_AVX512VNNI)) && (permitted & bit(ISA_AMX)) && tiles_granted()) found |= bit(ISA_AMX);
+    if ((found & bit(ISA_AVX512VNNI)) && (permitted & bit(ISA_AMX)) && __builtin_cpu_supports("avx512bf16") &&
+        tiles_granted())
+        found |= bit(ISA_AMX);
 #elif defined(__aarch64__)
     found |= bit(ISA_NEON); // part of the architecture
 #if defined(__linux__)

@@ -77,13 +77,7 @@ extension Model {
         for weights in weightTensors() {
             let values = try finiteWeights(weights)
             let hasZeros = zeros && values.contains(0)
-            let form = clusters ? ClusterForm(values, weights.matrix) : nil
-            // Rows as long as there are values say nothing.
-            let isClustered = form.map { form in
-                form.count <= mostClusters
-                    && form.count * 2 <= (form.granularity == .channel ? weights.matrix.columns : values.count)
-            }
-            if isClustered == true {
+            if clusters, ClusterForm(clustersOf: values, weights.matrix, most: mostClusters) != nil {
                 made.append(
                     NamedConstraint(
                         parameter: weights.name,

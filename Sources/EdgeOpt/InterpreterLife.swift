@@ -31,11 +31,7 @@ private func convert(
     case EO_ARITHMETIC_REFERENCE: options.arithmetic = .reference
     default: throw .invalidArgument("\(function): there is no arithmetic \(unsafe given.arithmetic.rawValue)")
     }
-    switch unsafe given.precision {
-    case EO_PRECISION_FLOAT32: options.precision = .float32
-    case EO_PRECISION_BFLOAT16: options.precision = .bfloat16
-    default: throw .invalidArgument("\(function): there is no precision \(unsafe given.precision.rawValue)")
-    }
+    options.precision = try precision(unsafe given.precision, in: function)
     if unsafe given.signature != nil { options.signature = try unsafe text(given.signature, "signature", in: function) }
     for index in 0..<(try count(unsafe given.keep_count, "keep_count", in: function)) {
         let names = try unsafe argument(given.keep, "keep", in: function)
@@ -67,6 +63,14 @@ private func convert(
 private func count(_ number: Int32, _ name: String, in function: String) throws(Failure) -> Int {
     guard number >= 0 else { throw .invalidArgument("\(function): \(name) is \(number)") }
     return Int(number)
+}
+
+func precision(_ number: eo_precision, in function: String) throws(Failure) -> Precision {
+    switch number {
+    case EO_PRECISION_FLOAT32: return .float32
+    case EO_PRECISION_BFLOAT16: return .bfloat16
+    default: throw .invalidArgument("\(function): there is no precision \(number.rawValue)")
+    }
 }
 
 /// More threads than any machine has cores is a mistake of the caller.

@@ -78,23 +78,25 @@ public func eo_model_metadata_count(_ model: OpaquePointer!) -> Int32 {
 public func eo_model_input(
     _ model: OpaquePointer!, _ subgraph: Int32, _ input: Int32, _ tensor: UnsafeMutablePointer<Int32>!
 ) -> eo_status {
-    call { () throws(Failure) in
-        let handle: ModelHandle = try unsafe object(model, "model")
-        let result = try unsafe argument(tensor, "tensor")
-        let inputs = try EdgeOpt.subgraph(handle.model, subgraph).inputs
-        unsafe result.pointee = Int32(count: inputs[try check(input, inputs.count, "input", handle.model)])
-    }
+    unsafe endpoint(model, subgraph, input, tensor, "input") { $0.inputs }
 }
 
 @c @implementation
 public func eo_model_output(
     _ model: OpaquePointer!, _ subgraph: Int32, _ output: Int32, _ tensor: UnsafeMutablePointer<Int32>!
 ) -> eo_status {
+    unsafe endpoint(model, subgraph, output, tensor, "output") { $0.outputs }
+}
+
+private func endpoint(
+    _ model: OpaquePointer?, _ subgraph: Int32, _ index: Int32, _ tensor: UnsafeMutablePointer<Int32>?,
+    _ kind: String, in function: String = #function, _ ends: (Subgraph) -> [Int]
+) -> eo_status {
     call { () throws(Failure) in
-        let handle: ModelHandle = try unsafe object(model, "model")
-        let result = try unsafe argument(tensor, "tensor")
-        let outputs = try EdgeOpt.subgraph(handle.model, subgraph).outputs
-        unsafe result.pointee = Int32(count: outputs[try check(output, outputs.count, "output", handle.model)])
+        let handle: ModelHandle = try unsafe object(model, "model", in: function)
+        let result = try unsafe argument(tensor, "tensor", in: function)
+        let tensors = ends(try EdgeOpt.subgraph(handle.model, subgraph))
+        unsafe result.pointee = Int32(count: tensors[try check(index, tensors.count, kind, handle.model)])
     }
 }
 

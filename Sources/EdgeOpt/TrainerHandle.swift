@@ -1,5 +1,6 @@
 import CEdgeOpt
 import Model
+import Operators
 import Training
 
 /// What an `eo_trainer *` points to.
@@ -100,6 +101,7 @@ extension TrainerOptions {
         batchMomentum = unsafe given.batch_norm_momentum
         recomputesActivations = unsafe given.recompute_activations
         unrolls = unsafe given.unroll
+        precision = try EdgeOpt.precision(unsafe given.precision, in: creation)
         targets = try unsafe TrainingTargets(given, in: creation)
     }
 }

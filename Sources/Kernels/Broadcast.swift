@@ -56,6 +56,14 @@ package struct Broadcast: Sendable {
         if length == 0 { runs = 0 }
     }
 
+    enum Operand: Sendable { case a, b }
+
+    /// The operand that is the same in every run, if both advance within a run and the other from run to run.
+    var repeated: Operand? {
+        guard form == .vectorVector, outer.count == 1 else { return nil }
+        return outer[0].strideB == 0 ? .b : outer[0].strideA == 0 ? .a : nil
+    }
+
     /// Where a run begins in a and b.
     package func start(ofRun run: Int) -> (a: Int, b: Int) {
         var rest = run

@@ -57,6 +57,13 @@ extension ConvolutionShape {
         return eo_convolution_pieces(&window)
     }
 
+    /// The same for kernels whose pieces are whole words: 0 also for those that are not, and for those of few bytes,
+    /// which take as long as many.
+    func wholePieces(ofSize elementSize: Int) -> Int {
+        let piece = kernelWidth * inputChannels * elementSize
+        return piece % 4 == 0 && piece >= 48 ? pieces : 0
+    }
+
     var window: eo_window {
         eo_window(
             batch: batch, input_height: inputHeight, input_width: inputWidth, input_channels: inputChannels / groups,

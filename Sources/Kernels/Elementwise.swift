@@ -258,7 +258,38 @@ private struct BinaryJob {
             run(piece / cuts, from: start, count: min(elementsPerPiece, shape.length - start))
         } else {
             let first = piece * runsPerPiece
-            for index in first..<min(first + runsPerPiece, shape.runs) { run(index, from: 0, count: shape.length) }
+            let runs = first..<min(first + runsPerPiece, shape.runs)
+            if shape.repeated != nil, runs.count > 1, shape.length * max(size, sizeB) <= Self.repeatedBytes / 2 {
+                runTogether(runs)
+            } else {
+                for index in runs { run(index, from: 0, count: shape.length) }
+            }
+        }
+    }
+
+    /// What Swift still puts on the stack.
+    private static let repeatedBytes = 1024
+
+    /// Short runs, one operand the same in all of them (three numbers for the colours of each pixel): it is written out
+    /// often enough that the kernel has a long run.
+    private func runTogether(_ runs: Range<Int>) {
+        let isB = shape.repeated == .b
+        let (source, elementSize) = isB ? (b, sizeB) : (a, size)
+        let (length, runSize) = (shape.length, shape.length * elementSize)
+        withUnsafeTemporaryAllocation(byteCount: Self.repeatedBytes, alignment: 64) { row in
+            let together = min(Self.repeatedBytes / runSize, runs.count)
+            for copy in 0..<together {
+                (row.baseAddress! + copy * runSize).copyMemory(from: source, byteCount: runSize)
+            }
+            var index = runs.lowerBound
+            while index < runs.upperBound {
+                let place = index * length
+                kernel(
+                    min(together, runs.upperBound - index) * length,
+                    isB ? a + place * size : UnsafeRawPointer(row.baseAddress!),
+                    isB ? UnsafeRawPointer(row.baseAddress!) : b + place * sizeB, y + place * size, parameters)
+                index += together
+            }
         }
     }
 

@@ -61,32 +61,38 @@ package func quantizationSteps(_ value: Float, scale: Float) -> Float {
 /// is allocated.
 package struct FakeQuantization: Sendable {
     package let layout: ChannelLayout
+    /// x is v.
+    private let isInSteps: Bool
     private let whole: Broadcast
 
-    package init(_ layout: ChannelLayout) {
+    package init(_ layout: ChannelLayout, isInSteps: Bool = false) {
         self.layout = layout
+        self.isInSteps = isInSteps
         whole = Broadcast([layout.count], [layout.count], to: [layout.count])
     }
 
     /// The bounds of the stored numbers, less the zero point.
     package typealias Bounds = (low: Float, high: Float)
 
-    private func parameters(_ scale: Float, _ bounds: Bounds) -> eo_fake_quantize_params {
-        eo_fake_quantize_params(inverse: 1 / scale, scale: scale, low: bounds.low, high: bounds.high)
+    private func parameters(_ scale: Float, _ bounds: Bounds, unit: Float = 1) -> eo_fake_quantize_params {
+        eo_fake_quantize_params(
+            inverse: isInSteps ? 1 : 1 / scale, scale: scale / unit, low: bounds.low, high: bounds.high)
     }
 
     private func fits(_ sizes: Int...) -> Bool { sizes.allSatisfy { $0 >= layout.count } && layout.count > 0 }
 
-    /// `y` may be `x`. A tensor with one scale is shared among the threads of `pool`, and watched.
+    /// `y` may be `x`. A tensor with one scale is shared among the threads of `pool`, and watched; y then counts in
+    /// `unit`.
     package func apply(
-        _ x: Span<Float>, _ y: inout MutableSpan<Float>, scales: Span<Float>, bounds: Bounds, watch: Watch,
+        _ x: Span<Float>, _ y: inout MutableSpan<Float>, scales: Span<Float>, unit: Float = 1, bounds: Bounds,
+        watch: Watch,
         passing: inout MutableSpan<UInt8>, extremes: inout MutableSpan<Float>, pool: ThreadPool
     ) {
         guard fits(x.count, y.count), scales.count >= layout.channels else { return }
         let kernel = kernelTable.pointee.f32_fake_quantize
         guard layout.channels > 1 || layout.outer > 1 else {
-            var parameters = parameters(scales[0], bounds)
-            return watch.run(kernel, x, &y, &parameters, scales[0], &passing, &extremes, pool)
+            var parameters = parameters(scales[0], bounds, unit: unit)
+            return watch.run(kernel, x, &y, &parameters, parameters.inverse, &passing, &extremes, pool)
         }
         x.withUnsafeBufferPointer { x in
             y.withUnsafeMutableBufferPointer { y in
@@ -261,7 +267,7 @@ package enum FakeRequantization {
                 var parameters = eo_fake_requantize_params(
                     inverse: inverse.baseAddress!, factor: factor.baseAddress!, scale: output,
                     low: bounds.low, high: bounds.high, zero: zeroPoint, away: isAverage ? 1 : 0)
-                watch.run(kernel, x, &y, &parameters, output, &passing, &extremes, pool)
+                watch.run(kernel, x, &y, &parameters, 1 / output, &passing, &extremes, pool)
             }
         }
     }
@@ -269,7 +275,7 @@ package enum FakeRequantization {
 
 extension FakeQuantization {
     /// What is looked at while a tensor is quantized, a part at a time as long as it is in the nearest cache: which
-    /// gradients will pass (bit i % 8 of byte i / 8 for element i), and the least and the largest element.
+    /// gradients will pass (bit i % 8 of byte i / 8 for element i), and the least and the largest element, or 0.
     package struct Watch: Sendable {
         package let count: Int
         /// Elements that the kernel takes at once.
@@ -293,7 +299,7 @@ extension FakeQuantization {
         /// `passing` or `extremes` without elements: nobody asks.
         fileprivate func run(
             _ kernel: @escaping eo_unary, _ x: Span<Float>, _ y: inout MutableSpan<Float>,
-            _ parameters: UnsafeRawPointer, _ scale: Float, _ passing: inout MutableSpan<UInt8>,
+            _ parameters: UnsafeRawPointer, _ inverse: Float, _ passing: inout MutableSpan<UInt8>,
             _ extremes: inout MutableSpan<Float>, _ pool: ThreadPool
         ) {
             precondition(x.count >= count && y.count >= count)
@@ -306,7 +312,7 @@ extension FakeQuantization {
                         extremes.withUnsafeMutableBufferPointer { extremes in
                             var job = WatchJob(
                                 watch: self, kernel: kernel, parameters: parameters,
-                                passes: .init(inverse: 1 / scale, scale: scale, low: passes.low, high: passes.high),
+                                passes: .init(inverse: inverse, scale: 1, low: passes.low, high: passes.high),
                                 x: x.baseAddress!, y: y.baseAddress!,
                                 passing: passing.isEmpty ? nil : passing.baseAddress,
                                 extremes: extremes.isEmpty ? nil : extremes.baseAddress)
@@ -338,13 +344,13 @@ private struct WatchJob {
     func run(_ piece: Int) {
         let table = kernelTable
         var passes = passes
-        var (least, most): (Float, Float) = (.infinity, -.infinity)
+        var (least, most): (Float, Float) = (0, 0)
         let end = min(watch.count, (piece + 1) * watch.piece)
         for start in stride(from: piece * watch.piece, to: end, by: watch.part) {
             let count = min(watch.part, end - start)
             if extremes != nil {
-                least = min(least, table.pointee.f32_minimum(count, x + start))
-                most = max(most, table.pointee.f32_maximum(count, x + start))
+                let range = eo_f32_range_best().pointee.run(x + start, count)
+                (least, most) = (min(least, range.low), max(most, range.high))
             }
             if let passing { table.pointee.f32_passing(count, x + start, passing + start / 8, &passes) }
             for block in stride(from: start, to: start + count, by: watch.block) {

@@ -38,7 +38,7 @@ package final class HybridConvolution: @unchecked Sendable {
         if !isPixel { pass.batch = 1 }
         plan = ConvolutionPlan(
             pass, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_hybrid_gemm_packed_size(row, depth, 1),
+            blockSize: eo_hybrid_gemm_packed_size(row, depth, 1, 1),
             rows: .init(
                 inputSize: 1, outputSize: 4, multiple: eo_gemm_depth_step(kernel.isa),
                 wide: eo_gemm_takes_wide_rows(kernel.isa), flip: eo_gemm_takes_unsigned_rows(kernel.isa) ? 0 : 0x80),

@@ -87,6 +87,6 @@ extension Requantization {
     var shortParameters: eo_s16_parameters {
         eo_s16_parameters(
             minimum: Float(outputMinimum - outputZeroPoint), maximum: Float(outputMaximum - outputZeroPoint),
-            output_zero_point: Int32(outputZeroPoint), sums_fit_32: false)
+            output_zero_point: Int32(outputZeroPoint), sums_fit_32: false, leaves_f: false)
     }
 }

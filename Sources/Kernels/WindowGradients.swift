@@ -1,66 +1,6 @@
 import CKernels
 import Model
 
-/// The gradient of a float32 convolution by its filter (OHWI), and by its bias. Sums are cut by the shape alone, so the
-/// bits do not depend on the number of threads. Immutable: any thread.
-package final class FilterGradient: @unchecked Sendable {
-    private let context: eo_filter_gradient
-    private let shape: ConvolutionShape
-    private let slots: Int
-    package let kernelName: String
-    package let scratchByteCount: Int
-
-    /// `shape`: of the convolution.
-    package init(_ shape: ConvolutionShape, threads: Int) throws(Failure) {
-        try shape.check()
-        let kernel = eo_f32_outer_best().pointee
-        var context = eo_filter_gradient()
-        context.window = shape.window
-        context.run = kernel.run
-        eo_filter_gradient_plan(&context, Int(kernel.nr))
-        kernelName = String(cString: kernel.name)
-        slots = min(max(1, threads), eo_filter_gradient_units(&context))
-        scratchByteCount = (context.partial_size + 63) / 64 * 64 + slots * context.slot_size
-        (self.context, self.shape) = (context, shape)
-    }
-
-    /// `input`: images; `dz`: the gradient of the convolution's output; `db`: empty if it is not wanted; `scratch`:
-    /// 64-byte aligned.
-    package func run(
-        _ input: Span<Float>, _ dz: Span<Float>, _ dw: inout MutableSpan<Float>, _ db: inout MutableSpan<Float>,
-        scratch: inout MutableSpan<UInt8>, pool: ThreadPool
-    ) {
-        precondition(input.count >= shape.inputCount && dz.count >= shape.outputCount)
-        precondition(scratch.count >= scratchByteCount && dw.count >= shape.outputChannels * shape.depth)
-        precondition(db.count == 0 || db.count >= shape.outputChannels)
-        var context = context
-        db.withUnsafeMutableBufferPointer { if !$0.isEmpty { context.db = $0.baseAddress } }
-        input.withUnsafeBufferPointer { input in
-            dz.withUnsafeBufferPointer { dz in
-                dw.withUnsafeMutableBufferPointer { dw in
-                    scratch.withUnsafeMutableBufferPointer { scratch in
-                        let memory = UnsafeMutableRawPointer(scratch.baseAddress!)
-                        context.input = input.baseAddress
-                        context.dz = dz.baseAddress
-                        context.dw = dw.baseAddress
-                        context.partial = memory.assumingMemoryBound(to: Float.self)
-                        context.scratch = memory + (context.partial_size + 63) / 64 * 64
-                        pool.run(eo_filter_gradient_units(&context), workers: slots, &context) {
-                            context, unit, worker in
-                            eo_filter_gradient_work(
-                                context.assumingMemoryBound(to: eo_filter_gradient.self), unit, worker)
-                        }
-                        guard context.strips > 1 else { return }
-                        pool.run(shape.outputChannels, &context) { context, filter, _ in
-                            eo_filter_gradient_join(context.assumingMemoryBound(to: eo_filter_gradient.self), filter)
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// The gradients of DEPTHWISE_CONV_2D (filters [taps][output channels]). Immutable: any thread.
 package struct DepthwiseGradients: @unchecked Sendable {
     private let shape: ConvolutionShape

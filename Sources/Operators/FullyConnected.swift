@@ -21,13 +21,7 @@ enum FullyConnected {
                 op, Windows(shape, .convolution), conventions: conventions, activation: activation)
             return try layer.kernel()
         }.gradient { g throws(Failure) in
-            let (x, w) = (try g.x, try g.b)
-            let dz = try g.beforeActivation(0)
-            let rows = try dz.reshape([dz.count / w.shape[0], w.shape[0]])
-            return [
-                try rows.matmul(w, false, false).reshape(x.shape),
-                try rows.matmul(x.reshape([rows.shape[0], w.shape[1]]), true, false), dz,
-            ]
+            try ConvolutionGradient.emit(g, g.beforeActivation(0))
         }
     }
 
@@ -37,7 +31,7 @@ enum FullyConnected {
             dynamicRange: true)
     }
 
-    private static func geometry(
+    static func geometry(
         _ options: Options, input: TensorInfo, filter: TensorInfo, name: String
     ) throws(Failure) -> ConvolutionShape {
         guard options.int(1) == 0 else {

@@ -9,6 +9,8 @@ import Runtime
     private let prepared: Model
     private let options: QuantizerOptions
     private let interpreter: Interpreter?
+    /// What the tensors show that the calibrating graph has behind the model's: cell states of LSTM layers, step by step.
+    private let shown: [Int]
     private var calibration: Calibration
     private var channelMeans: ChannelMeans
     private let graph = 0
@@ -25,14 +27,16 @@ import Runtime
             momentum: options.movingAverage)
         channelMeans = ChannelMeans(prepared, graph)
         guard options.scheme.needsCalibration else {
-            interpreter = nil
+            (interpreter, shown) = (nil, [])
             return
         }
         try prepared.refuseUnknownShapes()
         var settings = Interpreter.Options()
         settings.threadCount = options.threadCount
         settings.isObserved = true
-        interpreter = try Interpreter(try LoadedModel(prepared), settings)
+        let (observed, shown) = prepared.showingCellStates()
+        self.shown = shown
+        interpreter = try Interpreter(try LoadedModel(observed), settings)
     }
 
     /// The tensors a sample consists of.
@@ -55,6 +59,8 @@ import Runtime
         var means = channelMeans.emptySample
         var poisoned: Int?
         func note(_ tensor: Int, _ data: RawSpan) {
+            let place = tensor - tensors.count
+            let tensor = shown.indices.contains(place) ? shown[place] : tensor
             guard tensor < tensors.count, tensors[tensor].type == .float32 else { return }
             let values = Span<Float>(_bytes: data)
             ranges[tensor] = ValueRange(of: values)
@@ -151,6 +157,20 @@ extension Model {
                 }
             }
         }
+    }
+
+    /// The model with the cell states of its float LSTM layers as further outputs of these, which no other runtime knows,
+    /// and the variable tensors that hold the states.
+    fileprivate func showingCellStates() -> (model: Model, states: [Int]) {
+        typealias Input = UnidirectionalSequenceLSTM.Input
+        var (model, states): (Model, [Int]) = (self, [])
+        for (index, op) in subgraphs[0].operators.enumerated()
+        where code(0, index).builtin == .unidirectionalSequenceLstm && op.inputs.count > Input.cellState {
+            let cells = model.add(Tensor(name: "", type: .float32, shape: []), to: 0)
+            model.subgraphs[0].operators[index].outputs.append(cells)
+            states.append(op.inputs[Input.cellState])
+        }
+        return (model, states)
     }
 
     /// Calibration needs a shape for every input.

@@ -12,6 +12,7 @@ struct Compiler {
     let threadCount: Int
     let autotune: Bool
     let delegates: [any Delegate]
+    let resources: Resources
     /// Somebody looks at what the layers compute: they are not joined.
     var isObserved = false
     /// What became of each operator of the model's subgraph.
@@ -20,7 +21,7 @@ struct Compiler {
 
     init(
         _ loaded: LoadedModel, subgraph: Int, arithmetic: Arithmetic, precision: Precision, threadCount: Int,
-        autotune: Bool, delegates: [any Delegate]
+        autotune: Bool, delegates: [any Delegate], resources: Resources
     ) {
         self.loaded = loaded
         self.subgraph = subgraph
@@ -29,11 +30,29 @@ struct Compiler {
         self.threadCount = threadCount
         self.autotune = autotune
         self.delegates = delegates
+        self.resources = resources
         let count = loaded.model.subgraphs[subgraph].operators.count
         decisions = [Decision](repeating: Decision(), count: count)
     }
 
+    /// For another subgraph of the same model, which the CPU runs.
+    init(like other: Compiler, subgraph: Int) {
+        self.init(
+            other.loaded, subgraph: subgraph, arithmetic: other.arithmetic, precision: other.precision,
+            threadCount: other.threadCount, autotune: other.autotune, delegates: [], resources: other.resources)
+    }
+
     var origin: String { loaded.model.origin }
+
+    /// Plans the beginning of a whole graph, whose inputs, outputs and variables have memory of their own.
+    mutating func plan(_ graph: Graph) throws(Failure) -> SegmentPlan {
+        var roles = graph.tensors.map { $0.isVariable ? Role.placed : .local }
+        for (index, output) in graph.outputs.enumerated().reversed() where roles[output] != .placed {
+            roles[output] = .output(index)
+        }
+        for input in graph.inputs { roles[input] = .placed }
+        return try plan(graph, roles: roles)
+    }
 
     /// Plans the nodes of `graph` up to the first whose shapes are not known; those after it stay in the plan's `rest`.
     /// `values`: data of tensors the first node reads, for a shape rule that depends on them. `isPlaced`: tensors that
@@ -81,11 +100,19 @@ struct Compiler {
                 decide(node, kernel: "copy")
                 continue
             }
+            if !node.subgraphs.isEmpty {
+                do throws(Failure) {
+                    steps.append(StepPlan(item, action: .call(try call(node, graph))))
+                } catch { throw error.at(node, of: origin) }
+                decide(node, kernel: "subgraphs")
+                continue
+            }
             let preparation = Preparation(
                 name: node.name, version: node.version, options: node.options, customOptions: node.customOptions,
                 inputs: infos(node, graph, values: index == 0 ? values : [:]),
                 outputs: node.outputs.map { graph.tensors[$0] }, arithmetic: arithmetic, precision: precision,
                 threadCount: threadCount, autotune: autotune, weights: loaded.weights)
+            preparation.intermediates = node.intermediates.compactMap { graph.info($0) }
             do throws(Failure) {
                 let kernel = try node.definition.prepare(preparation)
                 layout.addScratch(preparation.scratchSizes, of: index)

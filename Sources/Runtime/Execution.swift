@@ -50,6 +50,10 @@ import Operators
         }
         var stateSize = 0
         for (tensor, info) in graph.tensors.enumerated() where info.isVariable {
+            if let variable = graph.variables.first(where: { $0.tensor == tensor }) {
+                unsafe memory.set(tensor, try compiler.resources.memory(of: variable.name, info))
+                continue
+            }
             stateTensors.append((tensor, stateSize))
             stateSize += MemoryPlan.roundUp(graph.byteCount(tensor))
         }
@@ -102,8 +106,18 @@ import Operators
     }
 
     var arenaSize: Int {
-        segments.reduce(0) { sum, segment in
+        let own = segments.reduce(0) { sum, segment in
             sum + segment.arena.count + segment.partitions.reduce(0) { $0 + ($1.fallback?.arena.count ?? 0) }
+        }
+        return calls.reduce(own) { $1.executions.reduce($0 + $1.byteCount) { $0 + $1.arenaSize } }
+    }
+
+    /// The steps that run other subgraphs.
+    private var calls: [SubgraphCall] {
+        segments.flatMap { segment in
+            segment.steps.compactMap { step in
+                if case .call(let call) = step.action { call } else { nil }
+            }
         }
     }
 
@@ -113,6 +127,7 @@ import Operators
             let arena = segment.arena
             unsafe arena.address.initializeMemory(as: UInt8.self, repeating: 0xff, count: arena.count)
         }
+        for call in calls { for execution in call.executions { execution.poison() } }
     }
 
     // MARK: Variables
@@ -128,9 +143,13 @@ import Operators
                     as: UInt8.self, repeating: zero, count: graph.byteCount(tensor))
             }
         }
+        for call in calls { for execution in call.executions { execution.resetStates() } }
     }
 
     func copyStates(from other: Execution) {
+        for (call, old) in zip(calls, other.calls) {
+            for (execution, before) in zip(call.executions, old.executions) { execution.copyStates(from: before) }
+        }
         guard other.states.count == states.count, states.count > 0 else { return }
         unsafe states.address.copyMemory(from: other.states.address, byteCount: states.count)
     }
@@ -144,6 +163,11 @@ import Operators
         if index < inputCount { settle(index) }
         for output in inputCount..<endpoints.count { settle(output) }
     }
+
+    /// Gives an input or, after the inputs, an output memory that counts from the next `settle()` on.
+    @unsafe func place(_ index: Int, at memory: UnsafeMutableRawPointer?) { unsafe endpoints[index].bound = memory }
+
+    func settle() { for index in endpoints.indices { settle(index) } }
 
     private func settle(_ index: Int) {
         let endpoint = endpoints[index]
@@ -160,6 +184,17 @@ import Operators
         unsafe memory.move(index, to: address)
         for (segment, blocks) in endpointBlocks[index] { unsafe segment.move(blocks, to: address) }
     }
+
+    // MARK: Results
+
+    var resultCount: Int { endpoints.count - inputCount }
+    func result(_ index: Int) -> TensorInfo { graph.tensors[endpoints[inputCount + index].tensor] }
+    /// Of each output whether it is anything but the input of the same number.
+    var resultIsComputed: [Bool] {
+        (0..<resultCount).map { $0 >= inputCount || endpoints[inputCount + $0].tensor != endpoints[$0].tensor }
+    }
+    /// Output 0 of one byte.
+    var firstResult: UInt8 { unsafe memory.address(of: endpoints[inputCount].tensor).load(as: UInt8.self) }
 
     // MARK: Running
 
@@ -198,6 +233,11 @@ import Operators
                 let from = unsafe segment.blocks[step.first]
                 let to = unsafe segment.blocks[step.first + step.inputs]
                 unsafe to.base.copyMemory(from: from.base, byteCount: min(from.byteCount, to.byteCount))
+            case .call(let call):
+                do throws(Failure) {
+                    try unsafe call.run(
+                        segment.blocks + step.first, inputs: step.inputs, outputs: step.outputs, pool, isCancelled)
+                } catch { throw Failure(error.status, "operator \(step.place), \(step.name): \(error.message)") }
             case .delegate:
                 if let partition = step.partition {
                     try unsafe run(partition, segment.blocks + step.first, pool, isCancelled, isProfiled)

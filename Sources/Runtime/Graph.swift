@@ -16,6 +16,8 @@ struct Graph {
     var outputs: [Int]
     /// Tensors that stay readable after invoke though they are no outputs.
     var isKept: [Bool]
+    /// The tensors that stand for resource variables.
+    var variables: [(tensor: Int, name: String)] = []
 
     func info(_ tensor: Int) -> TensorInfo? { tensor < 0 ? nil : tensors[tensor] }
     func infos(_ indices: [Int]) -> [TensorInfo?] { indices.map { info($0) } }
@@ -44,6 +46,10 @@ struct Node {
     let customOptions: Bytes?
     var inputs: [Int]
     var outputs: [Int]
+    /// Tensors without data, for their quantization.
+    var intermediates: [Int] = []
+    /// Subgraphs that the operator runs.
+    var subgraphs: [Int] = []
 }
 
 extension Failure {

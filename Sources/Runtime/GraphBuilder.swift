@@ -8,6 +8,8 @@ struct GraphBuilder {
     let subgraph: Int
     var graph = Graph(
         tensors: [], hasShape: [], isShareable: [], nodes: [], inputs: [], outputs: [], isKept: [])
+    /// The tensors that VAR_HANDLE computes, by the names of their variables.
+    var handles: [(tensor: Int, name: String)] = []
 
     private var model: Model { loaded.model }
 
@@ -102,7 +104,8 @@ struct GraphBuilder {
     mutating func addNode(
         _ op: Operator, _ code: OperatorCode, place: Int, isInlined: Bool, tensors: [Int]
     ) throws(Failure) {
-        guard let definition = OperatorRegistry.definition(code) else {
+        guard try !addResource(op, code, place: place, tensors: tensors) else { return }
+        guard let definition = OperatorRegistry.definition(code) ?? ControlFlow.definition(code.builtin) else {
             throw .unsupported("\(model.origin): operator \(place), \(code.name), is not supported")
         }
         graph.nodes.append(
@@ -110,7 +113,9 @@ struct GraphBuilder {
                 place: place, isInlined: isInlined, name: code.name, version: code.version, definition: definition,
                 options: op.options, customOptions: op.customOptions,
                 inputs: op.inputs.map { $0 < 0 ? -1 : tensors[$0] },
-                outputs: op.outputs.map { tensors[$0] }))
+                outputs: op.outputs.map { tensors[$0] },
+                intermediates: op.intermediates.map { $0 < 0 ? -1 : tensors[$0] },
+                subgraphs: ControlFlow.definition(code.builtin) == nil ? [] : op.options.subgraphs))
     }
 
     /// Every tensor that is read is an input, a constant, a variable, or the result of an earlier operator, and every

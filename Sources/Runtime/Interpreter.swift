@@ -63,7 +63,8 @@ import Synchronization
         }
         let shapes = graph.inputs.map { graph.tensors[$0].shape }
         let execution = try Self.compile(
-            graph, shapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount)
+            graph, shapes, loaded, subgraph: entry.subgraph, options, threadCount: pool.threadCount,
+            Resources(subgraphCount: loaded.model.subgraphs.count))
         execution.attachDelegates(old: [])
         Self.finishPacking(loaded, options)
         self.init(loaded, options, entry, graph, execution, pool)
@@ -93,21 +94,15 @@ import Synchronization
     /// Changes nothing outside what it returns.
     private static func compile(
         _ source: Graph, _ inputShapes: [[Int]], _ loaded: LoadedModel, subgraph: Int, _ options: Options,
-        threadCount: Int
+        threadCount: Int, _ resources: Resources
     ) throws(Failure) -> Execution {
         var graph = source
         for (input, shape) in zip(graph.inputs, inputShapes) { graph.tensors[input].shape = shape }
         var compiler = Compiler(
             loaded, subgraph: subgraph, arithmetic: options.arithmetic, precision: options.precision,
-            threadCount: threadCount, autotune: options.autotune, delegates: options.delegates)
+            threadCount: threadCount, autotune: options.autotune, delegates: options.delegates, resources: resources)
         compiler.isObserved = options.isObserved
-        var roles = graph.tensors.map { $0.isVariable ? Role.placed : .local }
-        for (index, output) in graph.outputs.enumerated().reversed() where roles[output] != .placed {
-            roles[output] = .output(index)
-        }
-        for input in graph.inputs { roles[input] = .placed }
-        let plan = try compiler.plan(graph, roles: roles)
-        return try Execution(plan, compiler, log: options.log)
+        return try Execution(try compiler.plan(graph), compiler, log: options.log)
     }
 
     /// What was packed takes the place of what it was made from, and goes into the file.
@@ -229,7 +224,8 @@ import Synchronization
     private func replaceExecution(_ shapes: [[Int]], _ pool: ThreadPool, keepsStates: Bool) throws(Failure) {
         let old = execution
         let new = try Self.compile(
-            source, shapes, loaded, subgraph: subgraph, options, threadCount: pool.threadCount)
+            source, shapes, loaded, subgraph: subgraph, options, threadCount: pool.threadCount,
+            keepsStates ? old.compiler.resources : Resources(subgraphCount: loaded.model.subgraphs.count))
         if keepsStates { new.copyStates(from: old) }
         for (index, endpoint) in old.endpoints.enumerated()
         where unsafe endpoint.bound != nil && endpoint.bytes == new.endpoints[index].bytes {
@@ -264,7 +260,10 @@ import Synchronization
         isCancelled.load(ordering: .relaxed) && isCancelled.exchange(false, ordering: .acquiring)
     }
 
-    package func resetVariables() { execution.resetStates() }
+    package func resetVariables() {
+        execution.resetStates()
+        execution.compiler.resources.reset()
+    }
 
     /// For tests: spoils all memory that need not outlive an invoke.
     package func poison() { execution.poison() }

@@ -9,6 +9,8 @@ enum Action {
     case copy
     /// The delegate whose partition the step's item is.
     case delegate
+    /// Other subgraphs.
+    case call(SubgraphCall)
 }
 
 /// A step before it has memory.

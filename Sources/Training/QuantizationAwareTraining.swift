@@ -155,9 +155,9 @@ extension Trainer {
         var model = try parameterModel()
         for other in 0..<index { model = try source.states[other].export(model, stateValues[other]) }
         let plan = try state.plan(for: model, stateValues[index])
+        let simulated = try state.simulation(of: model, stateValues[index]).expandingSequenceLSTMs()
         let check = try ExportCheck(
-            plan, simulated: state.simulation(of: model, stateValues[index]), exported: try plan.quantized(),
-            threadCount: options.threadCount)
+            plan, simulated: simulated, exported: try plan.quantized(), threadCount: options.threadCount)
         while let sample = try samples() { try check.add(sample) }
         return check.report
     }

@@ -79,8 +79,22 @@ extension Trainer {
     }
 
     /// The model that training has made: `parameterModel` and what the states do to it; where they do nothing, with the
-    /// loops and calls that the model had.
+    /// loops and calls that the model had. Zeros and clusters that it was to keep or to make are there, or this throws.
     package func export() throws(Failure) -> Model {
+        let model = try exported()
+        let (targets, names) = (options.targets, source.constraints.map { $0.parameter })
+        let kept = try Preservation(
+            source.prepared, zeros: targets.preservesZeros, clusters: targets.preservesClusters,
+            where: { names.contains($0) })
+        try kept.check(model)
+        let made = try Preservation(
+            parameterModel(), zeros: targets.pruning != nil, clusters: targets.clustering != nil,
+            where: { names.contains($0) })
+        try made.check(model)
+        return model
+    }
+
+    private func exported() throws(Failure) -> Model {
         if !options.unrolls, source.states.isEmpty, let rolled = try source.rolled?.replacing(trainedValues()) {
             return rolled.compacted()
         }

@@ -2,6 +2,7 @@ import CEdgeOpt
 import Compression
 import Kernels
 import Model
+import Operators
 import Quantization
 import Runtime
 
@@ -104,7 +105,8 @@ import Runtime
                     isInParts: size < options.batchSize))
         }
         try source.checkConstraints(parameters)
-        let session = try GraphSession.make(graph, threadCount: options.threadCount)
+        let session = try GraphSession.make(
+            graph, threadCount: options.threadCount, precision: options.precision)
         let values = try source.values(parameters, graph)
         let trainer = Trainer(
             source, options, parameters, values, session, tensors, try ThreadPool(threads: options.threadCount))
@@ -246,11 +248,12 @@ import Runtime
     }
 
     private func forwardSession(
-        _ model: Model, _ values: [FloatMemory], for purpose: TrainingGraph.Purpose = .evaluation
+        _ model: Model, _ values: [FloatMemory], for purpose: TrainingGraph.Purpose = .evaluation,
+        precision: Precision = .float32
     ) throws(Failure) -> GraphSession {
         let graph = try TrainingGraph(
             model, batchSize: options.batchSize, losses: losses, tensors: tensors, for: purpose)
-        let session = try GraphSession.make(graph, threadCount: options.threadCount)
+        let session = try GraphSession.make(graph, threadCount: options.threadCount, precision: precision)
         try bind(session, values)
         return session
     }
@@ -270,7 +273,8 @@ import Runtime
         guard losses.contains(where: { $0.kind == .host }) else { return }
         // The host needs the predictions before the gradients can be computed.
         if session === steps, forward == nil {
-            forward = try forwardSession(source.training, parameters.map { $0.used })
+            forward = try forwardSession(
+                source.training, parameters.map { $0.used }, precision: options.precision)
         }
         let predicting = session === steps ? forward ?? session : session
         try predicting.load(inputs: batch)

@@ -1,5 +1,6 @@
 import Compression
 import Model
+import Operators
 
 /// How a model is trained.
 package struct TrainerOptions {
@@ -22,6 +23,8 @@ package struct TrainerOptions {
     package var batchMomentum: Float = 0.99
     /// Keep few of the forward pass's results for the backward pass, and compute the others a second time.
     package var recomputesActivations = false
+    /// In what layers and their gradients compute in steps. Parameters, and what is not a product, stay float32.
+    package var precision = Precision.float32
     /// Samples that go forward and backward at a time, whatever the batch size; nil: as many as the caches hold.
     package var samplesAtATime: Int?
     /// For losses of kind `host`.

@@ -1,4 +1,5 @@
 import Model
+import Quantization
 import Testing
 
 @testable import Compression
@@ -142,10 +143,25 @@ import Testing
         var options = ClusteringOptions()
         (options.method.count, options.granularity) = (16, .tensor)
         let both = try pruned.clustered(options)
-        try Preservation(pruned).check(both, clusters: false)
+        try Preservation(pruned, clusters: false).check(both)
         #expect(zeros(both.values("c/w")) == 2048 && distinctCount(both.values("c/w")) <= 16)
         try Preservation(both).check(both)
         #expect(throws: Failure.self) { try Preservation(both).check(pruned) }
+    }
+
+    @Test func integersAreAskedForZerosAndClustersToo() throws {
+        var dynamic = QuantizerOptions()
+        dynamic.scheme = .dynamicRange
+        func quantized(_ model: Model) throws -> Model { try Quantizer(model, dynamic).finish() }
+
+        let pruned = try model().pruned(PruningOptions())
+        let both = try pruned.clustered(ClusteringOptions())
+        for form in [pruned, both] { try Preservation(form).check(try quantized(form)) }
+        let ofZeros = try Preservation(both, clusters: false)
+        let ofClusters = try Preservation(both, zeros: false)
+        #expect(throws: Failure.self) { try ofZeros.check(try quantized(try model())) }
+        #expect(throws: Failure.self) { try ofClusters.check(try quantized(pruned)) }
+        try Preservation(both) { $0 == "nothing" }.check(try quantized(try model()))
     }
 
     @Test func wrongOptionsAreRefused() throws {

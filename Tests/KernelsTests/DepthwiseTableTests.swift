@@ -141,7 +141,7 @@ func byteDepthwiseIsThatOfTheScalarTwin(_ weightZeroPoint: Int32, _ flip: UInt8)
     var numbers = Numbers(seed: 9)
     let parameters = Block([
         eo_s16_parameters(
-            minimum: -32768, maximum: 30000, output_zero_point: 0, sums_fit_32: false)
+            minimum: -32768, maximum: 30000, output_zero_point: 0, sums_fit_32: false, leaves_f: false)
     ])
     eachRun { pixels, channels, taps in
         let run = Run(pixels: pixels, channels: channels, taps: taps) { Int16(numbers.integer(-32768...32767)) }

@@ -205,7 +205,7 @@ func withByteWeights(
                 rowParameters: Block(grids), rowParametersSize: MemoryLayout<eo_hybrid_row>.stride)
             let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
                 var row = row
-                let packed = Block(eo_hybrid_gemm_packed_size(&row, depth, columns))
+                let packed = Block(eo_hybrid_gemm_packed_size(&row, depth, columns, 1))
                 eo_hybrid_gemm_pack(&row, depth, columns, weights, scale, bias, packed.base)
                 let input = rowsOfBytes(bytes, depth: depth, isa: row.isa)
                 return product.run(row.run, step: step, input: input, packed: packed)

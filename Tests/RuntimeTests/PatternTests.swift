@@ -10,17 +10,18 @@ struct PatternTests {
         bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
     }
 
-    @Test(arguments: [TensorType.int8, .uint8], [false, true])
-    func scaleAndShiftKeepTheBits(_ type: TensorType, _ subtracts: Bool) throws {
+    /// Also of few channels, which the kernel repeats.
+    @Test(arguments: [(TensorType.int8, 37), (.uint8, 37), (.int8, 3), (.uint8, 700)], [false, true])
+    func scaleAndShiftKeepTheBits(_ form: (type: TensorType, channels: Int), _ subtracts: Bool) throws {
         var maker = ModelMaker()
         var random = SplitMix(seed: 3)
-        let channels = 37
-        let input = maker.tensor("x", [1, 5, 7, channels])
+        let (type, channels) = form
+        let input = maker.tensor("x", [1, 30, 37, channels])
         let factors = try maker.constant("c", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
-        let product = maker.result(.mul, [input, factors], shape: [1, 5, 7, channels])
+        let product = maker.result(.mul, [input, factors], shape: [1, 30, 37, channels])
         let shifts = try maker.constant("d", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
-        let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 5, 7, channels])
-        let output = maker.result(.relu, [sum], shape: [1, 5, 7, channels])
+        let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 30, 37, channels])
+        let output = maker.result(.relu, [sum], shape: [1, 30, 37, channels])
         let zero = type == .int8 ? 0 : 128
         for (tensor, scale, zeroPoint) in [
             (input, Float(0.05), zero + 3), (factors, 0.011, zero - 5), (product, 0.043, zero + 7),

@@ -1,5 +1,6 @@
 import Compression
 import Model
+import Operators
 import Quantization
 import Testing
 
@@ -101,7 +102,7 @@ import Testing
 
     static func trainer(
         _ change: (inout QuantizationAwareOptions) -> Void = { _ in },
-        recomputing: Bool = false,
+        recomputing: Bool = false, precision: Precision = .float32,
         constraints: (Model) throws -> [(parameter: String, constraint: any ParameterConstraint)] = { _ in [] }
     ) throws -> Trainer {
         var options = QuantizationAwareOptions()
@@ -118,7 +119,7 @@ import Testing
         var settings = TrainerOptions()
         settings.batchSize = 16
         settings.schedule.rate = 0.01
-        settings.recomputesActivations = recomputing
+        (settings.recomputesActivations, settings.precision) = (recomputing, precision)
         return try Trainer.make(source, settings)
     }
 

@@ -44,5 +44,6 @@ void test_rows(void);
 void test_elementwise(void);
 void test_training(void);
 void test_winograd(void);
+void test_bfloats(void);
 
 #endif

@@ -143,9 +143,11 @@ static void byte_case(size_t pixels, size_t channels, size_t taps, enum form for
 }
 
 static void short_case(size_t pixels, size_t channels, size_t taps) {
-    const struct eo_s16_parameters parameters = {-32768, 30000, 0, false};
+    static unsigned turn;
+    const struct eo_s16_parameters parameters = {-32768, 30000, 0, false, turn++ % 3 == 0};
     struct pixels p = {.element = sizeof(int16_t)};
     point(&p, pixels, channels, taps, fill_shorts);
+    if (parameters.leaves_f) p.run.output_stride = channels * sizeof(float) + GAP;
     struct block weights = bytes(taps * channels, -128, 127), scale = scales(channels, 1.0f / 400000);
     struct block bias = block_of(channels * sizeof(int64_t));
     for (size_t i = 0; i < channels; i++) ((int64_t *)bias.base)[i] = number(-90000, 90000);

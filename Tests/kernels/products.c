@@ -374,7 +374,7 @@ static struct block hybrid_product(const eo_hybrid_gemm_kernel *kernel, struct p
     struct block input = byte_rows(kernel->isa, &p.size, from, false, &is_signed);
     const size_t depth_step = eo_gemm_depth_step(kernel->isa);
     p.filled = (p.size.depth + depth_step - 1) / depth_step * depth_step;
-    struct block packed = block_of(eo_hybrid_gemm_packed_size(kernel, p.size.depth, p.size.columns));
+    struct block packed = block_of(eo_hybrid_gemm_packed_size(kernel, p.size.depth, p.size.columns, 1));
     eo_hybrid_gemm_pack(kernel, p.size.depth, p.size.columns, weights, scale, bias, packed.base);
     struct block output = run(&p, kernel->run, step, &input, &packed);
     block_free(&input), block_free(&packed);
@@ -431,7 +431,8 @@ struct short_problem {
 static struct block short_product(const eo_s16_gemm_kernel *kernel, const struct short_problem *s, size_t step) {
     const size_t depth_step = eo_s16_depth_step(kernel->isa);
     const size_t filled = (s->size.depth + depth_step - 1) / depth_step * depth_step;
-    const struct product p = {s->size, filled, sizeof(int16_t), &s->parameters, NULL};
+    const size_t element = s->parameters.leaves_f ? sizeof(float) : sizeof(int16_t);
+    const struct product p = {s->size, filled, element, &s->parameters, NULL};
     struct block input = short_rows(kernel->isa, &s->size, s->input);
     struct block packed = block_of(eo_s16_gemm_packed_size(kernel, s->size.depth, s->size.columns));
     eo_s16_gemm_pack(kernel, s->size.depth, s->size.columns, s->weights, s->scale, s->bias, packed.base);
@@ -442,10 +443,12 @@ static struct block short_product(const eo_s16_gemm_kernel *kernel, const struct
 
 static const eo_s16_gemm_kernel *short_twin;
 
-// By turns with sums that fit 32 bits and sums that do not, with limits and zero points or without.
+// By turns with sums that fit 32 bits and sums that do not, with limits and zero points or without, and unrounded.
 static void short_case(const void *kernel_, struct size size) {
-    static const struct eo_s16_parameters parameters[] = {
-        {-32768, 32767, 0, false}, {-32768, 30000, 0, false}, {-20000, 31000, -77, false}};
+    static const struct eo_s16_parameters parameters[] = {{-32768, 32767, 0, false, false},
+                                                          {-32768, 30000, 0, false, false},
+                                                          {-20000, 31000, -77, false, false},
+                                                          {0, 0, 0, false, true}};
     const eo_s16_gemm_kernel *kernel = kernel_;
     static unsigned turn;
     turn++;
@@ -457,8 +460,9 @@ static void short_case(const void *kernel_, struct size size) {
     struct block bias = block_of(size.columns * sizeof(int64_t));
     for (size_t i = 0; i < size.columns; i++) ((int64_t *)bias.base)[i] = number(-90000, 90000);
     if (turn % 5 == 0) ((int64_t *)bias.base)[0] = (int64_t)often(-100, 100) << 40;
-    struct short_problem s = {size, input.base, weights.base, scale.base, bias.base, parameters[turn % 3]};
-    s.parameters.sums_fit_32 = eo_s16_sums_fit_32(size.depth, size.columns, weights.base, bias.base);
+    struct short_problem s = {size, input.base, weights.base, scale.base, bias.base, parameters[turn % 4]};
+    s.parameters.sums_fit_32 =
+        !s.parameters.leaves_f && eo_s16_sums_fit_32(size.depth, size.columns, weights.base, bias.base);
     struct block found = short_product(kernel, &s, size.rows), expected = short_product(short_twin, &s, 1);
     if (kernel == short_twin) digest(expected.base, expected.size);
     check(same(&found, &expected), kernel->name, "%zux%zux%zu", size.rows, size.columns, size.depth);

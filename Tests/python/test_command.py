@@ -225,7 +225,8 @@ def test_finetune_prunes_clusters_and_quantizes(folder, digits_path, images, lab
     x, y = images.reshape(-1, 8, 8, 1)[:320].astype(np.float32), labels[:320]
     data, log, paths = folder / "train.npz", folder / "log.csv", [folder / f"tuned{i}.tflite" for i in range(3)]
     np.savez(data, images=x, labels=y)
-    out = call("finetune", digits_path, "--data", data, "--epochs", 2, "--prune", 0.75, "--log", log, "-o", paths[0])
+    out = call("finetune", digits_path, "--data", data, "--epochs", 2, "--prune", 0.75, "--log", log, "-o", paths[0],
+               "--precision", "bfloat16")
     assert float(re.search(r"([\d.]+) % of \d+ weights", out)[1]) > 74.5 and "epoch 2/2: loss" in out
     assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["epoch", "1", "2"]
     np.save(folder / "x.npy", x)

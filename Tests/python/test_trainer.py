@@ -43,6 +43,16 @@ def test_fit_brings_back_what_was_forgotten(spoiled, data):
     assert trainer.steps == 4 * 10
 
 
+def test_bfloat16_learns_as_well_and_threads_do_not_show(spoiled, data):
+    trainers = [make(spoiled, precision="bfloat16", num_threads=threads) for threads in (1, 2)]
+    before = trainers[0].evaluate(*data[1])
+    assert before == make(spoiled).evaluate(*data[1])
+    for trainer in trainers:
+        trainer.fit(*data[0], epochs=4)
+    after = [trainer.evaluate(*data[1]) for trainer in trainers]
+    assert after[0] == after[1] and after[0]["accuracy"] > max(0.9, before["accuracy"] + 0.05)
+
+
 def test_exported_model_says_what_the_trainer_predicts(spoiled, data):
     trainer = make(spoiled)
     trainer.fit(*data[0])
@@ -184,6 +194,8 @@ def test_wrong_use(digits_path, spoiled, data):
         trainer.step(np.full((1, 8, 8, 1), np.nan, np.float32), [1])
     with pytest.raises(edgeopt.ArgumentError, match="'hinge' is not one of"):
         make(spoiled, loss="hinge")
+    with pytest.raises(edgeopt.ArgumentError, match="precision is 'float8'"):
+        make(spoiled, precision="float8")
     with pytest.raises(edgeopt.ArgumentError, match="no parameter has a name like 'nothing'"):
         make(spoiled, frozen=["nothing"])
     with pytest.raises(edgeopt.ModelError, match="already quantized"):

@@ -1,10 +1,10 @@
 """What training makes of six networks: float, quantized, pruned, clustered, and all of it together. Prints the tables of
 docs/training-accuracy.md.
 
-    python benchmarks/training/accuracy.py --data DIR --models DIR --results DIR [--only NAME ...] [--cases NAME ...]
+    python benchmarks/training/accuracy.py --data DIR --results DIR [--only NAME ...] [--cases NAME ...]
 
-DIR of data: cifar10/, mnist/, fsdd/. DIR of models: has resnet_cifar10_float32.tflite. DIR of results: gets the models
-and NAME.json for each network; what is there is not made again. `--tables` only prints. Needs numpy, pillow and, for
+DIR of data: cifar10/, mnist/, fsdd/. DIR of results: gets the models and NAME.json for each network; what is there is
+not made again. `--tables` only prints. Needs numpy, pillow and, for
 the comparison with LiteRT, ai-edge-litert besides the edgeopt package.
 """
 
@@ -87,13 +87,14 @@ def steps(network: Network, data: Data, epochs: int) -> int:
     return epochs * -(-len(data.train) // network.batch_size)
 
 
-def trained_float(network: Network, data: Data, models: Path) -> edgeopt.Model:
+def trained_float(network: Network, data: Data) -> edgeopt.Model:
     rate = edgeopt.schedules.Cosine(network.rate, steps(network, data, network.epochs))
     trainer = edgeopt.Trainer(
-        network.start(models),
+        network.start(),
         optimizer=edgeopt.optimizers.Adam(rate),
         batch_size=network.batch_size,
         batch_normalization=network.batch_normalization,
+        precision=network.precision,
     )
     fit(trainer, network, data, network.epochs)
     return trainer.export()
@@ -131,6 +132,7 @@ def made(case: Case, source: Path, network: Network, data: Data) -> tuple[edgeop
         optimizer=edgeopt.optimizers.Adam(edgeopt.schedules.Cosine(rate, count)),
         batch_size=network.batch_size,
         batch_normalization=is_pruned and has_convolutions(source),
+        precision=network.precision,
         **targets,
     )
     fit(trainer, network, data, epochs)
@@ -241,17 +243,18 @@ def row(*cells: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder with cifar10/, mnist/ and fsdd/")
-    parser.add_argument("--models", type=Path, help="folder with resnet_cifar10_float32.tflite")
     parser.add_argument("--results", type=Path, required=True, help="folder of what was made so far")
     parser.add_argument("--only", nargs="*", help="names of networks")
     parser.add_argument("--cases", nargs="*", help="names of rows; what they are made from must be there")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="of training's products")
     parser.add_argument("--tables", action="store_true", help="only print what is there")
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)
     chosen = [network for network in NETWORKS if not options.only or network.name in options.only]
     for network in chosen if not options.tables else []:
+        network = dataclasses.replace(network, precision=options.precision)
         data, results = network.data(options.data), Results(options.results, network)
-        results.add("float", data, lambda: (trained_float(network, data, options.models), {}))
+        results.add("float", data, lambda: (trained_float(network, data), {}))
         for case in CASES:
             if not options.cases or case.name in options.cases:
                 results.add(case.name, data, lambda: made(case, results.path(case.source), network, data))

@@ -1,5 +1,5 @@
-"""The networks and the data of the accuracy tables. All networks but ResNet-8 are made here by `edgeopt.Graph` and
-trained from random weights by `edgeopt.Trainer`."""
+"""The networks and the data of the accuracy tables: made here by `edgeopt.Graph`, trained from random weights by
+`edgeopt.Trainer`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ class Data:
 
 @dataclasses.dataclass
 class Network:
-    """`start`: the model before its float training, from the folder of models. `epochs` and `rate` are those of the
-    float training, `tuning_epochs` and `tuning_rate` those of each way to make it smaller but pruning, which has its own.
-    `batch_normalization`: put it back for the float training. Pruning puts it back wherever there are convolutions."""
+    """`start`: the model before its float training. `epochs` and `rate` are those of the float training,
+    `tuning_epochs` and `tuning_rate` those of each way to make it smaller but pruning, which has its own.
+    `batch_normalization`: put it back for the float training. Pruning puts it back wherever there are convolutions.
+    `precision`: of all trainings' products."""
 
     name: str
     title: str
-    start: Callable[[Path], edgeopt.Model]
+    start: Callable[[], edgeopt.Model]
     data: Callable[[Path], Data]
     epochs: int
     rate: float
@@ -43,6 +44,7 @@ class Network:
     batch_size: int = 64
     batch_normalization: bool = False
     augment: Augment | None = None
+    precision: str = "float32"
 
 
 # Data
@@ -73,8 +75,8 @@ def mnist_rows(data: Path) -> Data:
     return mnist(data, 30000)
 
 
-def cifar(data: Path, held_out: int = 0) -> Data:
-    """20,000 training pictures, JPEG, of which the last `held_out` go to the 1000 test pictures."""
+def cifar(data: Path, held_out: int = 4000) -> Data:
+    """20,000 training pictures, JPEG, of which the last `held_out` go to the 1000 test pictures. From -1 to 1."""
     from PIL import Image
 
     with zipfile.ZipFile(data / "cifar10" / "train_20000_jpeg.zip") as archive:
@@ -87,16 +89,11 @@ def cifar(data: Path, held_out: int = 0) -> Data:
     test = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     split = len(names) - held_out
     return Data(
-        pictures[:split].astype(np.float32),
+        pictures[:split].astype(np.float32) / 127.5 - 1,
         labels[:split],
-        np.concatenate([test, pictures[split:]]).astype(np.float32),
+        np.concatenate([test, pictures[split:]]).astype(np.float32) / 127.5 - 1,
         np.concatenate([rows[:, 0], labels[split:]]).astype(np.int32),
     )
-
-
-def cifar_scaled(data: Path) -> Data:
-    found = cifar(data, 4000)
-    return Data(found.train / 127.5 - 1, found.train_labels, found.test / 127.5 - 1, found.test_labels)
 
 
 def spoken_digits(data: Path) -> Data:
@@ -163,7 +160,7 @@ def shift_in_time(features: np.ndarray, random: np.random.Generator) -> np.ndarr
 # Networks
 
 
-def mnist_cnn(_models: Path) -> edgeopt.Model:
+def mnist_cnn() -> edgeopt.Model:
     """The network of the TensorFlow Model Optimization Toolkit's tutorials."""
     graph = edgeopt.Graph(seed=1)
     x = graph.conv(graph.input(28, 28, 1), 12, 3, padding="valid", activation="relu")
@@ -171,11 +168,18 @@ def mnist_cnn(_models: Path) -> edgeopt.Model:
     return graph.model()
 
 
-def resnet8(models: Path) -> edgeopt.Model:
-    return edgeopt.Model(models / "resnet_cifar10_float32.tflite")
+def resnet8() -> edgeopt.Model:
+    """Three blocks of two convolutions with a shortcut (He et al., 2016), as in MLPerf Tiny (Banbury et al., 2021)."""
+    graph = edgeopt.Graph(seed=1)
+    x = graph.conv(graph.input(32, 32, 3), 16, 3, activation="relu")
+    for channels, stride in [(16, 1), (32, 2), (64, 2)]:
+        y = graph.conv(graph.conv(x, channels, 3, stride, activation="relu"), channels, 3)
+        x = graph.add(x if stride == 1 else graph.conv(x, channels, 1, stride), y, activation="relu")
+    graph.softmax(graph.dense(graph.mean(x, (1, 2)), 10))
+    return graph.model()
 
 
-def mobilenet(_models: Path) -> edgeopt.Model:
+def mobilenet() -> edgeopt.Model:
     """MobileNetV1 with a quarter of the channels (Howard et al., 2017); the first stride is 1 for pictures of 32."""
     graph = edgeopt.Graph(seed=1)
     x = graph.conv(graph.input(32, 32, 3), 8, 3, activation="relu")
@@ -187,7 +191,7 @@ def mobilenet(_models: Path) -> edgeopt.Model:
     return graph.model()
 
 
-def ds_cnn(_models: Path) -> edgeopt.Model:
+def ds_cnn() -> edgeopt.Model:
     """DS-CNN for key words (Zhang et al., 2017), small: four separable convolutions of 64 channels."""
     graph = edgeopt.Graph(seed=1)
     x = graph.conv(graph.input(49, 10, 1), 64, (10, 4), 2, activation="relu")
@@ -198,7 +202,7 @@ def ds_cnn(_models: Path) -> edgeopt.Model:
     return graph.model()
 
 
-def transformer(_models: Path) -> edgeopt.Model:
+def transformer() -> edgeopt.Model:
     """Two layers with four heads of 16 over the 28 rows of a picture."""
     graph, width = edgeopt.Graph(seed=1), 64
     x = graph.dense(graph.input(28, 28), width)
@@ -211,7 +215,7 @@ def transformer(_models: Path) -> edgeopt.Model:
     return graph.model()
 
 
-def lstm(_models: Path) -> edgeopt.Model:
+def lstm() -> edgeopt.Model:
     """64 units over the 28 rows of a picture, every step written out: the layer itself would stay float in int8."""
     graph, units = edgeopt.Graph(seed=1), 64
     kernel = graph.weights(4 * units, 28, fan_in=28, name="kernel")
@@ -241,9 +245,9 @@ NETWORKS = [
         epochs=4, rate=2e-3, tuning_epochs=2, tuning_rate=5e-4, pruning_epochs=2, pruning_rate=1e-3,
     ),
     Network(
-        "resnet8", "ResNet-8: CIFAR-10, 1000 test pictures", resnet8, cifar,
-        epochs=6, rate=3e-4, tuning_epochs=3, tuning_rate=2e-4, pruning_epochs=8, pruning_rate=1e-3,
-        augment=flip_and_shift,
+        "resnet8", "ResNet-8: CIFAR-10, 5000 test pictures", resnet8, cifar,
+        epochs=60, rate=4e-3, tuning_epochs=6, tuning_rate=5e-4, pruning_epochs=20, pruning_rate=2e-3,
+        batch_normalization=True, augment=flip_and_shift,
     ),
     Network(
         "dscnn", "DS-CNN: spoken digits, 900 test recordings", ds_cnn, spoken_digits,
@@ -251,7 +255,7 @@ NETWORKS = [
         batch_normalization=True, augment=shift_in_time,
     ),
     Network(
-        "mobilenet", "MobileNetV1-0.25: CIFAR-10, 5000 test pictures", mobilenet, cifar_scaled,
+        "mobilenet", "MobileNetV1-0.25: CIFAR-10, 5000 test pictures", mobilenet, cifar,
         epochs=30, rate=4e-3, tuning_epochs=4, tuning_rate=5e-4, pruning_epochs=8, pruning_rate=2e-3,
         batch_normalization=True, augment=flip_and_shift,
     ),

@@ -2,13 +2,15 @@
 """Time per epoch and peak memory of training, EdgeOpt beside Keras and the TensorFlow Model Optimization Toolkit.
 
     benchmarks/training/speed.py --peer .venv-tensorflow/bin/python [--networks mnist resnet8 resnet8-bn]
-        [--cases plain pruned clustered qat pcqat] [--threads 1 2] [--repeats 3] [--clock wall] [--json out.json]
+        [--cases plain pruned clustered qat pcqat] [--precision float32 bfloat16] [--threads 1 2] [--repeats 3]
+        [--clock wall] [--json out.json]
 
 `--peer`: a Python with TensorFlow, tf_keras (Keras 2, which the toolkit needs) and tensorflow_model_optimization. This
 one needs EdgeOpt and NumPy. The networks are made and converted by the peer: `mnist` (Conv 12@3x3, maximum pooling,
 Dense 10; 60,000 images), `resnet8` (CIFAR-10, without batch normalization: what a converter has folded) and `resnet8-bn`
 (with it in Keras, and in EdgeOpt where it goes together with the case). Images and labels are random: their values do
-not change the time. Batches of 128, Adam.
+not change the time. Batches of 128, Adam. `--precision bfloat16`: EdgeOpt's, and for plain training Keras' policy
+mixed_bfloat16; with the toolkit, which has none, Keras stays in float32.
 
 Each measurement is a fresh process held to as many processors as it has threads: a first epoch that is not counted
 (Keras traces its graph in it), then two, the faster of which counts. The two sides take turns, `--repeats` times. An
@@ -19,6 +21,7 @@ the process instead: for one thread on a machine that others use, too.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -55,10 +58,11 @@ def data(network: str, images: int):
 # EdgeOpt
 
 
-def edgeopt_trainer(model: str, network: str, case: str, threads: int, x, steps: int):
+def edgeopt_trainer(model: str, network: str, case: str, threads: int, x, steps: int, precision: str = "float32"):
     import edgeopt
 
     options = {"batch_size": BATCH, "num_threads": threads, "loss": "sparse_categorical_crossentropy"}
+    options["precision"] = precision
     if case == "pruned":
         options["pruning"] = edgeopt.Pruning(edgeopt.PolynomialDecay(0.5, 0.8, 0, steps * (EPOCHS - 1)))
     if case == "clustered":
@@ -74,9 +78,9 @@ def edgeopt_trainer(model: str, network: str, case: str, threads: int, x, steps:
     return edgeopt.Trainer(source, **options)
 
 
-def time_edgeopt(model: str, network: str, case: str, threads: int, x, y) -> list[float]:
+def time_edgeopt(model: str, network: str, case: str, threads: int, x, y, precision: str) -> list[float]:
     steps = -(-len(x) // BATCH)
-    trainer = edgeopt_trainer(model, network, case, threads, x, steps)
+    trainer = edgeopt_trainer(model, network, case, threads, x, steps, precision)
     seconds = []
     for epoch in range(EPOCHS):
         start = clock()
@@ -117,7 +121,7 @@ def keras_network(network: str):
                 x = convolution(x, filters, 1, stride)
             x = layers.Activation("relu")(layers.Add()([x, y]))
         x = layers.AveragePooling2D(8)(x)
-    return keras().Model(image, layers.Dense(10)(layers.Flatten()(x)))
+    return keras().Model(image, layers.Dense(10, dtype="float32")(layers.Flatten()(x)))
 
 
 def compiled(model):
@@ -170,13 +174,15 @@ def toolkit_model(model, case: str, steps: int, x, y):
     return model, []
 
 
-def time_keras(network: str, case: str, threads: int, x, y) -> list[float]:
+def time_keras(network: str, case: str, threads: int, x, y, precision: str) -> list[float]:
     base, seconds = keras().callbacks.Callback, []
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     keras().utils.set_random_seed(1)
+    if precision == "bfloat16" and case == "plain":
+        keras().mixed_precision.set_global_policy("mixed_bfloat16")
     model, callbacks = toolkit_model(keras_network(network), case, -(-len(x) // BATCH), x, y)
 
     class Clock(base):
@@ -207,7 +213,7 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(side: str, folder: str, network: str, case: str, threads: int, images: int) -> dict:
+def measure(side: str, folder: str, network: str, case: str, precision: str, threads: int, images: int) -> dict:
     """One measurement, in this process."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     x, y = data(network, images)
@@ -215,11 +221,11 @@ def measure(side: str, folder: str, network: str, case: str, threads: int, image
         import edgeopt  # noqa: F401
 
         before = peak_megabytes()
-        seconds = time_edgeopt(str(Path(folder) / f"{network}.tflite"), network, case, threads, x, y)
+        seconds = time_edgeopt(str(Path(folder) / f"{network}.tflite"), network, case, threads, x, y, precision)
     else:
         keras()
         before = peak_megabytes()
-        seconds = time_keras(network, case, threads, x, y)
+        seconds = time_keras(network, case, threads, x, y, precision)
     peak = peak_megabytes()
     return {
         "seconds": min(seconds[1:]) * WHOLE[network] / images,
@@ -255,7 +261,7 @@ def summary(runs: list[dict]) -> dict:
     return {**found, "spread": max(times) / min(times)}
 
 
-def compare(options, folder: str, network: str, case: str, threads: int) -> dict:
+def compare(options, folder: str, network: str, case: str, precision: str, threads: int) -> dict:
     images = options.images or IMAGES[network]
     runs = {"edgeopt": [], "keras": []}
     everyone, ours = busy_cores()
@@ -264,10 +270,10 @@ def compare(options, folder: str, network: str, case: str, threads: int) -> dict
         for side, results in runs.items():
             python = sys.executable if side == "edgeopt" else options.peer
             if python:
-                results.append(in_fresh_process(python, side, folder, network, case, threads, images))
+                results.append(in_fresh_process(python, side, folder, network, case, precision, threads, images))
     wall = time.perf_counter() - start
     everyone_after, ours_after = busy_cores()
-    row = {"network": network, "case": case, "threads": threads, "images": images, "runs": runs}
+    row = {"network": network, "case": case, "precision": precision, "threads": threads, "images": images, "runs": runs}
     row["foreign_cores"] = max(0.0, (everyone_after - everyone - (ours_after - ours)) / wall)
     row["sides"] = {side: summary(results) for side, results in runs.items() if results}
     if len(row["sides"]) == 2 and not any("error" in side for side in row["sides"].values()):
@@ -277,7 +283,7 @@ def compare(options, folder: str, network: str, case: str, threads: int) -> dict
 
 
 def print_row(row: dict) -> None:
-    cells = [f"{row['network']:<11} {row['case']:<10} {row['threads']:>2}"]
+    cells = [f"{row['network']:<11} {row['case']:<10} {row['precision']:<9} {row['threads']:>2}"]
     for side in row["sides"].values():
         cells.append(f"{side['seconds']:>8.2f} {side['megabytes']:>7.0f} {side['own_megabytes']:>6.0f}"
                      if "error" not in side else f"  {side['error']}")
@@ -296,6 +302,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="a folder with the networks as .tflite files, or to put them")
     parser.add_argument("--networks", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES)
+    parser.add_argument("--precision", nargs="+", choices=["float32", "bfloat16"], default=["float32"])
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--images", type=int, help="images of a measured epoch")
@@ -312,13 +319,13 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             subprocess.run([options.peer, __file__, "--convert", str(folder), *missing], check=True)
         print(f"{platform.machine()}, {os.cpu_count()} cores, {options.repeats} repeats; ratio = Keras / EdgeOpt")
-        print(f"{'':<25}    EdgeOpt               Keras")
-        print(f"{'network':<11} {'case':<10} th s/epoch     MiB   own  s/epoch     MiB    own  ratio  worst   best")
+        print(f"{'':<35}    EdgeOpt               Keras")
+        print(f"{'network':<11} {'case':<10} {'precision':<9} th s/epoch     MiB   own  s/epoch     MiB    own  ratio  worst   best")
         rows = []
         for threads in options.threads:
             for network in options.networks:
-                for case in options.cases:
-                    rows.append(compare(options, str(folder), network, case, threads))
+                for case, precision in itertools.product(options.cases, options.precision):
+                    rows.append(compare(options, str(folder), network, case, precision, threads))
                     print_row(rows[-1])
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
@@ -326,8 +333,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        side, folder, network, case, threads, images = sys.argv[2:]
-        print(json.dumps(measure(side, folder, network, case, int(threads), int(images))))
+        side, folder, network, case, precision, threads, images = sys.argv[2:]
+        print(json.dumps(measure(side, folder, network, case, precision, int(threads), int(images))))
     elif sys.argv[1:2] == ["--convert"]:
         convert(sys.argv[3:], sys.argv[2])
     else:

@@ -101,10 +101,13 @@ class Batches(keras.utils.Sequence):
 
 
 def train(model: keras.Model, network: Network, data: Data, callbacks: list) -> None:
-    count = steps(network, data, network.tuning_epochs)
-    rate = keras.optimizers.schedules.CosineDecay(network.tuning_rate, count)
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
-    model.fit(Batches(network, data), epochs=network.tuning_epochs, verbose=0, shuffle=False, callbacks=callbacks)
+    """As many epochs as accuracy.py takes, and its rates."""
+    epochs, rate = network.tuning_epochs, network.tuning_rate
+    if callbacks:
+        epochs, rate = network.pruning_epochs, network.pruning_rate
+    cosine = keras.optimizers.schedules.CosineDecay(rate, steps(network, data, epochs))
+    model.compile(keras.optimizers.Adam(cosine), "sparse_categorical_crossentropy")
+    model.fit(Batches(network, data), epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks)
 
 
 def clustered(model: keras.Model, preserve_sparsity: bool) -> keras.Model:
@@ -120,7 +123,7 @@ def clustered(model: keras.Model, preserve_sparsity: bool) -> keras.Model:
 
 def made(case: str, source: keras.Model, network: Network, data: Data) -> keras.Model:
     """What the toolkit makes of a model, trained; pruned and clustered ones stripped."""
-    count = steps(network, data, network.tuning_epochs)
+    count = steps(network, data, network.pruning_epochs)
     quantization, combine = tfmot.quantization.keras, tfmot.experimental.combine
     callbacks: list = []
     if case == "pruned 75 %":

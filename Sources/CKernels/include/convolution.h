@@ -144,5 +144,15 @@ EO_GATHER_WIDE_ROWS(KERNEL_ROW)
 EO_GATHER_SPLIT_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
+// Lines of an image rounded to bfloat16, with zeros around it: line `line` of all images', each `height` lines of
+// `width` pixels.
+struct eo_bf16_image {
+    const struct eo_window *_Nonnull window; // the input's sizes
+    const float *_Nonnull from;
+    uint16_t *_Nonnull to;
+    size_t height, width, top, left;
+};
+void eo_bf16_image_line(const struct eo_bf16_image *_Nonnull image, size_t line);
+
 #pragma GCC visibility pop
 #endif

@@ -71,6 +71,8 @@ struct eo_strided_weights {
     const float *_Nullable bias;
 };
 void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *_Nonnull w, size_t first, float *_Nonnull block);
+// copy = source; false if it was that before. For weights that need not be packed again.
+bool eo_renew(void *_Nonnull copy, const void *_Nonnull source, size_t size);
 
 // to [columns][rows] = from [rows][columns], rows `stride` floats apart
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
@@ -140,12 +142,60 @@ size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *_Nonnull kernel, size
 void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
                        const void *_Nonnull weights, const void *_Nullable bias, void *_Nonnull packed);
 
-// y = x rounded to bfloat16, to nearest, ties to even. A NaN becomes a quiet one.
+// y = x rounded to bfloat16, to nearest, ties to even. A NaN becomes a quiet one; subnormal numbers may become zero.
 typedef void eo_f32_to_bf16_function(size_t count, const float *_Nonnull x, uint16_t *_Nonnull y);
 #define EO_F32_TO_BF16_ROWS(ROW)                                                                                       \
-    X86_ROW(ROW, eo_f32_to_bf16__avx512, ISA_AVX512, 0, 0)                                                             \
+    X86_ROW(ROW, eo_f32_to_bf16__amx, ISA_AMX, 0, 0)                                                                   \
     ROW(eo_f32_to_bf16__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_to_bf16)
+
+// Packed weights of eo_bf16_gemm for columns first ... first + NR - 1, from floats that lie anywhere. `pieces`: of a
+// row, each cut into steps by itself: 1, or for tiles what divides the depth into even numbers.
+size_t eo_bf16_gemm_pieces_size(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t pieces);
+void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t pieces,
+                             const struct eo_strided_weights *_Nonnull w, size_t first, void *_Nonnull block);
+
+// Sums of outer products of bfloat16 on tiles, which want both factors in an order of their own. What bfloat_gradient.c
+// makes of an image, line after line: `pixels` pixels that lie `step` floats apart, rounded to nearest, ties to even
+// (numbers below the normal ones may become zero).
+struct eo_bf16_line {
+    const float *_Nonnull from;
+    size_t pixels, channels, step;
+    uint16_t *_Nonnull to;
+    size_t to_step, filled;
+};
+// Pairs: pixels 2 p and 2 p + 1 of channel c at to[c / 16 * to_step + (p * 16 + c % 16) * 2], zeros up to pixel
+// `filled`, an even number, and up to a multiple of 16 channels.
+typedef void eo_bf16_pairs_function(const struct eo_bf16_line *_Nonnull line);
+#define EO_BF16_PAIRS_ROWS(ROW)                                                                                        \
+    X86_ROW(ROW, eo_bf16_pairs__amx, ISA_AMX, 0, 0)                                                                    \
+    ROW(eo_bf16_pairs__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_bf16_pairs)
+// Rows: pixel p of channel c at to[c * to_step + p]; `filled` is not used.
+typedef void eo_bf16_rows_function(const struct eo_bf16_line *_Nonnull line);
+#define EO_BF16_ROWS_ROWS(ROW)                                                                                         \
+    X86_ROW(ROW, eo_bf16_rows__amx, ISA_AMX, 0, 0)                                                                     \
+    ROW(eo_bf16_rows__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_bf16_rows)
+// output[r][j * output_step + i] gets, or is increased by, the sum over images and pixels p of a[r][i][p] b[j][p], for
+// i below height[r] and j below `columns`. Pixels of b are pairs, those of a rows; an image has 32 `steps` of them.
+enum { EO_OUTER_ROWS = 3, EO_OUTER_COLUMNS = 32, EO_OUTER_STEP = 32 };
+struct eo_bf16_outer_tile {
+    size_t rows, columns; // at most EO_OUTER_ROWS, EO_OUTER_COLUMNS
+    size_t height[EO_OUTER_ROWS];
+    const uint16_t *_Nullable a[EO_OUTER_ROWS];
+    const uint16_t *_Nonnull b; // of the first 16 columns; those of the others lie b_step numbers behind
+    size_t a_step, b_step;      // numbers between rows of a, between halves of b
+    size_t images, steps, a_image, b_image;
+    float *_Nullable output[EO_OUTER_ROWS];
+    size_t output_step;
+    bool adds;
+};
+typedef void eo_bf16_outer_function(const struct eo_bf16_outer_tile *_Nonnull tile);
+#define EO_BF16_OUTER_ROWS(ROW)                                                                                        \
+    X86_ROW(ROW, eo_bf16_outer__amx, ISA_AMX, 16, 16)                                                                  \
+    ROW(eo_bf16_outer__scalar, ISA_SCALAR, 1, 1)
+KERNEL_FAMILY(eo_bf16_outer)
 
 // ------------------------------------------------------------------------------------------- 8 bits to 8 bits or float
 
@@ -228,11 +278,20 @@ struct eo_hybrid_row {
     ROW(eo_hybrid_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_hybrid_gemm)
 
-size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// `pieces`: as for eo_u8_gemm.
+size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+                                  size_t pieces);
 // `weights`: int8 [columns][depth]; scale, bias: [columns].
 void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
                          const uint8_t *_Nonnull weights, const float *_Nonnull scale, const float *_Nullable bias,
                          void *_Nonnull packed);
+// The same for activations that all have the zero point of `weights`: with eo_hybrid_one_grid for every row the result
+// is f of eo_u8_gemm, before it is limited and rounded.
+void eo_hybrid_gemm_pack_one_grid(const eo_hybrid_gemm_kernel *_Nonnull kernel,
+                                  const struct eo_u8_gemm_weights *_Nonnull weights, void *_Nonnull packed);
+static inline struct eo_hybrid_row eo_hybrid_one_grid(enum kernels_isa isa) {
+    return (struct eo_hybrid_row){1, eo_gemm_takes_unsigned_rows(isa) ? 1 : 129};
+}
 
 // ------------------------------------------------------------------------------------------------- 16 bits to 16 bits
 
@@ -248,6 +307,7 @@ struct eo_s16_parameters {
     float minimum, maximum; // relative to the output's zero point
     int32_t output_zero_point;
     bool sums_fit_32; // and scales are below 1; false is always right
+    bool leaves_f;    // results are f as it is, float; `sums_fit_32` is false then
 };
 // A product has at most 22 bits and a sign, so this many of them fit 32 bits.
 enum { EO_S16_PARTIAL_DEPTH = 256, EO_S16_TILE_DEPTH = 65536 };
@@ -285,6 +345,13 @@ EO_F32_TO_BF16_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_outer_function function;
 EO_F32_OUTER_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_bf16_pairs_function function;
+EO_BF16_PAIRS_ROWS(KERNEL_ROW)
+EO_BF16_ROWS_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_bf16_outer_function function;
+EO_BF16_OUTER_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

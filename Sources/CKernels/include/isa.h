@@ -20,7 +20,7 @@ enum kernels_isa {
     ISA_AVXVNNI,    // 256-bit VNNI, with AVX2
     ISA_AVX512,     // F, BW, VL, DQ
     ISA_AVX512VNNI, // 512-bit VNNI, with AVX512
-    ISA_AMX,        // tiles: int8, bf16
+    ISA_AMX,        // tiles: int8, bf16; with AVX512VNNI and AVX-512 BF16
     ISA_NEON,       // what every aarch64 has
     ISA_NEONDOT,    // dot products of four bytes
     ISA_I8MM,       // 2 x 2 matrix products of bytes

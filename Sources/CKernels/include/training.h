@@ -6,6 +6,7 @@
 
 #include "convolution.h"
 #include "elementwise.h"
+#include "gemm.h"
 #include "gradients.h"
 
 #pragma GCC visibility push(hidden)
@@ -34,6 +35,38 @@ size_t eo_filter_gradient_units(const struct eo_filter_gradient *_Nonnull g);
 void eo_filter_gradient_work(const struct eo_filter_gradient *_Nonnull g, size_t unit, size_t worker);
 // Adds the strips up, for filter number `filter` of all groups'.
 void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t filter);
+
+// The same from both images rounded to bfloat16, without groups. Some images at a time are arranged for tiles: those of
+// the input as rows, those of dz as pairs (gemm.h), both with lines of the same length, such that a tap is a distance
+// between pixels: dz is zero where the lines are longer than its own. With strides the input falls into `phases`, each
+// of every stride-th line and column. Then every square of sums is computed as a whole, in the order of the images.
+struct eo_bf16_filter_gradient {
+    struct eo_window window;
+    eo_bf16_pairs_function *_Nullable pairs;
+    eo_bf16_rows_function *_Nullable rows;
+    eo_bf16_outer_function *_Nullable run;
+    eo_f32_outer_function *_Nullable add_biases;
+    size_t depth, pixels;      // as above
+    size_t pitch, lines;       // pixels of a line, lines of a phase
+    size_t row_phases, phases; // of lines; all
+    size_t steps, row;         // of an image: of 32 pixels, numbers of a channel in a phase
+    size_t x_image, dz_image;  // numbers of an image
+    size_t images;             // arranged at a time
+    size_t scratch_size;
+    size_t first, count; // the images arranged now
+    const float *_Nullable input, *_Nullable dz;
+    float *_Nullable dw, *_Nullable db; // db: null if it is not wanted
+    void *_Nullable scratch;
+};
+// Fills in everything from `window`, which may change.
+void eo_bf16_filter_gradient_plan(struct eo_bf16_filter_gradient *_Nonnull g);
+// Arranges one of the `count` images from `first` on.
+void eo_bf16_filter_gradient_arrange(const struct eo_bf16_filter_gradient *_Nonnull g, size_t image);
+// Squares of sums, each of which adds what the arranged images give.
+size_t eo_bf16_filter_gradient_units(const struct eo_bf16_filter_gradient *_Nonnull g);
+void eo_bf16_filter_gradient_work(const struct eo_bf16_filter_gradient *_Nonnull g, size_t unit);
+// Adds the biases of the arranged images up.
+void eo_bf16_filter_gradient_join(const struct eo_bf16_filter_gradient *_Nonnull g);
 
 // Gradients of DEPTHWISE_CONV_2D; window.output_channels is a multiple of window.input_channels, groups are 1.
 struct eo_depthwise_gradient {

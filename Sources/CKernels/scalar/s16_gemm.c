@@ -17,9 +17,13 @@ void eo_s16_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
             const int16_t *row = (const int16_t *)((const char *)t->input + i * t->input_stride);
             uint64_t sum = (uint64_t)bias[j];
             for (size_t k = 0; k < t->depth; k++) sum += (uint64_t)(int64_t)(row[k] * w[k / 2 * 2 * NR + k % 2]);
-            int16_t *output = (int16_t *)((char *)t->output + i * t->output_stride);
-            output[column] =
-                (int16_t)requantize((float)(int64_t)sum, scale[j], p->minimum, p->maximum, p->output_zero_point);
+            char *output = (char *)t->output + i * t->output_stride;
+            const float total = (float)(int64_t)sum;
+            if (p->leaves_f)
+                ((float *)output)[column] = total * scale[j];
+            else
+                ((int16_t *)output)[column] =
+                    (int16_t)requantize(total, scale[j], p->minimum, p->maximum, p->output_zero_point);
         }
         if (j == NR - 1) block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
     }

@@ -38,9 +38,13 @@ SIMD void depthwise_block(const struct eo_depthwise_run *r, size_t pixel, size_t
         if (t % EO_S16_PARTIAL_DEPTH == EO_S16_PARTIAL_DEPTH - 1) flush(&c);
     }
     flush(&c);
-    int16_t *output = (int16_t *)((char *)r->output + pixel * r->output_stride) + channel;
+    char *output = (char *)r->output + pixel * r->output_stride;
+    if (p->leaves_f) {
+        for (size_t j = 0; j < count; j++) ((float *)output)[channel + j] = (float)(int64_t)c.total[j] * scale[j];
+        return;
+    }
     for (size_t j = 0; j < count; j++)
-        output[j] =
+        ((int16_t *)output)[channel + j] =
             (int16_t)requantize((float)(int64_t)c.total[j], scale[j], p->minimum, p->maximum, p->output_zero_point);
 }
 

@@ -62,10 +62,14 @@ SIMD void add_partial(uint64_t *totals, const int32_t *partial) {
     for (int j = 0; j < NR; j++) totals[j] += (uint64_t)(int64_t)partial[j];
 }
 
-SIMD void finish(const uint64_t *totals, const float *scale, const struct eo_s16_parameters *p, int16_t *output,
+SIMD void finish(const uint64_t *totals, const float *scale, const struct eo_s16_parameters *p, void *output,
                  size_t count) {
+    if (p->leaves_f) {
+        for (size_t j = 0; j < count; j++) ((float *)output)[j] = (float)(int64_t)totals[j] * scale[j];
+        return;
+    }
     for (size_t j = 0; j < count; j++)
-        output[j] =
+        ((int16_t *)output)[j] =
             (int16_t)requantize((float)(int64_t)totals[j], scale[j], p->minimum, p->maximum, p->output_zero_point);
 }
 #endif
@@ -74,6 +78,7 @@ SIMD void finish(const uint64_t *totals, const float *scale, const struct eo_s16
 SIMD void tile(const struct eo_gemm_tile *t) {
     const size_t rows = t->rows;
     const struct eo_s16_parameters *p = t->parameters;
+    const size_t element = p->leaves_f ? sizeof(float) : sizeof(int16_t);
     const char *block = t->weights;
     for (size_t column = 0; column < t->columns; column += NR) {
         const int64_t *bias = (const int64_t *)block;
@@ -89,10 +94,8 @@ SIMD void tile(const struct eo_gemm_tile *t) {
             for (size_t i = 0; i < rows; i++) add_partial(totals[i], partial + i * NR);
         }
         const size_t count = t->columns - column < NR ? t->columns - column : NR;
-        for (size_t i = 0; i < rows; i++) {
-            int16_t *output = (int16_t *)((char *)t->output + i * t->output_stride) + column;
-            finish(totals[i], scale, p, output, count);
-        }
+        for (size_t i = 0; i < rows; i++)
+            finish(totals[i], scale, p, (char *)t->output + i * t->output_stride + column * element, count);
         block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
     }
 }

@@ -29,12 +29,14 @@ SIMD void block(const struct eo_depthwise_run *r, size_t pixel, size_t channel) 
     const ivec first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
     const ivec second = ivec_add(first, ivec_set(8));
     const ivec sums[2] = {_mm512_permutex2var_epi32(even, first, odd), _mm512_permutex2var_epi32(even, second, odd)};
-    int16_t *output = (int16_t *)((char *)r->output + pixel * r->output_stride) + channel;
+    const struct eo_s16_parameters *p = r->parameters;
+    const size_t element = p->leaves_f ? sizeof(float) : sizeof(int16_t);
+    char *output = (char *)r->output + pixel * r->output_stride + channel * element;
 #pragma clang loop unroll(full)
     for (int j = 0; j < 2; j++) {
         const ivec low = _mm512_add_epi64(_mm512_loadu_si512(bias + 16 * j), low_sums(sums[j]));
         const ivec high = _mm512_add_epi64(_mm512_loadu_si512(bias + 16 * j + 8), high_sums(sums[j]));
-        finish_sums(low, high, scale + 16 * j, r->parameters, output + 16 * j, 16);
+        finish_sums(low, high, scale + 16 * j, p, output + 16 * j * element, 16);
     }
 }
 

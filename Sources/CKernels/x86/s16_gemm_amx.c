@@ -9,14 +9,13 @@ SIMD void finish_words(const struct product *p, const struct leaving *l) {
     const struct eo_s16_parameters *q = p->tile->parameters;
     const int64_t *bias = (const int64_t *)l->head;
     const float *scale = (const float *)(bias + NR);
-    int16_t *output = (int16_t *)l->output;
     for (size_t j = 0; j < l->columns; j += LANES) {
         const ivec upper = ivec_load(l->sums + j), lower = ivec_load(l->sums + TILE_ROWS * NR + j);
         ivec low = _mm512_add_epi64(_mm512_slli_epi64(low_sums(upper), 8), low_sums(lower));
         ivec high = _mm512_add_epi64(_mm512_slli_epi64(high_sums(upper), 8), high_sums(lower));
         low = _mm512_add_epi64(low, _mm512_loadu_si512(bias + j));
         high = _mm512_add_epi64(high, _mm512_loadu_si512(bias + j + 8));
-        finish_sums(low, high, scale + j, q, output + j, l->columns - j);
+        finish_sums(low, high, scale + j, q, l->output + j * p->element, l->columns - j);
     }
 }
 
@@ -56,7 +55,7 @@ static TARGET void multiply_narrow(struct product *p) { tile_products(WORDS, 1, 
 
 TARGET void eo_s16_gemm_16x32__amx(const struct eo_gemm_tile *t) {
     const struct eo_s16_parameters *q = t->parameters;
-    struct product p = {.tile = t, .element = sizeof(int16_t), .heads = 3};
+    struct product p = {.tile = t, .element = q->leaves_f ? sizeof(float) : sizeof(int16_t), .heads = 3};
     if (q->sums_fit_32 && q->output_zero_point == 0)
         multiply_narrow(&p);
     else

@@ -11,9 +11,10 @@ SIMD void add_partial(uint64_t *totals, const int32_t *partial) {
     }
 }
 
-SIMD void finish(const uint64_t *totals, const float *scale, const struct eo_s16_parameters *p, int16_t *output,
+SIMD void finish(const uint64_t *totals, const float *scale, const struct eo_s16_parameters *p, char *output,
                  size_t count) {
-    for (size_t j = 0; j < count; j += LANES)
-        finish_sums(_mm512_loadu_si512(totals + j), _mm512_loadu_si512(totals + j + 8), scale + j, p, output + j,
+    const size_t size = LANES * (p->leaves_f ? sizeof(float) : sizeof(int16_t));
+    for (size_t j = 0; j < count; j += LANES, output += size)
+        finish_sums(_mm512_loadu_si512(totals + j), _mm512_loadu_si512(totals + j + 8), scale + j, p, output,
                     count - j);
 }

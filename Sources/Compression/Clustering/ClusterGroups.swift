@@ -53,15 +53,9 @@ package struct ClusterForm: Equatable, Sendable {
     private static let limit = 256
 
     package init(_ weights: [Float], _ matrix: WeightMatrix) {
-        let whole = distinctCount(weights)
-        let scales = ClusterGroups(matrix, .scaledChannels).channelScales(weights)
-        let groups = ClusterGroups(matrix, .channel)
-        // Products of a centroid and a scale, divided by the scale again, differ in their last bits.
-        let relative = distinctCount(
-            weights.indices.map { weights[$0] / scales[groups.channel(of: $0)] }, tolerance: 0x1p-20)
-        let ofChannel = groups.places.reduce(0) { most, places in
-            max(most, distinctCount(places.map { weights[$0] }))
-        }
+        let whole = Self.count(weights, matrix, .tensor)
+        let relative = Self.count(weights, matrix, .scaledChannels)
+        let ofChannel = Self.count(weights, matrix, .channel)
         // Centroids of single channels on the int8 grid are at most 255 numbers of it too, but not as few.
         let areShared = relative <= 2 * ofChannel || relative <= 64 && matrix.columns <= 2 * relative
         if relative < whole, relative <= Self.limit, matrix.rows > 1, areShared {
@@ -71,6 +65,27 @@ package struct ClusterForm: Equatable, Sendable {
         } else {
             (granularity, count) = (.channel, ofChannel)
         }
+    }
+
+    /// nil: the weights are not clustered. Those with more than `most` values count as such, and those whose number of
+    /// values says nothing, because there are hardly more weights that could share them.
+    package init?(clustersOf weights: [Float], _ matrix: WeightMatrix, most: Int = 256) {
+        let form = ClusterForm(weights, matrix)
+        let sharers = form.granularity == .channel ? matrix.columns : weights.count
+        guard form.count <= most, form.count * 2 <= sharers else { return nil }
+        self = form
+    }
+
+    /// Different values of those that share them.
+    static func count(_ weights: [Float], _ matrix: WeightMatrix, _ granularity: ClusterGranularity) -> Int {
+        let groups = ClusterGroups(matrix, granularity)
+        guard granularity == .scaledChannels else {
+            return groups.places.reduce(0) { most, places in max(most, distinctCount(places.map { weights[$0] })) }
+        }
+        let scales = groups.channelScales(weights)
+        // Products of a centroid and a scale, divided by the scale again, differ in their last bits.
+        return distinctCount(
+            weights.indices.map { weights[$0] / scales[groups.channel(of: $0)] }, tolerance: 0x1p-20)
     }
 }
 

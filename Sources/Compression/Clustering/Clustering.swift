@@ -27,6 +27,7 @@ extension Model {
     package func clustered(_ options: ClusteringOptions) throws(Failure) -> Model {
         try options.validate()
         var model = try preparedForQuantization()
+        let zeros = try Preservation(model, zeros: options.method.preservesZeros, clusters: false)
         for (weights, count) in try model.clusterableWeights(options) {
             var method = options.method
             method.count = count
@@ -34,6 +35,7 @@ extension Model {
             try model.replace(
                 weights, clusteredValues(values, weights.matrix, method, options.granularity))
         }
+        try zeros.check(model)
         return model
     }
 

@@ -1,7 +1,6 @@
 import Model
 
-/// A sparsity that is the target of several tensors together while they are trained: those of the least magnitude
-/// anywhere are pruned. All show their weights (`survey`) before the first asks for its mask. One thread at a time.
+/// A sparsity that is the target of several tensors together while they are trained. All show their weights (`survey`) before the first asks for its mask. One thread at a time.
 package final class CommonTarget {
     private let pattern: SparsityPattern
     private var sparsity = 0.0

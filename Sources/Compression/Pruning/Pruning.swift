@@ -4,7 +4,7 @@ import Quantization
 package struct PruningOptions {
     package var sparsity = 0.5
     package var pattern = SparsityPattern.element
-    /// The target is that of all selected weights together: those of the least magnitude anywhere are pruned.
+    /// The target is that of all selected weights together: those with the least `layerAdaptiveScores` are pruned.
     package var isGlobal = false
     /// Prune only what runs faster when it is sparse: see `LatencyPolicy`.
     package var forLatency = false
@@ -101,7 +101,7 @@ func commonMasks(
     if case .zerosOfEvery = pattern {
         return matrices.indices.map { pruningMask(weights[$0], matrices[$0], pattern, sparsity: 0) }
     }
-    let scores = matrices.indices.map { pattern.scores(weights[$0], matrices[$0]) }
+    let scores = matrices.indices.map { layerAdaptiveScores(pattern.scores(weights[$0], matrices[$0])) }
     let count = prunedCount(scores.reduce(0) { $0 + $1.count }, sparsity)
     guard count > 0 else { return weights.map { [Bool](repeating: true, count: $0.count) } }
     var threshold = Threshold(count: count, of: scores)

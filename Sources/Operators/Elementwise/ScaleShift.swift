@@ -12,6 +12,7 @@ package struct ScaleShift: Sendable {
     let addition: FusedActivation
     /// -1: the shifts are subtracted.
     let sign: Float
+    private static let rowLength = 512
 
     /// nil if the operators cannot be joined: `factors` and `shifts` must be constants along the channels of `x`, and
     /// the types float32, int8 or uint8.
@@ -37,8 +38,10 @@ package struct ScaleShift: Sendable {
         OperatorDefinition(.custom, custom: Self.name, maxVersion: 1, inPlace: true) { op throws(Failure) in
             [try op.input(0).shape]
         } prepare: { op throws(Failure) in
-            let rows = try constants(op)
-            op.finish = try Finish(second: rows, elementSize: try op.input(0).type == .float32 ? 4 : 1)
+            let channels = max(1, try op.input(0).shape.last ?? 1)
+            op.finish = try Finish(
+                second: try constants(op, channels), elementSize: try op.input(0).type == .float32 ? 4 : 1)
+            let rows = try constants(op, channels * Self.repeats(channels, pixels: try op.input(0).count / channels))
             op.kernelName = "scale and shift"
             switch try op.input(0).type {
             case .float32:
@@ -55,13 +58,19 @@ package struct ScaleShift: Sendable {
         }
     }
 
-    private func constants(_ op: Preparation) throws(Failure) -> RowConstants {
+    /// How often few channels are repeated, because a row of three numbers costs as much as one of many: whole rows make
+    /// up the tensor.
+    private static func repeats(_ channels: Int, pixels: Int) -> Int {
+        (1...max(1, rowLength / channels)).last { pixels % $0 == 0 } ?? 1
+    }
+
+    /// `length`: of a row, a multiple of the channels.
+    private func constants(_ op: Preparation, _ length: Int) throws(Failure) -> RowConstants {
         let (x, factors, shifts, y) = (try op.input(0), try op.input(1), try op.input(2), try op.output())
-        let channels = x.shape.last ?? 1
         guard x.type != .float32 else {
             return try RowConstants(
-                factors: spread(factors.constant?.array(of: Float.self) ?? [], channels),
-                shifts: spread((shifts.constant?.array(of: Float.self) ?? []).map { sign * $0 }, channels),
+                factors: spread(factors.constant?.array(of: Float.self) ?? [], length),
+                shifts: spread((shifts.constant?.array(of: Float.self) ?? []).map { sign * $0 }, length),
                 middle: multiplication.floatRange, clamp: addition.floatRange)
         }
         let (a, b, m, c, d) = (
@@ -71,11 +80,11 @@ package struct ScaleShift: Sendable {
             throw op.unsupportedTypes()
         }
         return try RowConstants(
-            isSigned: x.type == .int8, factors: spread(stored(factors), channels),
+            isSigned: x.type == .int8, factors: spread(stored(factors), length),
             QuantizedArithmetic(
                 scaleA: try op.finite(a.scale * b.scale / m.scale), zeros: (a.zeroPoint, b.zeroPoint, m.zeroPoint),
                 minimum: first.minimum, maximum: first.maximum),
-            shifts: spread(stored(shifts), channels),
+            shifts: spread(stored(shifts), length),
             QuantizedArithmetic(
                 scaleA: try op.finite(m.scale / d.scale), scaleB: sign * (try op.finite(c.scale / d.scale)),
                 zeros: (m.zeroPoint, c.zeroPoint, d.zeroPoint), minimum: second.minimum, maximum: second.maximum))
@@ -87,7 +96,7 @@ package struct ScaleShift: Sendable {
             ? bytes.array(of: Int8.self).map { Int($0) } : bytes.array(of: UInt8.self).map { Int($0) }
     }
 
-    private func spread<T>(_ values: [T], _ channels: Int) -> [T] {
-        values.count == 1 ? [T](repeating: values[0], count: channels) : values
+    private func spread<T>(_ values: [T], _ length: Int) -> [T] {
+        (0..<(values.isEmpty ? 0 : length)).map { values[$0 % values.count] }
     }
 }

@@ -13,6 +13,8 @@ package struct FakeQuantizationSettings: Equatable, Sendable {
     package var isSymmetric = false
     /// The gradient goes straight through everywhere: the scale comes from the values, which then are never clamped.
     package var isUnclamped = false
+    /// The values are in steps of their scale: they come from an integer kernel.
+    package var isInSteps = false
     /// Clamps the values too.
     package var activation = FusedActivation.none
     /// What the values are sums of.
@@ -42,6 +44,7 @@ package struct FakeQuantizationSettings: Equatable, Sendable {
         self.activation = activation
         isSymmetric = numbers[3] & 1 != 0
         isUnclamped = numbers[3] & 2 != 0
+        isInSteps = numbers[3] & 4 != 0
         form =
             switch numbers[4] {
             case 1: .product
@@ -59,7 +62,7 @@ package struct FakeQuantizationSettings: Equatable, Sendable {
             case .mean(let count): (2, count)
             case .average(let count): (3, count)
             }
-        let flags: Int32 = (isSymmetric ? 1 : 0) | (isUnclamped ? 2 : 0)
+        let flags: Int32 = (isSymmetric ? 1 : 0) | (isUnclamped ? 2 : 0) | (isInSteps ? 4 : 0)
         return try Bytes(
             copying: [
                 Int32(low), Int32(high), Int32(dimension ?? -1), flags, Int32(kind), Int32(truncatingIfNeeded: count),

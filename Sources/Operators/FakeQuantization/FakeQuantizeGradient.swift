@@ -31,7 +31,7 @@ enum FakeQuantizeGradient {
             let inputs = try FakeQuantizationInputs(op)
             try op.require(1, count: inputs.layout.channels)
             try op.require(3, count: try op.input(0).count)
-            let quantization = FakeQuantization(inputs.layout)
+            let quantization = FakeQuantization(inputs.layout, isInSteps: inputs.settings.isInSteps)
             let (settings, hasZeroPoint, learnsScale) = (inputs.settings, inputs.hasZeroPoint, op.outputs.count > 1)
             let elements = Double(try op.input(0).count) / Double(max(1, inputs.layout.channels))
             let factor = Float(1 / max(1, elements * Double(settings.high)).squareRoot())

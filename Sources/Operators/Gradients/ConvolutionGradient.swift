@@ -1,8 +1,8 @@
 import Kernels
 import Model
 
-/// The gradients of CONV_2D. Inputs are dz, the gradient of its result, and the filter or the images; the options are
-/// CONV_2D's, and the shape of the result is stated.
+/// The gradients of CONV_2D, and of FULLY_CONNECTED, whose filter has two dimensions. Inputs are dz, the gradient of its
+/// result, and the filter or the images; the options are its own, and the shape of the result is stated.
 enum ConvolutionGradient {
     /// edgeopt.conv_2d_input_gradient(dz, filter)
     static let input = "edgeopt.conv_2d_input_gradient"
@@ -21,11 +21,25 @@ enum ConvolutionGradient {
         ]
     }
 
+    private static func shape(
+        _ op: Preparation, input: TensorInfo, filter: TensorInfo
+    ) throws(Failure) -> ConvolutionShape {
+        guard filter.rank == 2 else {
+            return try op.gradientShape(
+                Conv2D.geometry(op.options, input: input, filter: filter, name: op.name).shape)
+        }
+        let shape = try FullyConnected.geometry(op.options, input: input, filter: filter, name: op.name)
+        guard try op.input(0).count == shape.batch * shape.outputChannels else {
+            throw op.invalid("\(try op.input(0).described) is no gradient of \(shape.output.listed)")
+        }
+        return shape
+    }
+
     static var ofFilter: OperatorDefinition {
         .stated(filter) { op throws(Failure) in
-            let images = try op.input(1)
-            let shape = try Conv2D.geometry(op.options, input: images, filter: op.output(), name: op.name).shape
-            let gradient = try FilterGradient(op.gradientShape(shape), threads: op.threadCount)
+            let shape = try shape(op, input: op.input(1), filter: op.output())
+            let gradient = try FilterGradient(
+                shape, roundsToBfloat: op.roundsToBfloat, threads: op.threadCount)
             op.kernelName = gradient.kernelName
             let scratch = op.scratch(bytes: gradient.scratchByteCount)
             return { io in
@@ -39,15 +53,14 @@ enum ConvolutionGradient {
 
     static var ofInput: OperatorDefinition {
         .stated(input) { op throws(Failure) in
-            let filter = try op.input(1)
-            var shape = try op.gradientShape(
-                Conv2D.geometry(op.options, input: op.output(), filter: filter, name: op.name).shape)
+            var shape = try shape(op, input: op.output(), filter: op.input(1))
             let (taps, channels) = (shape.taps, shape.inputChannels / shape.groups)
             let strides = WeightStrides(
                 group: shape.outputChannels / shape.groups * taps * channels, tap: channels, input: taps * channels,
                 output: 1)
             shape.turnAround()
-            let convolution = try LiveConvolution(shape, strides, transposed: true, threads: op.threadCount)
+            let convolution = try LiveConvolution(
+                shape, strides, transposed: true, roundsToBfloat: op.roundsToBfloat, threads: op.threadCount)
             op.kernelName = convolution.kernelName
             let scratch = op.scratch(bytes: convolution.scratchByteCount)
             return { io in

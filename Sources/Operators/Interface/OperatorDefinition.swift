@@ -114,5 +114,5 @@ package enum Arithmetic: Sendable {
     case reference
 }
 
-/// In what float32 layers with constant weights may compute.
+/// In what float32 layers may compute.
 package enum Precision: Sendable { case float32, bfloat16 }

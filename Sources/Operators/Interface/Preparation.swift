@@ -9,6 +9,8 @@ package final class Preparation {
     package let customOptions: Bytes?
     package let inputs: [TensorInfo?]
     package let outputs: [TensorInfo]
+    /// Tensors without data that tell scales inside the operator.
+    package var intermediates: [TensorInfo] = []
     package let arithmetic: Arithmetic
     package let precision: Precision
     package let threadCount: Int
@@ -45,6 +47,9 @@ package final class Preparation {
         self.autotune = autotune
         self.weights = weights
     }
+
+    /// Products of float32 layers, and of their gradients, take factors of bfloat16.
+    var roundsToBfloat: Bool { precision == .bfloat16 && BfloatConvolution.isFast }
 
     package func hasInput(_ index: Int) -> Bool { index < inputs.count && inputs[index] != nil }
 

@@ -11,6 +11,8 @@ struct LinearLayer {
         var bias = 2
         /// Dimension of the filter that per-channel scales run along.
         var channelDimension = 0
+        /// Of a layer of a model in a file. Where quantization is simulated scales follow.
+        var count: Int { max(input, filter, bias) + 1 }
     }
     /// Where operators differ in how their reference kernels compute.
     struct Conventions: Sendable {
@@ -53,6 +55,7 @@ struct LinearLayer {
 
     /// What `invoke` will run.
     func kernel() throws(Failure) -> Kernel {
+        if op.customOptions != nil, op.inputs.count > roles.count { return try simulatedKernel() }
         if let kernel = try fastKernel() { return kernel }
         return switch (input.type, filter.type, output.type) {
         case (.float32, .float32, .float32): try floatKernel()

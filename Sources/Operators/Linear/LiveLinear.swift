@@ -23,7 +23,8 @@ extension LinearLayer {
         }
         let layer = try LiveConvolution(
             shape, strides, transposed: windows.form == .transposed, minimum: minimum, maximum: maximum,
-            sumsInOrder: op.customOptions != nil, threads: op.threadCount)
+            sumsInOrder: op.customOptions != nil, roundsToBfloat: op.roundsToBfloat && op.customOptions == nil,
+            threads: op.threadCount)
         op.kernelName = layer.kernelName
         let scratch = op.scratch(bytes: layer.scratchByteCount)
         return run { io, x, w, bias, y throws(Failure) in

@@ -85,7 +85,8 @@ struct Candidates {
         if case .fixed(_, let int16) = rule.output, type == .int16, int16 <= 0 {
             return .float("it has no \(type.name) kernel")
         }
-        if let reason = obstacle(op, rule) { return .float(reason) }
+        let isRecurrent = model.code(graph, index).builtin == .unidirectionalSequenceLstm
+        if let reason = isRecurrent ? recurrentObstacle(op) : obstacle(op, rule) { return .float(reason) }
         return .integer
     }
 
@@ -119,6 +120,29 @@ struct Candidates {
         }
         guard values.count == shape[weights.channelDimension] else {
             return "its bias has another size than its channels"
+        }
+        return nil
+    }
+
+    /// What the integer form of an LSTM layer cannot have. The range of the cell state is that of its variable tensor.
+    private func recurrentObstacle(_ op: Operator) -> Sentence? {
+        typealias Input = UnidirectionalSequenceLSTM.Input
+        typealias Field = UnidirectionalSequenceLSTM.Field
+        guard op.options.activation(Field.activation) == .tanh, !op.options.bool(Field.diagonal) else {
+            return "its activation is not tanh, or its weights are diagonal"
+        }
+        guard op.inputs.count >= Input.normalization, op.inputs.dropFirst(Input.normalization).allSatisfy({ $0 < 0 })
+        else { return "layer normalization inside it has no integer form here" }
+        for input in op.inputs[Input.inputWeights..<Input.outputState] where input >= 0 {
+            guard let values = model.floats(graph, input), !values.isEmpty, values.allSatisfy({ $0.isFinite }) else {
+                return "'\(tensor(input).name)' is not constant finite numbers"
+            }
+        }
+        for state in op.inputs[Input.outputState...Input.cellState] where state < 0 || !tensor(state).isVariable {
+            return "its states are not variable tensors"
+        }
+        guard let cells = ranges[op.inputs[Input.cellState]], max(-cells.min, cells.max) < 64 else {
+            return "its cell states reach 64, or nothing is known about them"
         }
         return nil
     }

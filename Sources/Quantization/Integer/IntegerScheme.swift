@@ -5,17 +5,17 @@ import Operators
 /// et al., 2018). Operators without an integer kernel stay float between a DEQUANTIZE and a QUANTIZE. Only the main
 /// subgraph is quantized.
 struct IntegerScheme {
-    private var model: Model
-    private let plan: QuantizationPlan
+    var model: Model
+    let plan: QuantizationPlan
     private let means: ChannelMeans?
     private var forms: TensorForms
 
-    private var original: Model { plan.model }
+    var original: Model { plan.model }
     private var options: QuantizerOptions { plan.options }
-    private var graph: Int { plan.graph }
+    var graph: Int { plan.graph }
     private var type: TensorType { plan.type }
     private var candidates: Candidates { plan.candidates }
-    private var scales: ScaleAssignment { plan.scales }
+    var scales: ScaleAssignment { plan.scales }
 
     /// `means`: of what linear operators read, for bias correction; nil: weights that were trained as integers need none.
     static func apply(_ plan: QuantizationPlan, means: ChannelMeans?) throws(Failure) -> Model {
@@ -114,6 +114,7 @@ struct IntegerScheme {
             clamps += clamped.operators
         }
         if let form = plan.weights(of: index) { try quantizeWeights(&op, before, form, index) }
+        try quantizeRecurrent(&op, before, index)
         let code = original.code(graph, index)
         op.opcode = model.operatorCode(code.builtin, version: version(of: op, code))
         if type == .int16 { allowAnyScale(&op, code.builtin) }
@@ -141,7 +142,7 @@ struct IntegerScheme {
     }
 
     /// The integer form of a constant, made once.
-    private mutating func constant<T: BitwiseCopyable>(
+    mutating func constant<T: BitwiseCopyable>(
         _ tensor: Int, _ type: TensorType, _ quantization: Quantization, _ elements: [T]
     ) throws(Failure) -> Int {
         if let known = forms.constant(tensor, type, quantization) { return known }
@@ -152,7 +153,7 @@ struct IntegerScheme {
         return index
     }
 
-    private mutating func constant<T: BitwiseCopyable>(
+    mutating func constant<T: BitwiseCopyable>(
         _ form: WeightForm, _ quantization: Quantization, _ elements: [T]
     ) throws(Failure) -> Int { try constant(form.tensor, form.type, quantization, elements) }
 

@@ -12,6 +12,8 @@ package struct QuantizationPlan {
     let type: TensorType
     let candidates: Candidates
     private(set) var scales: ScaleAssignment
+    /// Of the tensors of the float model.
+    let ranges: [ValueRange?]
     /// For each operator, merged from the rules that apply to it.
     private let rules: [LayerRule]
     /// For tensors of weights that have scales of their own, not those of their largest magnitudes.
@@ -23,6 +25,7 @@ package struct QuantizationPlan {
     init(_ model: Model, ranges: [ValueRange?], options: QuantizerOptions) {
         self.model = model
         self.options = options
+        self.ranges = ranges
         type = options.scheme.activationType
         let subgraph = model.subgraphs[0]
         var rules: [LayerRule] = []
@@ -31,6 +34,10 @@ package struct QuantizationPlan {
             let rule = options.rule(for: op, model.operatorCodes[op.opcode], in: subgraph)
             if let wanted = rule.activationBits {
                 for output in op.outputs where output >= 0 { bits[output] = wanted }
+            }
+            // Its output is its state, which is not clamped.
+            if model.operatorCodes[op.opcode].builtin == .unidirectionalSequenceLstm {
+                for output in op.outputs where output >= 0 { bits[output] = type.bits }
             }
             rules.append(rule)
         }
@@ -54,13 +61,36 @@ package struct QuantizationPlan {
     /// The weights of an operator that computes with integers; nil if it has none.
     func weights(of op: Int) -> WeightForm? {
         guard candidates.isInteger(op), let rule = candidates.rules[op].weights else { return nil }
-        let before = model.subgraphs[graph].operators[op]
-        let bias = rule.bias.flatMap { $0 < before.inputs.count && before.inputs[$0] >= 0 ? $0 : nil }
+        return form(
+            op, rule.input, bias: rule.bias, channelDimension: rule.channelDimension,
+            isPerTensor: clustered[op] || (rules[op].perTensorWeights ?? options.perTensorWeights))
+    }
+
+    /// The matrices of an LSTM layer that computes with integers; of others none.
+    func recurrentWeights(of op: Int) -> [WeightForm] {
+        typealias Input = UnidirectionalSequenceLSTM.Input
+        guard candidates.isInteger(op), model.code(graph, op).builtin == .unidirectionalSequenceLstm else { return [] }
+        var forms: [WeightForm] = []
+        for gate in 0..<4 where model.subgraphs[graph].operators[op].inputs[Input.inputWeights + gate] >= 0 {
+            forms.append(form(op, Input.inputWeights + gate, bias: Input.bias + gate))
+            forms.append(form(op, Input.recurrentWeights + gate, bias: nil))
+        }
+        if model.subgraphs[graph].operators[op].inputs[Input.projection] >= 0 {
+            forms.append(form(op, Input.projection, bias: Input.projectionBias))
+        }
+        return forms
+    }
+
+    private func form(
+        _ op: Int, _ input: Int, bias: Int?, channelDimension: Int = 0, isPerTensor: Bool = true
+    ) -> WeightForm {
+        let inputs = model.subgraphs[graph].operators[op].inputs
+        let bias = bias.flatMap { $0 < inputs.count && inputs[$0] >= 0 ? $0 : nil }
         return WeightForm(
-            input: rule.input, tensor: before.inputs[rule.input], bias: bias, channelDimension: rule.channelDimension,
-            isPerTensor: clustered[op] || (rules[op].perTensorWeights ?? options.perTensorWeights),
-            bits: rules[op].weightBits ?? options.weightBits, learnsScales: rules[op].learnsWeightScales ?? false,
-            activations: type, code: model.code(graph, op).builtin)
+            input: input, tensor: inputs[input], bias: bias, channelDimension: channelDimension,
+            isPerTensor: isPerTensor, bits: rules[op].weightBits ?? options.weightBits,
+            learnsScales: rules[op].learnsWeightScales ?? false, activations: type,
+            code: model.code(graph, op).builtin)
     }
 
     /// The scales that weights of this form have: their own, or those that let the largest magnitudes be the largest
@@ -83,6 +113,7 @@ package struct QuantizationPlan {
         self.model = model
         (options, type, candidates) = (plan.options, plan.type, plan.candidates)
         (scales, rules, weightScales) = (plan.scales, plan.rules, plan.weightScales)
+        ranges = plan.ranges
         clustered = plan.clustered
     }
 

@@ -1,4 +1,5 @@
 import Model
+import Operators
 
 /// Weights stored as int8, activations float: matrix products quantize their input on the fly ("hybrid" kernels).
 /// Constants of operators without such a kernel that are still weights (TRANSPOSE_CONV) get a DEQUANTIZE; a table read
@@ -34,6 +35,11 @@ struct DynamicRangeScheme {
             let code = model.operatorCodes[op.opcode]
             if let hybrid = Hybrid(code.builtin), isWeight(graph, op, hybrid.weights) {
                 try quantize(&op, hybrid, code, graph)
+            } else if code.builtin == .unidirectionalSequenceLstm, let matrices = matrices(graph, op) {
+                // One version and option for all weights of the layer; peepholes are int8, too.
+                for input in matrices { op.inputs[input] = try weights(op.inputs[input], channelDimension: nil, graph) }
+                op.opcode = model.operatorCode(code.builtin, version: max(code.version, 3))
+                op.set(UnidirectionalSequenceLSTM.Field.asymmetric, of: op.options.table, to: .int(1))
             } else if code.builtin == .transposeConv, isWeight(graph, op, 1) {
                 op.inputs[1] = try dequantized(op.inputs[1], channelDimension: 0, graph)
             } else if code.builtin == .gather, isWeight(graph, op, 0) {
@@ -42,6 +48,17 @@ struct DynamicRangeScheme {
             }
             model.subgraphs[graph].operators.append(op)
         }
+    }
+
+    /// The inputs of an LSTM layer that are int8 in LiteRT's hybrid kernel: all of them, or none.
+    private func matrices(_ graph: Int, _ op: Operator) -> [Int]? {
+        typealias Input = UnidirectionalSequenceLSTM.Input
+        let places = (Array(Input.inputWeights..<Input.bias) + [Input.projection]).filter {
+            $0 < op.inputs.count && op.inputs[$0] >= 0
+        }
+        let isLarge = places.contains { isWeight(graph, op, $0) }
+        let areConstant = places.allSatisfy { model.floats(graph, op.inputs[$0]) != nil }
+        return isLarge && areConstant ? places : nil
     }
 
     private func isWeight(_ graph: Int, _ op: Operator, _ input: Int) -> Bool {

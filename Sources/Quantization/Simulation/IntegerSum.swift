@@ -4,7 +4,8 @@ import Operators
 
 /// What the integer kernel of an operator sums up in its accumulator before it scales and rounds the result.
 struct IntegerSum {
-    let form: FakeRequantization.Form
+    /// nil: the kernel itself runs, and gives steps of the result.
+    let form: FakeRequantization.Form?
     /// Tensors: the scale of the first factor, and those of the second if there is one.
     let scales: [Int]
     var activation = FusedActivation.none

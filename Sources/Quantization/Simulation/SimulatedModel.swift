@@ -119,17 +119,33 @@ package struct SimulatedModel {
             let group = plan.scales.group(readBy: index, input: position)
             op.inputs[position] = try form(of: op.inputs[position], group: group)
         }
-        var scales: [Int] = []
-        for position in positions where plan.type == .int8 {
-            scales.append(try parameters(of: plan.scales.group(readBy: index, input: position))?.scale ?? -1)
+        var grids: [ParameterTensors?] = []
+        for position in positions {
+            grids.append(try parameters(of: plan.scales.group(readBy: index, input: position)))
         }
+        let code = original.code(graph, index).builtin
+        // Sums of products of 16 bits are too large for float.
+        let isExactInFloat = plan.type == .int8 || code == .mean || code == .averagePool2D
+        var scales = isExactInFloat ? grids.map { $0?.scale ?? -1 } : []
+        var isInSteps = false
         if let form = plan.weights(of: index) {
             let weights = try quantizedWeights(form, index)
             op.inputs[form.input] = weights.rounded
-            if let bias = form.bias, let first = scales.first {
+            if let grid = grids.first ?? nil, let result = try resultGrid(ofLayer: op, code) {
+                while op.inputs.count < 3 { op.inputs.append(-1) }
+                op.inputs += [grid.scale, grid.zeroPoint, weights.scales, result.scale]
+                isInSteps = true
+            } else if let bias = form.bias, let first = scales.first {
                 op.inputs[bias] = try roundedBias(op.inputs[bias], first, weights.scales)
             }
             scales.append(weights.scales)
+        } else if plan.type == .int16, code == .add || code == .sub, let result = try resultGrid(of: op) {
+            isInSteps = try bringTerms(of: &op, index, positions, grids, to: result)
+        }
+        for form in plan.recurrentWeights(of: index) {
+            op.inputs[form.input] = try quantizedWeights(form, index).rounded
+            // What rounds the state of a step comes before the layer.
+            _ = try parameters(of: plan.scales.group(op.outputs[0]))
         }
         let results = op.outputs
         let isExact = plan.candidates.keepsScale(index) && !plan.candidates.computesValues(index)
@@ -140,8 +156,7 @@ package struct SimulatedModel {
             guard !isExact else { continue }
             op.outputs[position] = addTensor(like: output, "_exact")
         }
-        var sum = plan.type == .int8 ? original.sum(graph, index, scales) : nil
-        let code = original.code(graph, index).builtin
+        var sum = isInSteps ? IntegerSum(form: nil, scales: []) : original.sum(graph, index, scales)
         if sum != nil, let activation = op.activation(code) {
             // Integer kernels clamp what they have scaled; clamping real numbers first would round differently.
             sum?.activation = activation
@@ -149,11 +164,51 @@ package struct SimulatedModel {
         }
         // Custom options of a builtin operator say that its sums must be those of the definition: what they are brought
         // back to whole steps by leaves no room for the errors of faster algorithms.
-        if sum != nil { op.customOptions = try FakeQuantizationSettings(low: 0, high: 1).encoded() }
+        if sum != nil {
+            var settings = FakeQuantizationSettings(low: 0, high: 1)
+            settings.isSymmetric = plan.type == .int16
+            op.customOptions = try settings.encoded()
+        }
         model.subgraphs[graph].operators.append(op)
         for (result, raw) in zip(results, op.outputs) where result != raw {
             try quantize(raw, to: result, source: result, group: plan.scales.group(result), sum: sum)
         }
+    }
+
+    /// Where the only result of an operator has its parameters.
+    private mutating func resultGrid(of op: Operator) throws(Failure) -> ParameterTensors? {
+        guard op.outputs.count == 1, op.outputs[0] >= 0, isFloat(op.outputs[0]),
+            plan.scales.parameters(op.outputs[0]) != nil
+        else { return nil }
+        return try parameters(of: plan.scales.group(op.outputs[0]))
+    }
+
+    /// The same of a layer that is computed by its integer kernel; nil: it is not.
+    private mutating func resultGrid(
+        ofLayer op: Operator, _ code: BuiltinOperator
+    ) throws(Failure) -> ParameterTensors? {
+        guard code == .conv2D || code == .depthwiseConv2D || code == .fullyConnected, op.inputs.count <= 3 else {
+            return nil
+        }
+        return try resultGrid(of: op)
+    }
+
+    /// Makes an operator add terms that are in steps of its result, as its kernel has them.
+    private mutating func bringTerms(
+        of op: inout Operator, _ index: Int, _ positions: [Int], _ grids: [ParameterTensors?],
+        to result: ParameterTensors
+    ) throws(Failure) -> Bool {
+        guard positions.count == 2, grids.allSatisfy({ $0 != nil }) else { return false }
+        var settings = FakeQuantizationSettings(low: -32768, high: 32767)
+        settings.isUnclamped = true
+        for (position, grid) in zip(positions, grids) {
+            guard let grid else { continue }
+            let term = addTensor(like: original.subgraphs[graph].operators[index].inputs[position], "_term")
+            let inputs = [op.inputs[position], grid.scale, grid.zeroPoint, result.scale]
+            try append(FakeQuantize.name, inputs, [term], settings)
+            op.inputs[position] = term
+        }
+        return true
     }
 
     private func isFloat(_ tensor: Int) -> Bool { original.subgraphs[graph].tensors[tensor].type == .float32 }
@@ -192,15 +247,16 @@ package struct SimulatedModel {
             activations[entry].observed.append(outputs[1])
         }
         let inputs = [x, tensors.scale, tensors.zeroPoint]
-        guard let sum else { return try append(FakeQuantize.name, inputs, outputs, settings) }
-        settings.form = sum.form
-        settings.activation = sum.activation
+        settings.activation = sum?.activation ?? .none
+        settings.isInSteps = sum != nil && sum?.form == nil
+        guard let sum, let form = sum.form else { return try append(FakeQuantize.name, inputs, outputs, settings) }
+        settings.form = form
         try append(FakeRequantize.name, inputs + sum.scales, outputs, settings)
     }
 
     /// The tensors with the scale and the zero point of a group, made when they are first needed.
-    private mutating func parameters(of group: Int) throws(Failure) -> (scale: Int, zeroPoint: Int)? {
-        if let known = groups.first(where: { $0.group == group }) { return (known.scale, known.zeroPoint) }
+    private mutating func parameters(of group: Int) throws(Failure) -> ParameterTensors? {
+        if let known = groups.first(where: { $0.group == group }) { return known }
         guard let parameters = plan.scales.parameters(group) else { return nil }
         let entry: ParameterTensors
         if let range = plan.scales.range(ofGroup: group) {
@@ -211,7 +267,7 @@ package struct SimulatedModel {
             entry = ParameterTensors(group: group, scale: scale, zeroPoint: zeroPoint)
         }
         groups.append(entry)
-        return (entry.scale, entry.zeroPoint)
+        return entry
     }
 
     /// The state of a group and what its parameters are computed with.

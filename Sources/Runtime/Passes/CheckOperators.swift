@@ -35,6 +35,11 @@ extension GraphBuilder {
                 }
                 continue
             }
+            if ControlFlow.definition(code.builtin) != nil, depth < model.subgraphs.count {
+                for callee in op.options.subgraphs where model.subgraphs.indices.contains(callee) {
+                    collectProblems(in: callee, depth: depth + 1, into: &problems)
+                }
+            }
             guard let what = problem(code)?.text else { continue }
             if let known = problems.firstIndex(where: { $0.what == what && $0.subgraph == subgraph }) {
                 problems[known].places.append(place)
@@ -45,7 +50,7 @@ extension GraphBuilder {
     }
 
     private func problem(_ code: OperatorCode) -> Sentence? {
-        guard let definition = OperatorRegistry.definition(code) else {
+        guard let definition = OperatorRegistry.definition(code) ?? ControlFlow.definition(code.builtin) else {
             return code.builtin == .custom ? "custom operator \(code.name)" : "\(code.name) version \(code.version)"
         }
         guard code.version > definition.maxVersion else { return nil }

@@ -10,7 +10,10 @@ extension Compiler {
         var count = ready
         for (index, node) in graph.nodes.enumerated().reversed() {
             let hasState = node.inputs.contains { $0 >= 0 && graph.tensors[$0].isVariable }
-            guard hasState || node.outputs.isEmpty || node.outputs.contains(where: { isRead[$0] }) else {
+            guard
+                hasState || node.outputs.isEmpty || !node.subgraphs.isEmpty
+                    || node.outputs.contains(where: { isRead[$0] })
+            else {
                 decide(node, runner: "unused")
                 if index < ready { count -= 1 }
                 continue

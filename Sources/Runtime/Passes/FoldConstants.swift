@@ -12,7 +12,7 @@ extension Compiler {
     func fold(_ node: Node, _ graph: inout Graph) throws(Failure) -> Bool {
         let inputs = node.inputs.filter { $0 >= 0 }
         let areConstant = !inputs.isEmpty && inputs.allSatisfy { graph.tensors[$0].isConstant }
-        guard areConstant || node.definition.readsOnlyShapes, !node.definition.isRandom,
+        guard areConstant || node.definition.readsOnlyShapes, !node.definition.isRandom, node.subgraphs.isEmpty,
             node.outputs.allSatisfy({ graph.tensors[$0].type.bits != nil })
         else { return false }
         if node.definition.isView, graph.byteCount(node.inputs[0]) == graph.byteCount(node.outputs[0]) {

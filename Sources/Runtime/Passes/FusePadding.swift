@@ -29,7 +29,7 @@ extension Compiler {
             options[Margins.field] = margins.option
             return matcher.replace(
                 layer.definition, name: layer.name, inputs: [pad.inputs[0]] + layer.inputs.dropFirst(),
-                options: options, version: layer.version)
+                options: options, customOptions: layer.customOptions, version: layer.version)
         }
     }
 }

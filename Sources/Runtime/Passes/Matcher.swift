@@ -93,7 +93,8 @@ struct Matcher {
     /// Puts an operator with `definition` in the place of the pattern's last item. Returns the nodes it replaces, the
     /// last first; nil: something in between is needed by others.
     mutating func replace(
-        _ definition: OperatorDefinition, name: String, inputs: [Int], options: Options = .none, version: Int = 1
+        _ definition: OperatorDefinition, name: String, inputs: [Int], options: Options = .none,
+        customOptions: Bytes? = nil, version: Int = 1
     ) -> [Node]? {
         guard isClosed else { return nil }
         let last = items[taken[0]].nodes[0]
@@ -102,7 +103,7 @@ struct Matcher {
         items[taken[0]] = Item(
             Node(
                 place: last.place, isInlined: last.isInlined, name: name, version: version, definition: definition,
-                options: options, customOptions: nil, inputs: inputs, outputs: last.outputs))
+                options: options, customOptions: customOptions, inputs: inputs, outputs: last.outputs))
         return nodes
     }
 
@@ -133,7 +134,7 @@ extension Compiler {
         var hasMatched = false
         for number in matcher.indices {
             let index = fromEnd ? matcher.indices.count - 1 - number : number
-            guard let node = matcher.node(index) else { continue }
+            guard let node = matcher.node(index), !node.outputs.isEmpty else { continue }
             matcher.begin(index)
             guard let replaced = match(&matcher, index, node) else { continue }
             hasMatched = true

@@ -53,17 +53,24 @@ extension BatchNormalization {
             op.inputs = op.inputs.map { $0 < 0 ? $0 : folded[$0] }
             graph.append(op, base.operatorCodes[op.opcode])
             guard let layer = places.firstIndex(of: index) else { continue }
-            try observe(graph.value(op.outputs[0]), layer, scales[layer])
+            // What comes from an integer kernel is in steps of the last input.
+            let isInSteps = op.inputs.count > layers[layer].form.bias + 1
+            try observe(
+                graph.value(op.outputs[0]), layer, scales[layer], step: isInSteps ? op.inputs.last : nil)
         }
         return graph.model
     }
 
     /// Mean and variance before scale and shift of what a layer writes, y = scale (x - mean) + beta.
-    private func observe(_ y: Value, _ layer: Int, _ scale: Value) throws(Failure) {
+    private func observe(_ y: Value, _ layer: Int, _ scale: Value, step: Int?) throws(Failure) {
         let graph = y.graph
         let axes = try graph.indices(Array(0..<y.rank - 1))
-        let mean = try y.apply(.mean, axes, options: Options(.reducer))
-        let variance = try (y - mean).apply(.square).apply(.mean, axes, options: Options(.reducer))
+        var mean = try y.apply(.mean, axes, options: Options(.reducer))
+        var variance = try (y - mean).apply(.square).apply(.mean, axes, options: Options(.reducer))
+        if let step {
+            mean = try mean * graph.value(step)
+            variance = try variance * graph.value(step) * graph.value(step)
+        }
         // Channels that have become 0 say nothing.
         let square = try scale * scale + 1e-12
         let shift = try (mean - graph.value(layers[layer].beta)) * scale / square

@@ -21,9 +21,11 @@ final class GraphSession {
         self.sampleWeights = sampleWeights
     }
 
-    static func make(_ graph: TrainingGraph, threadCount: Int) throws(Failure) -> GraphSession {
+    static func make(
+        _ graph: TrainingGraph, threadCount: Int, precision: Precision = .float32
+    ) throws(Failure) -> GraphSession {
         var options = Interpreter.Options()
-        options.threadCount = threadCount
+        (options.threadCount, options.precision) = (threadCount, precision)
         let interpreter = try Interpreter(try LoadedModel(graph.model), options)
         let session = GraphSession(graph, interpreter, try FloatMemory.make(graph.batchSize))
         try session.bind(input: graph.sampleWeights, session.sampleWeights)

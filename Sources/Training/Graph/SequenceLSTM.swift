@@ -6,7 +6,8 @@ import Quantization
 extension Model {
     /// The model with each float UNIDIRECTIONAL_SEQUENCE_LSTM of the main subgraph as operators with gradients, one time
     /// step after the other. Tensors keep their places, the weights among them; what is new comes after them. All shapes
-    /// must be known. Throws `EO_UNSUPPORTED` for layer normalization and diagonal weights.
+    /// must be known. Where the output is rounded, as simulated quantization does, so is the output state of each step, and
+    /// sums are clamped as in the integer layer. Throws `EO_UNSUPPORTED` for layer normalization and diagonal weights.
     package func expandingSequenceLSTMs() throws(Failure) -> Model {
         let places = subgraphs[0].operators.indices.filter { code(0, $0).builtin == .unidirectionalSequenceLstm }
         guard !places.isEmpty else { return self }
@@ -19,7 +20,10 @@ extension Model {
                 continue
             }
             do throws(Failure) {
-                let layer = try SequenceLSTM(op, graph)
+                let rounding = subgraphs[0].operators.first {
+                    operatorCodes[$0.opcode].custom == FakeQuantize.name && $0.inputs.first == op.outputs.first
+                }
+                let layer = try SequenceLSTM(op, graph, rounding)
                 try layer.emit()
             } catch {
                 throw Failure(error.status, "\(place(0, index)): \(error.message)")
@@ -37,6 +41,8 @@ private struct SequenceLSTM {
 
     private let op: Operator
     private let graph: GraphEmitter
+    /// The operator that rounds the output, if there is one.
+    private let rounding: Operator?
     private let sequence: Value
     private let timeAxis: Int
     private let gates: [Int]
@@ -45,8 +51,9 @@ private struct SequenceLSTM {
     private let cellClip: Float
     private let projectionClip: Float
 
-    init(_ op: Operator, _ graph: GraphEmitter) throws(Failure) {
+    init(_ op: Operator, _ graph: GraphEmitter, _ rounding: Operator?) throws(Failure) {
         self.op = op
+        self.rounding = rounding
         self.graph = graph
         for input in op.inputs where input >= 0 && graph.value(input).type != .float32 {
             throw .unsupported("tensor '\(graph.info(input).name)' is not FLOAT32")
@@ -107,17 +114,28 @@ private struct SequenceLSTM {
         var cell = try initial(Input.cellState)
         var outputs: [Int] = []
         for projected in try inputProducts() {
-            var sums = projected
+            var sums = try rounding == nil ? projected : clipped(projected, Self.gateLimit)
             if let hidden {
                 sums = try sums + hidden.apply(.fullyConnected, recurrent, nil, options: Options(.fullyConnected))
             }
             let next = try step(sums, cell)
-            (hidden, cell) = (next.hidden, next.cell)
+            (hidden, cell) = (try rounded(next.hidden), next.cell)
             outputs.append(next.hidden.tensor)
         }
         graph.append(
             OperatorCode(.pack), inputs: outputs, outputs: op.outputs,
             Options(.pack, [.int(Int64(outputs.count)), .int(Int64(timeAxis))]))
+    }
+
+    /// Integer gates are Q3.12 numbers, and saturate as soon as the products with the input are there.
+    private static let gateLimit: Float = 8
+
+    private func rounded(_ hidden: Value) throws(Failure) -> Value {
+        guard let rounding, rounding.inputs.count == 3 else { return hidden }
+        return try graph.emit(
+            OperatorCode(.custom, custom: FakeQuantize.name),
+            [hidden, graph.value(rounding.inputs[1]), graph.value(rounding.inputs[2])],
+            customOptions: rounding.customOptions)[0]
     }
 
     /// W x + b of all gates for each time step, by one product over the whole sequence.

@@ -31,6 +31,7 @@ struct Finetune: ParsableCommand {
     @Flag(help: "Put batch normalization back while training.") var batchNormalization = false
     @Flag(help: "Compute results twice instead of keeping them: less memory, a third more time.") var recompute = false
     @Flag(help: "Write loops and calls in line, as they were trained.") var unroll = false
+    @Option(help: "Multiply in float32 or, where fast, bfloat16.") var precision: Precision = .float32
     @Option(help: "Threads; 0: one for each core.") var threads: Int32 = 1
     @Option(help: "Where training is saved after each epoch, and goes on from.") var checkpoint: String?
     @Option(help: "Write a line for each epoch to this CSV file.") var log: String?
@@ -55,6 +56,7 @@ struct Finetune: ParsableCommand {
         var options = settings.options(training.count, threads: threads)
         (options.batch_normalization, options.batch_norm_momentum) = (batchNormalization, 0.99)
         (options.recompute_activations, options.unroll) = (recompute, unroll)
+        options.precision = precision.number
         var term = eo_loss_term.usual
         term.loss = distill ? EO_LOSS_DISTILLATION : EO_LOSS_AUTO
         let trainer = try Trainer(

@@ -22,7 +22,7 @@ final class Interpreter {
         values.arithmetic = options.reference ? EO_ARITHMETIC_REFERENCE : EO_ARITHMETIC_FAST
         values.profile = options.profile
         values.autotune = options.autotune
-        values.precision = options.precision == .bfloat16 ? EO_PRECISION_BFLOAT16 : EO_PRECISION_FLOAT32
+        values.precision = options.precision.number
         var handle: OpaquePointer?
         let (signature, weightCache) = (options.signature.map { strdup($0) }, options.weightCache.map { strdup($0) })
         defer {

@@ -17,6 +17,13 @@ from ._library import Tensor as _Tensor
 from ._model import Model
 
 _DIRECT = 1  # EO_BINDING_DIRECT
+_PRECISIONS = ("float32", "bfloat16")  # the numbers of eo_precision
+
+
+def precision_number(name: str) -> int:
+    if name not in _PRECISIONS:
+        raise ArgumentError(f"precision is {name!r}, expected one of {_PRECISIONS}", Status.INVALID_ARGUMENT)
+    return _PRECISIONS.index(name)
 
 
 class Compiled:

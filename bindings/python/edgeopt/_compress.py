@@ -54,7 +54,8 @@ def prune(
 
     `block`: prune blocks of (output channels, neighbours in each), judged by "average" or "maximum" magnitude.
     `zeros_of`: (2, 4) sets the 2 smallest of every 4 neighbours to zero; `sparsity` is not used then.
-    `over_all`: the target is that of all weights together, so that layers with small weights lose more.
+    `over_all`: the target is that of all weights together, so that layers that need them less lose more (layer-adaptive
+    magnitudes, LAMP; Lee et al., 2021).
     `for_latency`: prune only what then runs faster: 1x1 convolutions and fully connected layers, from half zeros on;
     unless another pattern is asked for, in blocks of (16, 1).
     `depthwise`, `first`: also depthwise filters, and the convolutions that read the model's inputs: they are few and

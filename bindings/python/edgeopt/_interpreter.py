@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _tensor
-from ._compiled import Compiled
+from ._compiled import Compiled, precision_number
 from ._errors import ArgumentError, Status
 from ._library import lib, text
 from ._library import OperatorReport as _OperatorReport
@@ -44,9 +44,6 @@ class OperatorReport:
     output_offset: int | None
     calls: int
     nanoseconds: int
-
-
-_PRECISIONS = ("float32", "bfloat16")  # the numbers of eo_precision
 
 
 class Interpreter:
@@ -90,8 +87,6 @@ class Interpreter:
             self._model = model_path._copy()
         else:
             self._model = Model(model_content if model_path is None else model_path)
-        if precision not in _PRECISIONS:
-            raise ArgumentError(f"precision is {precision!r}, expected one of {_PRECISIONS}", Status.INVALID_ARGUMENT)
         # The resolvers of LiteRT are enums of its own: told apart by name.
         resolver = getattr(experimental_op_resolver_type, "name", None)
         if resolver not in OpResolverType.__members__:
@@ -101,7 +96,7 @@ class Interpreter:
             reference=resolver == OpResolverType.BUILTIN_REF.name,
             keep_all=bool(experimental_preserve_all_tensors),
             weight_cache=None if weight_cache is None else os.fspath(weight_cache),
-            precision=_PRECISIONS.index(precision),
+            precision=precision_number(precision),
             autotune=bool(autotune),
         )
         self._main = Compiled(self._model, None, **self._options)

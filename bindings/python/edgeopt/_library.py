@@ -323,6 +323,7 @@ class TrainerOptions(ctypes.Structure):
         ("quantization", POINTER(TrainingQuantization)),
         ("recompute_activations", c_bool),
         ("unroll", c_bool),
+        ("precision", c_int),
     ]
 
 

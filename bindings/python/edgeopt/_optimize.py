@@ -14,7 +14,7 @@ import numpy as np
 
 from . import optimizers, schedules
 from ._compress import Layers, cluster, prune, prune_channels, weight_histogram, weights
-from ._errors import ArgumentError, ExecutionError, Status
+from ._errors import ArgumentError, Status
 from ._interpreter import Interpreter
 from ._model import Bytes, Model, PathLike
 from ._data import Augment
@@ -245,11 +245,8 @@ class _Stages:
 
     def _clustered(self, model: Model, clusters: int) -> Model:
         if self.training is None:
-            made = cluster(model, clusters, **self._cluster_options)
-        else:
-            made = self.training.clustered(model, clusters, self._cluster_options, self.threads)
-        _check_kept(model, made, ["zeros"])
-        return made
+            return cluster(model, clusters, **self._cluster_options)
+        return self.training.clustered(model, clusters, self._cluster_options, self.threads)
 
     def aware(
         self, stage: tuple[tuple[str, ...], Model], scheme: Scheme, samples: Iterable[Sample]
@@ -258,27 +255,10 @@ class _Stages:
         assert self.training is not None
         names, model = stage
         preserve = [what for what, word in (("zeros", "pruned"), ("clusters", "clustered")) if word in " ".join(names)]
-        made = self.training.quantized(model, scheme, samples, preserve, self.threads)
-        _check_kept(model, made, preserve)
-        return (*names, f"{scheme.value} QAT"), made
-
-
-def _check_kept(before: Model, after: Model, what: Sequence[str]) -> None:
-    """Fails if a step has lost zeros, or has made more values than there were: a fault of the library."""
-    found = {statistics.name: statistics for statistics in weights(after)}
-    for old in weights(before):
-        new = found.get(old.name)
-        if new is None:
-            continue
-        values = [np.asarray(model.subgraphs[0].tensors[tensor.tensor].data) for model, tensor in
-                  ((before, old), (after, new)) if tensor.subgraph == 0]
-        if "zeros" in what and len(values) == 2 and values[0].shape == values[1].shape:
-            if values[1][values[0] == 0].any():
-                raise ExecutionError(f"weights of '{old.name}' were zero and no longer are", Status.EXECUTION_ERROR)
-        if "clusters" in what and new.distinct > old.distinct:
-            raise ExecutionError(
-                f"'{old.name}' had {old.distinct} values and has {new.distinct}", Status.EXECUTION_ERROR
-            )
+        return (
+            (*names, f"{scheme.value} QAT"),
+            self.training.quantized(model, scheme, samples, preserve, self.threads),
+        )
 
 
 def optimize(

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _tensor, optimizers, schedules
+from ._compiled import precision_number
 from ._data import ArrayData, Arrays, Augment, IterableData, arrays
 from ._errors import ArgumentError, Status
 from ._library import Batch, BatchResult, Handle, HostLoss, LossTerm, TrainerOptions, encoded, lib
@@ -97,7 +98,8 @@ class Trainer:
     as they were trained; else they are as the model has them, but with `quantization` always in line.
 
     `recompute_activations`: less memory for about a third more time: results of the forward pass are computed a second
-    time where the backward pass needs them.
+    time where the backward pass needs them. `precision`: "bfloat16" lets convolutions, fully connected layers and their
+    gradients multiply in it where that is fast (AMX); sums, parameters, all else and evaluation stay float32.
 
     Raises `UnsupportedError` naming every operator that has no gradient, `ModelError` for a quantized model.
     One thread at a time. The same start, data, seed and `num_threads` give the same bits.
@@ -123,6 +125,7 @@ class Trainer:
         quantization: QuantizationAware | None = None,
         recompute_activations: bool = False,
         unroll: bool = False,
+        precision: str = "float32",
     ):
         source = model if isinstance(model, Model) else Model(model)
         targets = Targets(pruning, clustering, preserve, quantization)
@@ -143,6 +146,7 @@ class Trainer:
         options.recompute_activations = recompute_activations
         options.host_loss = self._host_function
         options.unroll = unroll
+        options.precision = precision_number(precision)
         terms = _terms(loss)
         options.losses, options.loss_count = terms, len(terms)
         _set_optimizer(options, optimizer)
