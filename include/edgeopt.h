@@ -374,9 +374,10 @@ EO_API eo_binding eo_interpreter_output_binding(const eo_interpreter *interprete
 // Runs the graph once. Allocates nothing when all shapes are known at compile time. EO_CANCELLED, EO_EXECUTION_ERROR,
 // EO_DELEGATE_ERROR never (a failing delegate is replaced by the CPU; see eo_interpreter_operator).
 EO_API eo_status eo_interpreter_invoke(eo_interpreter *interpreter);
-// Makes a running invoke return EO_CANCELLED soon; without one, the next invoke does. Any thread.
+// Makes a running invoke return EO_CANCELLED soon, also one in a loop without end; without one, the next invoke does.
+// Any thread.
 EO_API void eo_interpreter_cancel(eo_interpreter *interpreter);
-// Sets variable tensors (states of recurrent networks) back to their initial values.
+// Sets variable tensors (states of recurrent networks) and resource variables back to their initial values.
 EO_API eo_status eo_interpreter_reset_variables(eo_interpreter *interpreter);
 // Number of threads from the next invoke on; as in the options. EO_THREAD_ERROR, EO_WRONG_STATE (with a thread_pool).
 EO_API eo_status eo_interpreter_set_num_threads(eo_interpreter *interpreter, int32_t num_threads);

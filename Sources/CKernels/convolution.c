@@ -69,6 +69,7 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
         chunk_blocks = ceiling(blocks, chunks);
     }
     c->chunk_columns = chunk_blocks * c->nr;
+    if (c->finish.branch) c->chunk_columns = ceiling(c->chunk_columns, EO_BRANCH_COLUMNS) * EO_BRANCH_COLUMNS;
     const size_t wanted = larger(1, smaller(units_per_worker, products / workers / unit_products));
     c->unit_tiles = workers == 1 ? tiles : ceiling(c->share_tiles, wanted);
     return c->shares * w->groups * chunks(c) * strips(c);
@@ -214,11 +215,10 @@ static void point_pieces(const struct eo_convolution *c, const struct pieces *p,
     }
 }
 
-size_t eo_convolution_pieces(const struct eo_window *w, size_t element_size) {
-    const size_t piece = w->kernel_width * w->input_channels * element_size;
+size_t eo_convolution_pieces(const struct eo_window *w) {
     const bool contiguous = w->groups == 1 && (w->dilation_width == 1 || w->kernel_width == 1);
-    // Tiles of few pixels, and steps of few bytes, take as long as full ones.
-    return contiguous && piece % 4 == 0 && piece >= 48 && w->output_width >= 8 ? w->kernel_height : 0;
+    // Tiles of few pixels take as long as full ones.
+    return contiguous && w->output_width >= 8 ? w->kernel_height : 0;
 }
 
 void eo_convolution_by_lines(struct eo_convolution *c, size_t pieces, size_t workers) {
@@ -226,8 +226,10 @@ void eo_convolution_by_lines(struct eo_convolution *c, size_t pieces, size_t wor
     const size_t columns = (w->output_width - 1) * w->stride_width + w->kernel_width;
     const size_t span = (w->kernel_height - 1) * w->dilation_height + 1;
     const size_t height = (w->output_height - 1) * w->stride_height + span;
+    // A piece that is filled up to a multiple of 4 bytes reads beyond the image's last one.
+    const bool fills = w->kernel_width * w->input_channels * c->input_element_size % 4 != 0;
     const bool leaves =
-        w->padding_left > 0 || w->padding_top > 0 || columns > w->input_width || height > w->input_height;
+        fills || w->padding_left > 0 || w->padding_top > 0 || columns > w->input_width || height > w->input_height;
     c->segments = pieces;
     c->padded_columns = leaves ? columns : 0;
     const size_t pitch = (leaves ? columns : w->input_width) * w->input_channels * c->input_element_size;
@@ -239,7 +241,7 @@ void eo_convolution_by_lines(struct eo_convolution *c, size_t pieces, size_t wor
     while (w->batch > 1 && w->output_height % lines != 0) lines--;
     c->call_lines = lines;
     c->mr = lines * w->output_width;
-    c->slot_size = leaves ? round_up(((lines - 1) * w->stride_height + span) * pitch) : 0;
+    c->slot_size = leaves ? round_up(((lines - 1) * w->stride_height + span) * pitch + 4) : 0;
 }
 
 // Input lines from number `top` on, which may lie outside, with their padding.
@@ -279,6 +281,32 @@ static const void *point_lines(const struct eo_convolution *c, size_t first, siz
 
 // Bytes of results that are finished at once.
 static const size_t finished_size = 8 * 1024;
+static const size_t branched_size = 4 * 1024;
+
+static void finish_run(const struct eo_finish *f, char *output, size_t offset, size_t size, size_t element_size) {
+    char *y = output + offset;
+    if (f->unary) f->unary(size / element_size, y, y, f->parameters);
+    if (!f->binary) return;
+    const char *x = (const char *)f->operand + offset;
+    f->binary(size / element_size, f->operand_first ? x : y, f->operand_first ? y : x, y, f->parameters);
+}
+
+void eo_finish_run(const struct eo_finish *f, void *output, size_t offset, size_t size, size_t element_size) {
+    const struct eo_branch *branch = f->branch;
+    if (!branch) {
+        finish_run(f, output, offset, size, element_size);
+        return;
+    }
+    const size_t row = branch->channels * element_size, begin = offset % row, length = smaller(size, row - begin);
+    const size_t step = larger(1, branched_size / length) * length, channel = begin / element_size;
+    for (const size_t end = offset + size; offset < end; offset += step) {
+        const size_t part = smaller(step, end - offset);
+        finish_run(f, output, offset, part, element_size);
+        for (size_t at = offset; at < offset + part; at += length)
+            branch->run(length / element_size, (char *)output + at, branch->factors + channel, branch->shifts + channel,
+                        (char *)f->second + at, &branch->parameters);
+    }
+}
 
 // Finishes `columns` channels from number `column` on of the output pixels from `first` up to `end`.
 static void finish(const struct eo_convolution *c, size_t column, size_t columns, size_t first, size_t end) {

@@ -116,7 +116,8 @@ void eo_depthwise_work(const struct eo_depthwise *d, size_t unit, size_t worker)
             .scratch = (float *)slot,
         };
         d->lines(&part);
-        eo_finish_run(&d->finish, d->output, first * output, part.count * output, d->output_element_size);
+        if (eo_finish_is_needed(&d->finish))
+            eo_finish_run(&d->finish, d->output, first * output, part.count * output, d->output_element_size);
         return;
     }
     struct line line = {
@@ -127,6 +128,7 @@ void eo_depthwise_work(const struct eo_depthwise *d, size_t unit, size_t worker)
         line.top = (ptrdiff_t)(i % w->output_height * w->stride_height) - (ptrdiff_t)w->padding_top;
         line.output = (char *)d->output + i * output;
         run_line(&line);
-        eo_finish_run(&d->finish, d->output, i * output, output, d->output_element_size);
+        if (eo_finish_is_needed(&d->finish))
+            eo_finish_run(&d->finish, d->output, i * output, output, d->output_element_size);
     }
 }

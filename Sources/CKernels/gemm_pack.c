@@ -50,13 +50,18 @@ static void pack_words(int nr, size_t depth, size_t count, size_t pitch, const c
 }
 
 void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *weights, const void *bias, void *packed) {
+    eo_f32_gemm_pack_rows(nr, depth, columns, depth, weights, bias, packed);
+}
+
+void eo_f32_gemm_pack_rows(int nr, size_t depth, size_t columns, size_t stride, const void *weights, const void *bias,
+                           void *packed) {
+    const size_t pitch = stride * sizeof(float);
     float *block = packed;
     for (size_t first = 0; first < columns; first += nr, block += (1 + depth) * nr) {
         const size_t count = columns - first < (size_t)nr ? columns - first : (size_t)nr;
         memset(block, 0, nr * sizeof(float));
         if (bias) memcpy(block, (const char *)bias + first * sizeof(float), count * sizeof(float));
-        pack_words(nr, depth, count, depth * sizeof(float), (const char *)weights + first * depth * sizeof(float),
-                   (uint32_t *)(block + nr));
+        pack_words(nr, depth, count, pitch, (const char *)weights + first * pitch, (uint32_t *)(block + nr));
     }
 }
 
@@ -111,15 +116,16 @@ void eo_u8_transpose(size_t rows, size_t columns, const void *from, void *to) {
 
 static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }
 
-// int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, zeros beyond the matrix.
-static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t first, size_t begin, size_t end,
-                        const uint8_t *weights, uint8_t flip, uint8_t *to) {
+// int8 weights[(end - begin) / kr][nr][kr] of the columns from `first` on, which lie `pitch` bytes apart, zeros beyond
+// the matrix.
+static void pack_groups(size_t kr, int nr, size_t depth, size_t pitch, size_t columns, size_t first, size_t begin,
+                        size_t end, const uint8_t *weights, uint8_t flip, uint8_t *to) {
     const size_t left = first < columns ? columns - first : 0, count = left < (size_t)nr ? left : (size_t)nr;
-    const uint8_t *from = weights + first * depth;
+    const uint8_t *from = weights + first * pitch;
     size_t whole = begin;
     if (kr == 4) {
         whole += ((end < depth ? end : depth) - begin) / 4 * 4;
-        pack_words(nr, (whole - begin) / 4, count, depth, (const char *)from + begin, (uint32_t *)to);
+        pack_words(nr, (whole - begin) / 4, count, pitch, (const char *)from + begin, (uint32_t *)to);
         if (flip)
             for (size_t group = 0; group < whole - begin; group += 4)
                 for (size_t i = 0; i < count * 4; i++) to[group * nr + i] ^= flip;
@@ -127,7 +133,7 @@ static void pack_groups(size_t kr, int nr, size_t depth, size_t columns, size_t 
     }
     for (size_t group = whole; group < end; group += kr)
         for (size_t j = 0; j < (size_t)nr; j++)
-            for (size_t k = group; k < group + kr; k++) *to++ = j < count && k < depth ? from[j * depth + k] ^ flip : 0;
+            for (size_t k = group; k < group + kr; k++) *to++ = j < count && k < depth ? from[j * pitch + k] ^ flip : 0;
 }
 
 // Depth as a kernel's blocks of weights have it.
@@ -135,18 +141,18 @@ static size_t packed_depth(enum kernels_isa isa, size_t depth) {
     return round_up(depth, isa == ISA_AMX && depth > 64 ? 64 : eo_gemm_depth_step(isa));
 }
 
-// For tiles: each of a row's pieces is read in steps of 64 bytes, the last ending with the piece; rows that are one
-// piece are filled up to a multiple of 4. A step has two tiles of 16 columns.
+// For tiles: each of a row's pieces, filled up to a multiple of 4, is read in steps of 64 bytes, the last ending with
+// the piece. A step has two tiles of 16 columns.
 static void pack_steps(size_t depth, size_t pieces, size_t columns, size_t first, const uint8_t *weights, uint8_t flip,
                        uint8_t *to) {
-    const size_t piece = round_up(depth, 4) / pieces, step = piece < 64 ? piece : 64;
-    for (size_t begin = 0; begin < depth; begin += piece)
+    const size_t own = depth / pieces, piece = round_up(own, 4), step = piece < 64 ? piece : 64;
+    for (; pieces > 0; pieces--, weights += own)
         for (size_t k = 0; k < piece; k += step) {
             const size_t skipped = k + step > piece ? k + step - piece : 0;
-            const size_t end = begin + k + step - skipped;
+            const size_t end = k + step - skipped;
             for (size_t half = 0; half < 2; half++, to += 16 * step) {
                 memset(to, 0, 16 * skipped);
-                pack_groups(4, 16, depth, columns, first + 16 * half, begin + k, end, weights, flip, to + 16 * skipped);
+                pack_groups(4, 16, own, depth, columns, first + 16 * half, k, end, weights, flip, to + 16 * skipped);
             }
         }
 }
@@ -156,7 +162,7 @@ static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t pieces
     if (isa == ISA_AMX)
         pack_steps(depth, pieces, columns, first, weights, flip, to);
     else
-        pack_groups(eo_gemm_depth_step(isa), nr, depth, columns, first, 0, depth, weights, flip, to);
+        pack_groups(eo_gemm_depth_step(isa), nr, depth, depth, columns, first, 0, depth, weights, flip, to);
 }
 
 static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
@@ -264,7 +270,7 @@ void eo_s16_gemm_pack(const eo_s16_gemm_kernel *kernel, size_t depth, size_t col
         if (kernel->isa == ISA_AMX)
             pack_bytes(ISA_AMX, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(scales + nr));
         else
-            pack_groups(2, nr, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
+            pack_groups(2, nr, depth, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
     }
 }
 

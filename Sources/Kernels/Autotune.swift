@@ -2,6 +2,21 @@ import CKernels
 import CPlatform
 import Model
 
+/// A layer of micro-kernels with everything decided but where its tensors lie.
+package protocol KernelLayer: AnyObject {
+    associatedtype Input: BitwiseCopyable
+    associatedtype Output: BitwiseCopyable
+    var scratchByteCount: Int { get }
+    func run(
+        _ input: Span<Input>, _ output: inout MutableSpan<Output>, scratch: inout MutableSpan<UInt8>, finish: Finish,
+        pool: ThreadPool)
+}
+
+extension FloatConvolution: KernelLayer {}
+extension FloatDepthwise: KernelLayer {}
+extension ByteConvolution: KernelLayer {}
+extension ByteDepthwise: KernelLayer {}
+
 /// Which of several forms of a layer is the fastest, found by running each on the layer's own shape. The answer is kept
 /// with the packed weights, in their file too, and asked for again only if that is gone.
 struct Autotune {
@@ -16,9 +31,26 @@ struct Autotune {
     private static let mostRuns = 9
     private static let longest: UInt64 = 20_000_000
 
-    /// One of `candidates`. `make`: the layer by a candidate, its weights packed into the cache given.
-    func fastest(
-        _ candidates: [Int], _ make: (Int, PackedWeightCache) throws(Failure) -> FloatConvolution
+    init(_ form: Sentence, _ shape: ConvolutionShape, cache: PackedWeightCache, threads: Int) {
+        (self.cache, self.threads) = (cache, threads)
+        (inputCount, outputCount) = (shape.inputCount, shape.outputCount)
+        question = Self.question(form, shape, threads: threads)
+    }
+
+    /// Under which name a choice is kept.
+    static func question(_ form: Sentence, _ shape: ConvolutionShape, threads: Int) -> Sentence {
+        "\(form) of \(shape.described) by \(threads)"
+    }
+
+    /// The layer by the fastest of `candidates`. `make`: by a candidate, its weights packed into the cache given.
+    func layer<Layer: KernelLayer>(
+        _ candidates: [Int], _ make: (Int, PackedWeightCache) throws(Failure) -> Layer
+    ) throws(Failure) -> Layer {
+        try make(candidates.count == 1 ? candidates[0] : fastest(candidates, make), cache)
+    }
+
+    private func fastest<Layer: KernelLayer>(
+        _ candidates: [Int], _ make: (Int, PackedWeightCache) throws(Failure) -> Layer
     ) throws(Failure) -> Int {
         if let known = cache.choice(question), candidates.contains(known) { return known }
         let pool = try ThreadPool(threads: threads)
@@ -33,17 +65,18 @@ struct Autotune {
     }
 
     /// Of the fastest run.
-    private func nanoseconds(_ layer: FloatConvolution, _ pool: ThreadPool) throws(Failure) -> UInt64 {
-        let input = try zeros(inputCount * 4)
-        let output = try zeros(outputCount * 4)
+    private func nanoseconds<Layer: KernelLayer>(_ layer: Layer, _ pool: ThreadPool) throws(Failure) -> UInt64 {
+        let input = try zeros(inputCount * MemoryLayout<Layer.Input>.stride)
+        let output = try zeros(outputCount * MemoryLayout<Layer.Output>.stride)
         let scratch = try zeros(layer.scratchByteCount)
         var (fastest, total) = (UInt64.max, UInt64(0))
         for run in 0..<Self.mostRuns where total < Self.longest {
-            var y = MutableSpan<Float>(_unsafeStart: elements(output), count: outputCount)
+            var y = MutableSpan<Layer.Output>(_unsafeStart: elements(output), count: outputCount)
             var work = MutableSpan<UInt8>(_unsafeStart: elements(scratch), count: layer.scratchByteCount)
             let start = platform_nanoseconds()
             layer.run(
-                Span<Float>(_unsafeStart: elements(input), count: inputCount), &y, scratch: &work, pool: pool)
+                Span<Layer.Input>(_unsafeStart: elements(input), count: inputCount), &y, scratch: &work,
+                finish: Finish(), pool: pool)
             let time = platform_nanoseconds() - start
             // The first one meets memory that is not there yet.
             if run > 0 { (fastest, total) = (min(fastest, time), total + time) }
@@ -59,12 +92,7 @@ struct Autotune {
 }
 
 extension FloatConvolution {
-    /// Under which name the tile of Winograd's filtering is kept.
-    static func tuningQuestion(_ shape: ConvolutionShape, threads: Int) -> Sentence {
-        "winograd of \(shape.described) by \(threads)"
-    }
-
-    /// The layer in the form that is fastest on this machine, found by trying.
+    /// The layer in the form that is fastest on this machine, found by trying: tiles of Winograd's filtering.
     package static func tuned(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
         cache: PackedWeightCache, threads: Int
@@ -77,10 +105,85 @@ extension FloatConvolution {
                 threads: threads, tile: tile)
         }
         guard eo_winograd_fits(&window) else { return try make(nil, cache) }
-        let autotune = Autotune(
-            cache: cache, question: tuningQuestion(shape, threads: threads), inputCount: shape.inputCount,
-            outputCount: shape.outputCount, threads: threads)
-        let tile = try autotune.fastest([0, 2, 4]) { tile, cache throws(Failure) in try make(tile, cache) }
-        return try make(tile, cache)
+        return try Autotune("winograd", shape, cache: cache, threads: threads).layer([0, 2, 4]) {
+            tile, cache throws(Failure) in try make(tile, cache)
+        }
+    }
+}
+
+extension FloatDepthwise {
+    /// The same: rectangles of the image, or pixel after pixel.
+    package static func tuned(
+        _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
+        cache: PackedWeightCache, threads: Int
+    ) throws(Failure) -> FloatDepthwise {
+        try shape.checkDepthwise()
+        var window = shape.window
+        let isDirect = shape.outputChannels == shape.inputChannels
+        let forms = isDirect && eo_f32_depthwise_fits_lines(&window) ? [1, 0] : [0]
+        return try Autotune("f32_depthwise", shape, cache: cache, threads: threads).layer(forms) {
+            form, cache throws(Failure) in
+            try FloatDepthwise(
+                shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: cache,
+                threads: threads, byLines: form == 1)
+        }
+    }
+}
+
+extension ByteConvolution {
+    /// The same: the two richest kernels, tiles with rows gathered or straight from the image. The bits do not depend on
+    /// it.
+    package static func tuned(
+        _ shape: ConvolutionShape, weights: Bytes, weightsAreSigned: Bool, bias: [Int32]?,
+        requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int
+    ) throws(Failure) -> ByteConvolution {
+        try shape.check()
+        return try Autotune("u8_gemm", shape, cache: cache, threads: threads).layer(forms(shape)) {
+            form, cache throws(Failure) in
+            try ByteConvolution(
+                shape, weights: weights, weightsAreSigned: weightsAreSigned, bias: bias,
+                requantization: requantization, activationsAreSigned: activationsAreSigned, cache: cache,
+                threads: threads, form: form)
+        }
+    }
+
+    /// Kernels by their instruction set; odd: rows are gathered where the kernel need not.
+    static func forms(_ shape: ConvolutionShape) -> [Int] {
+        var count: Int32 = 0
+        let table = eo_u8_gemm_rows(&count)
+        var forms: [Int] = []
+        for row in 0..<Int(count) where forms.count < 2 && kernels_isa_available(table[row].isa) {
+            forms.append(2 * Int(table[row].isa.rawValue))
+        }
+        if forms[0] == 2 * Int(ISA_AMX.rawValue), shape.pieces > 0 { forms.append(forms[0] + 1) }
+        return forms
+    }
+
+    static func kernel(_ form: Int?) -> UnsafePointer<eo_u8_gemm_kernel> {
+        var count: Int32 = 0
+        let table = eo_u8_gemm_rows(&count)
+        let row = (0..<Int(count)).first { 2 * Int(table[$0].isa.rawValue) == (form ?? -2) & ~1 }
+        return row.map { table + $0 } ?? eo_u8_gemm_best()
+    }
+}
+
+extension ByteDepthwise {
+    /// The same: the two richest kernels.
+    package static func tuned(
+        _ shape: ConvolutionShape, weights: Bytes, weightsAreSigned: Bool, bias: [Int32]?,
+        requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int
+    ) throws(Failure) -> ByteDepthwise {
+        try shape.checkDepthwise()
+        var count: Int32 = 0
+        let table = eo_u8_depthwise_rows(&count)
+        let rows = (0..<Int(count)).filter { kernels_isa_available(table[$0].isa) }
+        let most = shape.outputChannels == shape.inputChannels ? 2 : 1
+        return try Autotune("u8_depthwise", shape, cache: cache, threads: threads).layer([Int](rows.prefix(most))) {
+            row, cache throws(Failure) in
+            try ByteDepthwise(
+                shape, weights: weights, weightsAreSigned: weightsAreSigned, bias: bias,
+                requantization: requantization, activationsAreSigned: activationsAreSigned, cache: cache,
+                threads: threads, row: row)
+        }
     }
 }

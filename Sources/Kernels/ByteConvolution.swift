@@ -15,15 +15,16 @@ package final class ByteConvolution: @unchecked Sendable {
 
     /// `weights`: OHWI int8 or uint8 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`:
     /// [outputChannels] or nil. Input and output are both int8 if `activationsAreSigned`, otherwise both uint8.
-    /// `threads`: for how many threads scratch memory is asked.
+    /// `threads`: for how many threads scratch memory is asked. `form`: one of `forms`; nil: the one thought fastest.
     package init(
         _ shape: ConvolutionShape, weights: Bytes, weightsAreSigned: Bool, bias: [Int32]?,
-        requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int = 4
+        requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int = 4,
+        form: Int? = nil
     ) throws(Failure) {
         try shape.check()
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
         try expect(weights, "weights", count: shape.outputChannels * depth, size: 1)
-        let kernel = eo_u8_gemm_best()
+        let kernel = Self.kernel(form)
         let (isa, nr) = (kernel.pointee.isa, kernel.pointee.nr)
         let zero = try ByteZeroPoints(
             requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned,
@@ -31,7 +32,7 @@ package final class ByteConvolution: @unchecked Sendable {
         let scales = try requantization.channelScales(
             shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
         let bias = try expect(bias, count: shape.outputChannels)
-        let pieces = isa == ISA_AMX && zero.weight == 0 ? shape.pieces(ofSize: 1) : 0
+        let pieces = isa == ISA_AMX && zero.weight == 0 && (form ?? 0) % 2 == 0 ? shape.pieces : 0
         plan = ConvolutionPlan(
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
             blockSize: eo_u8_gemm_packed_size(kernel, depth, 1, max(1, pieces)),

@@ -18,10 +18,11 @@ package final class ByteDepthwise: @unchecked Sendable {
 
     /// `weights`: int8 or uint8 [kernelHeight, kernelWidth, outputChannels]; `bias`: [outputChannels] or nil. Input and
     /// output are both int8 if `activationsAreSigned`, otherwise both uint8. `threads`: for how many threads scratch
-    /// memory is asked.
+    /// memory is asked. `row`: of the kernels' table; nil: the best.
     package init(
         _ shape: ConvolutionShape, weights: Bytes, weightsAreSigned: Bool, bias: [Int32]?,
-        requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int = 4
+        requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int = 4,
+        row: Int? = nil
     ) throws(Failure) {
         try shape.checkDepthwise()
         let (taps, channels) = (shape.taps, shape.outputChannels)
@@ -45,7 +46,8 @@ package final class ByteDepthwise: @unchecked Sendable {
             return
         }
         let bias = try expect(bias, count: channels)
-        let kernel = eo_u8_depthwise_best()
+        var count: Int32 = 0
+        let kernel = row.map { eo_u8_depthwise_rows(&count) + $0 } ?? eo_u8_depthwise_best()
         let name: Sentence = "u8_depthwise \(kernel.pointee.mr)x\(kernel.pointee.nr) \(taps)x\(channels)"
         let packed = try cache.packed(
             weights, form: "\(name) \(zero.form) \(digest(bias)) \(digest(scales))",

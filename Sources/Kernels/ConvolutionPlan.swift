@@ -51,10 +51,17 @@ extension ConvolutionShape {
     }
 
     /// Pieces of a row that a tile kernel takes straight from the image, 0 if it is better gathered.
-    func pieces(ofSize elementSize: Int) -> Int {
+    var pieces: Int {
         guard !isPointwise else { return 0 }
         var window = window
-        return eo_convolution_pieces(&window, elementSize)
+        return eo_convolution_pieces(&window)
+    }
+
+    /// The same for kernels whose pieces are whole words: 0 also for those that are not, and for those of few bytes,
+    /// which take as long as many.
+    func wholePieces(ofSize elementSize: Int) -> Int {
+        let piece = kernelWidth * inputChannels * elementSize
+        return piece % 4 == 0 && piece >= 48 ? pieces : 0
     }
 
     var window: eo_window {
@@ -106,7 +113,8 @@ struct ConvolutionPlan {
         context.output_element_size = rows.outputSize
         context.run = run
         context.nr = Int(nr)
-        context.depth = (shape.depth + rows.multiple - 1) / rows.multiple * rows.multiple
+        let pieces = max(1, rows.byLines)
+        context.depth = (shape.depth / pieces + rows.multiple - 1) / rows.multiple * rows.multiple * pieces
         context.block_size = blockSize
         context.group_size = (shape.groupOutputs + Int(nr) - 1) / Int(nr) * blockSize
         context.fill = (context.depth - shape.depth) * rows.inputSize

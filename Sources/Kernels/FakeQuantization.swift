@@ -74,22 +74,24 @@ package struct FakeQuantization: Sendable {
     /// The bounds of the stored numbers, less the zero point.
     package typealias Bounds = (low: Float, high: Float)
 
-    private func parameters(_ scale: Float, _ bounds: Bounds) -> eo_fake_quantize_params {
+    private func parameters(_ scale: Float, _ bounds: Bounds, unit: Float = 1) -> eo_fake_quantize_params {
         eo_fake_quantize_params(
-            inverse: isInSteps ? 1 : 1 / scale, scale: scale, low: bounds.low, high: bounds.high)
+            inverse: isInSteps ? 1 : 1 / scale, scale: scale / unit, low: bounds.low, high: bounds.high)
     }
 
     private func fits(_ sizes: Int...) -> Bool { sizes.allSatisfy { $0 >= layout.count } && layout.count > 0 }
 
-    /// `y` may be `x`. A tensor with one scale is shared among the threads of `pool`, and watched.
+    /// `y` may be `x`. A tensor with one scale is shared among the threads of `pool`, and watched; y then counts in
+    /// `unit`.
     package func apply(
-        _ x: Span<Float>, _ y: inout MutableSpan<Float>, scales: Span<Float>, bounds: Bounds, watch: Watch,
+        _ x: Span<Float>, _ y: inout MutableSpan<Float>, scales: Span<Float>, unit: Float = 1, bounds: Bounds,
+        watch: Watch,
         passing: inout MutableSpan<UInt8>, extremes: inout MutableSpan<Float>, pool: ThreadPool
     ) {
         guard fits(x.count, y.count), scales.count >= layout.channels else { return }
         let kernel = kernelTable.pointee.f32_fake_quantize
         guard layout.channels > 1 || layout.outer > 1 else {
-            var parameters = parameters(scales[0], bounds)
+            var parameters = parameters(scales[0], bounds, unit: unit)
             return watch.run(kernel, x, &y, &parameters, parameters.inverse, &passing, &extremes, pool)
         }
         x.withUnsafeBufferPointer { x in
@@ -273,7 +275,7 @@ package enum FakeRequantization {
 
 extension FakeQuantization {
     /// What is looked at while a tensor is quantized, a part at a time as long as it is in the nearest cache: which
-    /// gradients will pass (bit i % 8 of byte i / 8 for element i), and the least and the largest element.
+    /// gradients will pass (bit i % 8 of byte i / 8 for element i), and the least and the largest element, or 0.
     package struct Watch: Sendable {
         package let count: Int
         /// Elements that the kernel takes at once.
@@ -342,13 +344,13 @@ private struct WatchJob {
     func run(_ piece: Int) {
         let table = kernelTable
         var passes = passes
-        var (least, most): (Float, Float) = (.infinity, -.infinity)
+        var (least, most): (Float, Float) = (0, 0)
         let end = min(watch.count, (piece + 1) * watch.piece)
         for start in stride(from: piece * watch.piece, to: end, by: watch.part) {
             let count = min(watch.part, end - start)
             if extremes != nil {
-                least = min(least, table.pointee.f32_minimum(count, x + start))
-                most = max(most, table.pointee.f32_maximum(count, x + start))
+                let range = eo_f32_range_best().pointee.run(x + start, count)
+                (least, most) = (min(least, range.low), max(most, range.high))
             }
             if let passing { table.pointee.f32_passing(count, x + start, passing + start / 8, &passes) }
             for block in stride(from: start, to: start + count, by: watch.block) {

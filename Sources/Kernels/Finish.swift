@@ -9,9 +9,19 @@ package struct Finish: @unchecked Sendable {
     private let parameters: Storage?
     /// Bytes of an element.
     private let elementSize: Int
+    /// What makes a second result.
+    private var branch: Branch?
 
     /// Nothing follows.
     package init() { (parameters, elementSize) = (nil, 1) }
+
+    /// A second result alone, `size` bytes an element; nil: a layer cannot make it.
+    package init?(second rows: RowConstants, elementSize: Int) throws(Failure) {
+        guard let branch = rows.branch else { return nil }
+        let storage = try withUnsafeBytes(of: branch) { bytes throws(Failure) in try Kernels.stored(bytes) }
+        (self.branch, self.elementSize, parameters) = (Branch(rows, storage), elementSize, nil)
+        raw.branch = UnsafePointer(Bytes(storage).baseAddress.assumingMemoryBound(to: eo_branch.self))
+    }
 
     private init(_ raw: eo_finish, _ parameters: Storage, elementSize: Int) {
         self.raw = raw
@@ -67,6 +77,14 @@ package struct Finish: @unchecked Sendable {
     }
 
     package var hasOperand: Bool { raw.binary != nil }
+    package var hasSecond: Bool { branch != nil }
+
+    /// The same with the second result that `last` makes.
+    package func followed(by last: Finish) -> Finish {
+        var copy = self
+        (copy.branch, copy.raw.branch) = (last.branch, last.raw.branch)
+        return copy
+    }
 
     /// The layer's result is the second operand.
     package var swapped: Finish {
@@ -82,6 +100,13 @@ package struct Finish: @unchecked Sendable {
         return copy
     }
 
+    /// With the memory of the second result, as large as the first, which must stay where it is likewise.
+    package func with(second: inout MutableSpan<UInt8>) -> Finish {
+        var copy = self
+        second.withUnsafeMutableBufferPointer { copy.raw.second = UnsafeMutableRawPointer($0.baseAddress) }
+        return copy
+    }
+
     /// For the part of an output that begins `bytes` bytes after its start.
     func advanced(by bytes: Int) -> Finish {
         var copy = self
@@ -93,12 +118,16 @@ package struct Finish: @unchecked Sendable {
     package func run(_ output: inout MutableSpan<UInt8>, pool: ThreadPool) {
         output.withUnsafeMutableBufferPointer { output in
             guard let base = output.baseAddress else { return }
-            let job = Job(raw: raw, output: base, size: output.count, elementSize: elementSize)
+            // Whole rows of those that have constants.
+            let row = max(1, (raw.branch?.pointee.channels ?? 0) * elementSize)
+            let job = Job(
+                raw: raw, output: base, size: output.count, elementSize: elementSize,
+                piece: max(1, 65536 / row) * row)
             withUnsafePointer(to: job) { job in
-                pool.run((output.count + Job.piece - 1) / Job.piece, job) { context, piece, _ in
+                pool.run((output.count + job.pointee.piece - 1) / job.pointee.piece, job) { context, piece, _ in
                     var job = context.assumingMemoryBound(to: Job.self).pointee
-                    let offset = piece * Job.piece
-                    eo_finish_run(&job.raw, job.output, offset, min(Job.piece, job.size - offset), job.elementSize)
+                    let offset = piece * job.piece
+                    eo_finish_run(&job.raw, job.output, offset, min(job.piece, job.size - offset), job.elementSize)
                 }
             }
         }
@@ -109,8 +138,15 @@ package struct Finish: @unchecked Sendable {
         let output: UnsafeMutableRawPointer
         let size: Int
         let elementSize: Int
-        static let piece = 65536
+        let piece: Int
     }
+}
+
+/// Keeps what makes a second result.
+private final class Branch: @unchecked Sendable {
+    private let rows: RowConstants
+    private let storage: Storage
+    init(_ rows: RowConstants, _ storage: Storage) { (self.rows, self.storage) = (rows, storage) }
 }
 
 /// A copy with an address of its own.

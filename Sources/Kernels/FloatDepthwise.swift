@@ -23,10 +23,11 @@ package final class FloatDepthwise: @unchecked Sendable {
     }
 
     /// `weights`: float32 [kernelHeight, kernelWidth, outputChannels]; `bias`: float32 [outputChannels] or nil.
-    /// `threads`: for how many threads scratch memory is asked.
+    /// `threads`: for how many threads scratch memory is asked. `byLines`: rectangles of the image, which must fit;
+    /// nil: where that is thought faster.
     package init(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
-        cache: PackedWeightCache, threads: Int = 4
+        cache: PackedWeightCache, threads: Int = 4, byLines: Bool? = nil
     ) throws(Failure) {
         try shape.checkDepthwise()
         try expect(weights, "weights", count: shape.taps * shape.outputChannels, size: 4)
@@ -48,7 +49,7 @@ package final class FloatDepthwise: @unchecked Sendable {
             weights, form: form, count: eo_f32_depthwise_packed_size(taps, channels)
         ) { eo_f32_depthwise_pack(taps, channels, weights.baseAddress, bias?.baseAddress, $0) }
         var window = shape.window
-        let lines = eo_f32_depthwise_by_lines(&window) ? eo_f32_depthwise_lines_best() : nil
+        let lines = byLines ?? eo_f32_depthwise_by_lines(&window) ? eo_f32_depthwise_lines_best() : nil
         let plan = try DepthwisePlan(
             shape, run: kernel.run, lines: lines?.pointee.run, elementSizes: (4, 4), slots: threads)
         self.form = .direct(plan, packed)

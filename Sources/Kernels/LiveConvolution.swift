@@ -126,7 +126,7 @@ package final class LiveConvolution: @unchecked Sendable {
         _ image: BfloatImage, _ threads: Int
     ) -> Part {
         let shape = image.framed(phase.shape)
-        let pieces = kernel.pointee.isa == ISA_AMX ? shape.pieces(ofSize: 2) : 0
+        let pieces = kernel.pointee.isa == ISA_AMX ? shape.wholePieces(ofSize: 2) : 0
         let plan = ConvolutionPlan(
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: kernel.pointee.nr,
             blockSize: eo_bf16_gemm_pieces_size(kernel, shape.depth, max(1, pieces)),

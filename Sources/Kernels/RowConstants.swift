@@ -1,7 +1,7 @@
 import CKernels
+import Model
 
-/// A function of the rows of a tensor with constants for each element of a row, in one pass over the memory. Of scales
-/// and shifts, whose elements do not depend on each other, the last row may be a part of one.
+/// A function of the rows of a tensor with constants for each element of a row, in one pass over the memory.
 /// Immutable: any thread.
 package struct RowConstants: @unchecked Sendable {
     private enum Function {
@@ -15,63 +15,76 @@ package struct RowConstants: @unchecked Sendable {
         ) -> Void
 
     private let function: Function
-    private let factors: [Float]
-    private let shifts: [Float]
+    /// Factors, then shifts.
+    private let constants: Storage
+    private let length: Int
     private let elementSize: Int
 
     /// Floats: y = clamp(clamp(x factors) + shifts); the bits of the two operators one after the other.
     package init(
         factors: [Float], shifts: [Float], middle: (minimum: Float, maximum: Float),
         clamp: (minimum: Float, maximum: Float)
-    ) {
-        (self.factors, self.shifts, elementSize) = (factors, shifts, 4)
+    ) throws(Failure) {
+        (constants, length, elementSize) = (try Bytes(copying: factors + shifts).storage, factors.count, 4)
         function = .scaleShift(
             kernelTable.pointee.f32_scale_shift,
             eo_scale_shift_params(
                 zero_x: 0, zero_y: 0, scale: 1, middle_low: middle.minimum, middle_high: middle.maximum,
-                middle_scale: 1, low: clamp.minimum, high: clamp.maximum))
+                middle_scale: 1, low: clamp.minimum, high: clamp.maximum, arranged: false))
     }
 
     /// int8, or with `isSigned` false uint8: what `Elementwise.multiply` does with b = `factors`, then `Elementwise.add`
     /// with b = `shifts`. The result of the first and the second's a have the same zero point.
     package init(
         isSigned: Bool, factors: [Int], _ product: QuantizedArithmetic, shifts: [Int], _ sum: QuantizedArithmetic
-    ) {
-        self.factors = factors.map { Float($0 - product.zeroB) }
-        self.shifts = shifts.map { Float($0 - sum.zeroB) * sum.scaleB }
-        elementSize = 1
+    ) throws(Failure) {
+        let shifts = shifts.map { Float($0 - sum.zeroB) * sum.scaleB }
+        constants = try Bytes(copying: factors.map { Float($0 - product.zeroB) } + shifts).storage
+        (length, elementSize) = (factors.count, 1)
+        let first = UnsafeMutableRawPointer(mutating: Bytes(constants).baseAddress).assumingMemoryBound(to: Float.self)
+        // The middle is 255 steps from its zero point at most.
+        let isBounded = shifts.allSatisfy { abs($0) + 256 * abs(sum.scaleA) < 0x1p30 }
+        let isArranged = isBounded && kernelTable.pointee.arrange(length, first)
+        if isArranged { _ = kernelTable.pointee.arrange(length, first + length) }
         function = .scaleShift(
             isSigned ? kernelTable.pointee.s8_scale_shift : kernelTable.pointee.u8_scale_shift,
             eo_scale_shift_params(
                 zero_x: Int32(product.zeroA), zero_y: Int32(sum.zeroY), scale: product.scaleA,
                 middle_low: Float(product.minimum - product.zeroY), middle_high: Float(product.maximum - product.zeroY),
-                middle_scale: sum.scaleA, low: Float(sum.minimum - sum.zeroY), high: Float(sum.maximum - sum.zeroY)))
+                middle_scale: sum.scaleA, low: Float(sum.minimum - sum.zeroY), high: Float(sum.maximum - sum.zeroY),
+                arranged: isArranged))
     }
 
     /// Floats: y = (x - mean) / sqrt(variance + epsilon) factors + shifts, mean and variance those of the row (Ba,
     /// Kiros, Hinton, Layer Normalization, 2016).
-    package init(normalizing factors: [Float], shifts: [Float], epsilon: Float) {
-        (self.factors, self.shifts, elementSize) = (factors, shifts, 4)
+    package init(normalizing factors: [Float], shifts: [Float], epsilon: Float) throws(Failure) {
+        (constants, length, elementSize) = (try Bytes(copying: factors + shifts).storage, factors.count, 4)
         function = .layerNormalization(epsilon: epsilon)
+    }
+
+    private var factors: UnsafePointer<Float> {
+        UnsafePointer(Bytes(constants).baseAddress.assumingMemoryBound(to: Float.self))
+    }
+
+    /// How a layer does it to its results; nil: it cannot.
+    var branch: eo_branch? {
+        guard case .scaleShift(let kernel, let parameters) = function else { return nil }
+        return eo_branch(
+            run: kernel, factors: factors, shifts: factors + length, channels: length, parameters: parameters)
     }
 
     /// `x` and `y`: whole rows of the type made for; `y` may be the memory of `x`. Nothing is allocated.
     package func run<T: BitwiseCopyable>(_ x: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool) {
-        let length = factors.count
-        precondition(MemoryLayout<T>.stride == elementSize && y.count <= x.count && shifts.count == length)
-        guard length > 0, y.count > 0 else { return }
+        precondition(MemoryLayout<T>.stride == elementSize && y.count <= x.count)
+        guard length > 0, y.count >= length else { return }
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
-                factors.withUnsafeBufferPointer { factors in
-                    shifts.withUnsafeBufferPointer { shifts in
-                        var job = Job(
-                            function: function, x: x.baseAddress!, y: y.baseAddress!, factors: factors.baseAddress!,
-                            shifts: shifts.baseAddress!, length: length, count: y.count / elementSize,
-                            elementSize: elementSize)
-                        pool.run(job.pieces, &job) { context, piece, _ in
-                            context.assumingMemoryBound(to: Job.self).pointee.run(piece)
-                        }
-                    }
+                var job = Job(
+                    function: function, x: x.baseAddress!, y: y.baseAddress!, factors: factors,
+                    shifts: factors + length, length: length, rows: y.count / elementSize / length,
+                    rowSize: length * elementSize)
+                pool.run(job.pieces, &job) { context, piece, _ in
+                    context.assumingMemoryBound(to: Job.self).pointee.run(piece)
                 }
             }
         }
@@ -84,21 +97,18 @@ package struct RowConstants: @unchecked Sendable {
         let factors: UnsafePointer<Float>
         let shifts: UnsafePointer<Float>
         let length: Int
-        let count: Int
-        let elementSize: Int
+        let rows: Int
+        let rowSize: Int
 
-        private var rows: Int { (count + length - 1) / length }
         private var rowsPerPiece: Int { max(1, elementsPerPiece / length) }
         var pieces: Int { (rows + rowsPerPiece - 1) / rowsPerPiece }
 
         func run(_ piece: Int) {
             let first = piece * rowsPerPiece
             for row in first..<min(rows, first + rowsPerPiece) {
-                let offset = row * length * elementSize
-                let (from, to) = (x + offset, y + offset)
+                let (from, to) = (x + row * rowSize, y + row * rowSize)
                 switch function {
-                case .scaleShift(let kernel, var parameters):
-                    kernel(min(length, count - row * length), from, factors, shifts, to, &parameters)
+                case .scaleShift(let kernel, var parameters): kernel(length, from, factors, shifts, to, &parameters)
                 case .layerNormalization(let epsilon):
                     kernelTable.pointee.f32_layer_norm(
                         length, from.assumingMemoryBound(to: Float.self), factors, shifts,

@@ -17,10 +17,11 @@ package final class SimulatedLayer: @unchecked Sendable {
         }
     }
 
+    /// What packs weights. Plain depthwise layers have a kernel of their own.
     fileprivate enum Form {
-        case bytes(UnsafePointer<eo_hybrid_gemm_kernel>, ConvolutionPlan, pieces: Int, rows: Bytes)
-        case shorts(UnsafePointer<eo_s16_gemm_kernel>, ConvolutionPlan)
-        case depthwise(DepthwisePlan)
+        case bytes(UnsafePointer<eo_hybrid_gemm_kernel>, pieces: Int)
+        case shorts(UnsafePointer<eo_s16_gemm_kernel>)
+        case depthwise
     }
 
     package let kernelName: String
@@ -35,69 +36,66 @@ package final class SimulatedLayer: @unchecked Sendable {
     fileprivate let blocksOfGroup: Int
     private let blocks: Int
     private let parts: Parts
+    /// One of both.
+    private let product: ConvolutionPlan?
+    private let depthwise: DepthwisePlan?
+    /// Of rows of bytes.
+    private let grids: [eo_hybrid_row]
 
     /// `depthwise`: weights are [taps][outputChannels], maybe several filters for an input channel, else OHWI. `bits`: of
     /// the activations, 8 or 16.
     package init(_ given: ConvolutionShape, depthwise: Bool, bits: Int, threads: Int) throws(Failure) {
         let shape = depthwise ? given.grouped : given
         try shape.check()
-        let workBytes: Int
+        self.shape = shape
+        isTapMajor = depthwise
         if depthwise, shape.inputChannels == shape.outputChannels {
             var plain = shape
             plain.groups = 1
             let kernel = eo_s16_depthwise_best().pointee
             let plan = try DepthwisePlan(plain, run: kernel.run, elementSizes: (2, 4), slots: threads)
-            form = .depthwise(plan)
-            kernelName = String(cString: kernel.name)
+            (self.depthwise, product, form, grids) = (plan, nil, .depthwise, [])
             block = (shape.outputChannels, eo_s16_depthwise_packed_size(shape.taps, shape.outputChannels))
             (blocks, blocksOfGroup) = (1, 1)
-            workBytes = plan.scratchByteCount
-        } else {
-            let plan: ConvolutionPlan
-            (form, plan, kernelName) = try bits == 8 ? Self.bytes(shape, threads) : Self.shorts(shape, threads)
-            block = (plan.context.nr, plan.context.block_size)
-            blocksOfGroup = plan.context.group_size / plan.context.block_size
-            blocks = blocksOfGroup * shape.groups
-            workBytes = plan.scratchByteCount
+            kernelName = String(cString: kernel.name)
+            parts = Parts(shape, packed: block.bytes)
+            scratchByteCount = parts.work + plan.scratchByteCount
+            return
         }
-        isTapMajor = depthwise
-        self.shape = shape
+        var rows = ConvolutionPlan.Rows(inputSize: bits / 8, outputSize: 4)
+        let isa: kernels_isa
+        let run: eo_gemm
+        let (mr, nr): (Int32, Int32)
+        if bits == 8 {
+            let kernel = eo_hybrid_gemm_best()
+            (isa, run, mr, nr) = (kernel.pointee.isa, kernel.pointee.run, kernel.pointee.mr, kernel.pointee.nr)
+            rows.byLines = isa == ISA_AMX ? shape.wholePieces(ofSize: 1) : 0
+            rows.multiple = eo_gemm_depth_step(isa)
+            rows.wide = eo_gemm_takes_wide_rows(isa)
+            rows.flip = eo_gemm_takes_unsigned_rows(isa) ? 0 : 0x80
+            let pieces = max(1, rows.byLines)
+            form = .bytes(kernel, pieces: pieces)
+            block = (Int(nr), eo_hybrid_gemm_packed_size(kernel, shape.depth, 1, pieces))
+            kernelName = String(cString: kernel.pointee.name)
+        } else {
+            let kernel = eo_s16_gemm_for(shape.depth)
+            (isa, run, mr, nr) = (kernel.pointee.isa, kernel.pointee.run, kernel.pointee.mr, kernel.pointee.nr)
+            rows.multiple = eo_s16_depth_step(isa)
+            rows.split = eo_gemm_takes_split_rows(isa)
+            form = .shorts(kernel)
+            block = (Int(nr), eo_s16_gemm_packed_size(kernel, shape.depth, 1))
+            kernelName = String(cString: kernel.pointee.name)
+        }
+        let plan = ConvolutionPlan(shape, run: run, mr: mr, nr: nr, blockSize: block.bytes, rows: rows, slots: threads)
+        (self.depthwise, product) = (nil, plan)
+        grids = [eo_hybrid_row](repeating: eo_hybrid_one_grid(isa), count: bits == 8 ? plan.context.mr : 0)
+        blocksOfGroup = plan.context.group_size / block.bytes
+        blocks = blocksOfGroup * shape.groups
         parts = Parts(shape, packed: block.bytes * blocks)
-        scratchByteCount = parts.work + workBytes
+        scratchByteCount = parts.work + plan.scratchByteCount
     }
 
-    private static func bytes(
-        _ shape: ConvolutionShape, _ threads: Int
-    ) throws(Failure) -> (Form, ConvolutionPlan, String) {
-        let row = eo_hybrid_gemm_best()
-        let kernel = row.pointee
-        let pieces = kernel.isa == ISA_AMX ? shape.pieces(ofSize: 1) : 0
-        let plan = ConvolutionPlan(
-            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_hybrid_gemm_packed_size(row, shape.depth, 1, max(1, pieces)),
-            rows: .init(
-                inputSize: 1, outputSize: 4, multiple: eo_gemm_depth_step(kernel.isa),
-                wide: eo_gemm_takes_wide_rows(kernel.isa), byLines: pieces,
-                flip: eo_gemm_takes_unsigned_rows(kernel.isa) ? 0 : 0x80),
-            slots: threads)
-        let rows = [eo_hybrid_row](repeating: eo_hybrid_one_grid(kernel.isa), count: plan.context.mr)
-        return (.bytes(row, plan, pieces: max(1, pieces), rows: try Bytes(copying: rows)), plan, String(cString: kernel.name))
-    }
-
-    private static func shorts(
-        _ shape: ConvolutionShape, _ threads: Int
-    ) throws(Failure) -> (Form, ConvolutionPlan, String) {
-        let row = eo_s16_gemm_for(shape.depth)
-        let kernel = row.pointee
-        let plan = ConvolutionPlan(
-            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_s16_gemm_packed_size(row, shape.depth, 1),
-            rows: .init(
-                inputSize: 2, outputSize: 4, multiple: eo_s16_depth_step(kernel.isa),
-                split: eo_gemm_takes_split_rows(kernel.isa)),
-            slots: threads)
-        return (.shorts(row, plan), plan, String(cString: kernel.name))
-    }
+    private typealias eo_gemm = @convention(c) (UnsafePointer<eo_gemm_tile>) -> Void
 
     /// Where things begin in the scratch memory.
     private struct Parts {
@@ -187,22 +185,26 @@ package final class SimulatedLayer: @unchecked Sendable {
         _ memory: UnsafeMutableRawPointer, _ output: UnsafeMutablePointer<Float>, _ grids: Grids,
         _ work: UnsafeMutableRawBufferPointer, _ pool: ThreadPool
     ) {
-        let packed = memory + parts.packed
         var limits = eo_hybrid_gemm_parameters(minimum: -.infinity, maximum: .infinity)
         var whole = eo_s16_parameters(
             minimum: 0, maximum: 0, output_zero_point: 0, sums_fit_32: false, leaves_f: true)
-        switch form {
-        case .bytes(_, let plan, _, let rows):
-            plan.run(
-                input: memory, output: output, weights: packed, parameters: &limits,
-                rowParameters: (UnsafeRawPointer(rows.baseAddress), 0),
-                padding: UInt8(truncatingIfNeeded: grids.byteZero + 128) ^ plan.context.flip, scratch: work, pool: pool)
-        case .shorts(_, let plan):
-            plan.run(
-                input: memory, output: output, weights: packed, parameters: &whole, scratch: work, pool: pool)
-        case .depthwise(let plan):
-            plan.run(
-                input: memory, output: output, weights: packed, parameters: &whole, scratch: work, pool: pool)
+        let packed = UnsafeRawPointer(memory + parts.packed)
+        if let depthwise {
+            depthwise.run(input: memory, output: output, weights: packed, parameters: &whole, scratch: work, pool: pool)
+        }
+        guard let product else { return }
+        let isBytes = !self.grids.isEmpty
+        let padding = UInt8(truncatingIfNeeded: grids.byteZero + 128) ^ product.context.flip
+        self.grids.withUnsafeBytes { rows in
+            withUnsafeBytes(of: &limits) { limits in
+                withUnsafeBytes(of: &whole) { whole in
+                    product.run(
+                        input: memory, output: output, weights: packed,
+                        parameters: (isBytes ? limits : whole).baseAddress!,
+                        rowParameters: rows.baseAddress.map { ($0, 0) }, padding: isBytes ? padding : 0, scratch: work,
+                        pool: pool)
+                }
+            }
         }
     }
 }
@@ -267,14 +269,14 @@ private struct WeightJob {
         let to = packed + index * block.bytes
         let wide = UnsafePointer(biases.assumingMemoryBound(to: Int64.self)) + first
         switch layer.form {
-        case .bytes(let kernel, _, let pieces, _):
+        case .bytes(let kernel, let pieces):
             let zero = grids.byteZero + (eo_gemm_takes_unsigned_rows(kernel.pointee.isa) ? 128 : 0)
             var source = eo_u8_gemm_weights(
                 depth: depth, columns: count, weights: from, flip: 0, weight_zero_point: 0, input_zero_point: zero,
                 bias: UnsafePointer(biases.assumingMemoryBound(to: Int32.self)) + first, scale: scales + first,
                 pieces: pieces)
             eo_hybrid_gemm_pack_one_grid(kernel, &source, to)
-        case .shorts(let kernel, _):
+        case .shorts(let kernel):
             eo_s16_gemm_pack(kernel, depth, count, from, scales + first, wide, to)
         case .depthwise: eo_s16_depthwise_pack(shape.taps, count, from, scales, wide, to)
         }

@@ -9,8 +9,8 @@ import Runtime
     private let prepared: Model
     private let options: QuantizerOptions
     private let interpreter: Interpreter?
-    /// Tensors of the calibrating graph by what they show: the cell states of LSTM layers, step by step.
-    private let shown: [Int: Int]
+    /// What the tensors show that the calibrating graph has behind the model's: cell states of LSTM layers, step by step.
+    private let shown: [Int]
     private var calibration: Calibration
     private var channelMeans: ChannelMeans
     private let graph = 0
@@ -27,7 +27,7 @@ import Runtime
             momentum: options.movingAverage)
         channelMeans = ChannelMeans(prepared, graph)
         guard options.scheme.needsCalibration else {
-            (interpreter, shown) = (nil, [:])
+            (interpreter, shown) = (nil, [])
             return
         }
         try prepared.refuseUnknownShapes()
@@ -59,7 +59,8 @@ import Runtime
         var means = channelMeans.emptySample
         var poisoned: Int?
         func note(_ tensor: Int, _ data: RawSpan) {
-            let tensor = shown[tensor] ?? tensor
+            let place = tensor - tensors.count
+            let tensor = shown.indices.contains(place) ? shown[place] : tensor
             guard tensor < tensors.count, tensors[tensor].type == .float32 else { return }
             let values = Span<Float>(_bytes: data)
             ranges[tensor] = ValueRange(of: values)
@@ -159,19 +160,17 @@ extension Model {
     }
 
     /// The model with the cell states of its float LSTM layers as further outputs of these, which no other runtime knows,
-    /// and by them the variable tensors that hold the states.
-    fileprivate func showingCellStates() -> (model: Model, shown: [Int: Int]) {
+    /// and the variable tensors that hold the states.
+    fileprivate func showingCellStates() -> (model: Model, states: [Int]) {
         typealias Input = UnidirectionalSequenceLSTM.Input
-        var (model, shown): (Model, [Int: Int]) = (self, [:])
+        var (model, states): (Model, [Int]) = (self, [])
         for (index, op) in subgraphs[0].operators.enumerated()
         where code(0, index).builtin == .unidirectionalSequenceLstm && op.inputs.count > Input.cellState {
-            let state = op.inputs[Input.cellState]
-            guard state >= 0 else { continue }
             let cells = model.add(Tensor(name: "", type: .float32, shape: []), to: 0)
             model.subgraphs[0].operators[index].outputs.append(cells)
-            shown[cells] = state
+            states.append(op.inputs[Input.cellState])
         }
-        return (model, shown)
+        return (model, states)
     }
 
     /// Calibration needs a shape for every input.

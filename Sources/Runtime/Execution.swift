@@ -198,7 +198,7 @@ import Operators
 
     // MARK: Running
 
-    func run(_ pool: ThreadPool, isCancelled: () -> Bool, isProfiled: Bool) throws(Failure) {
+    func run(_ pool: ThreadPool, _ cancellation: Cancellation, isProfiled: Bool) throws(Failure) {
         for index in 0..<inputCount where endpoints[index].binding == .copied {
             let endpoint = endpoints[index]
             guard let to = unsafe endpoint.home, let from = unsafe endpoint.bound else { continue }
@@ -206,7 +206,7 @@ import Operators
         }
         var position = 0
         while position < segments.count {
-            try run(segments[position], pool, isCancelled, isProfiled)
+            try run(segments[position], pool, cancellation, isProfiled)
             if let rest = segments[position].rest { try continuePlan(rest, after: position) }
             position += 1
         }
@@ -218,10 +218,10 @@ import Operators
     }
 
     private func run(
-        _ segment: Segment, _ pool: ThreadPool, _ isCancelled: () -> Bool, _ isProfiled: Bool
+        _ segment: Segment, _ pool: ThreadPool, _ cancellation: Cancellation, _ isProfiled: Bool
     ) throws(Failure) {
         for index in segment.steps.indices {
-            if isCancelled() { throw Failure(EO_CANCELLED, "the call was cancelled") }
+            try cancellation.check()
             let start = isProfiled ? platform_nanoseconds() : 0
             let step = segment.steps[index]
             switch step.action {
@@ -236,11 +236,11 @@ import Operators
             case .call(let call):
                 do throws(Failure) {
                     try unsafe call.run(
-                        segment.blocks + step.first, inputs: step.inputs, outputs: step.outputs, pool, isCancelled)
+                        segment.blocks + step.first, inputs: step.inputs, outputs: step.outputs, pool, cancellation)
                 } catch { throw Failure(error.status, "operator \(step.place), \(step.name): \(error.message)") }
             case .delegate:
                 if let partition = step.partition {
-                    try unsafe run(partition, segment.blocks + step.first, pool, isCancelled, isProfiled)
+                    try unsafe run(partition, segment.blocks + step.first, pool, cancellation, isProfiled)
                 }
             }
             if isProfiled { profile.add(step.place, platform_nanoseconds() &- start) }
@@ -277,13 +277,13 @@ import Operators
 
     private func run(
         _ partition: Partition, _ blocks: UnsafePointer<Invocation.Block>, _ pool: ThreadPool,
-        _ isCancelled: () -> Bool, _ isProfiled: Bool
+        _ cancellation: Cancellation, _ isProfiled: Bool
     ) throws(Failure) {
         if let kernel = partition.kernel {
             do throws(Failure) { return try unsafe partition.invoke(kernel, blocks) } catch { refuse(partition, error) }
         }
         if partition.fallback == nil { try takeOver(partition) }
-        if let fallback = partition.fallback { try run(fallback, pool, isCancelled, isProfiled) }
+        if let fallback = partition.fallback { try run(fallback, pool, cancellation, isProfiled) }
     }
 
     /// The CPU runs a partition whose delegate has failed, from now on.

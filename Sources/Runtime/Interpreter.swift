@@ -2,7 +2,6 @@ import CEdgeOpt
 import Kernels
 import Model
 import Operators
-import Synchronization
 
 /// A compiled graph, its memory, and what the caller has bound to it. One thread at a time, but for `cancel`.
 @safe package final class Interpreter {
@@ -43,7 +42,7 @@ import Synchronization
     private var execution: Execution
     private var pool: ThreadPool
     private var isProfiled: Bool
-    private let isCancelled = Atomic<Bool>(false)
+    private let cancellation = Cancellation()
 
     /// Compiles a subgraph or signature. Throws `EO_UNSUPPORTED` naming every operator that cannot be run,
     /// `EO_OUT_OF_RANGE` for a signature or name that is not there.
@@ -102,6 +101,7 @@ import Synchronization
             loaded, subgraph: subgraph, arithmetic: options.arithmetic, precision: options.precision,
             threadCount: threadCount, autotune: options.autotune, delegates: options.delegates, resources: resources)
         compiler.isObserved = options.isObserved
+        resources.calls = 0
         return try Execution(try compiler.plan(graph), compiler, log: options.log)
     }
 
@@ -242,7 +242,7 @@ import Synchronization
 
     /// Runs the graph once. Allocates nothing, unless shapes depend on values or a delegate fails.
     package func invoke() throws(Failure) {
-        try execution.run(pool, isCancelled: { takeCancellation() }, isProfiled: isProfiled)
+        try execution.run(pool, cancellation, isProfiled: isProfiled)
     }
 
     /// Runs the graph once and shows the result of every step, which is gone when the next steps run. Tensors that are
@@ -254,11 +254,7 @@ import Synchronization
     }
 
     /// Makes a running invoke, or else the next one, fail with EO_CANCELLED. Any thread.
-    package func cancel() { isCancelled.store(true, ordering: .releasing) }
-
-    private func takeCancellation() -> Bool {
-        isCancelled.load(ordering: .relaxed) && isCancelled.exchange(false, ordering: .acquiring)
-    }
+    package func cancel() { cancellation.request() }
 
     package func resetVariables() {
         execution.resetStates()

@@ -8,7 +8,7 @@ import Testing
 func knownChoicesAreTaken(_ tile: Int, _ kernel: String) throws {
     let shape = ConvolutionShape(12, 11, 16, outputs: 20, kernel: (3, 3), padding: 1)
     let cache = try PackedWeightCache()
-    try cache.choose(tile, for: FloatConvolution.tuningQuestion(shape, threads: 1))
+    try cache.choose(tile, for: Autotune.question("winograd", shape, threads: 1))
     let plain = try tuned(shape, cache: PackedWeightCache(), autotunes: false)
     let chosen = try tuned(shape, cache: cache, autotunes: true)
     #expect(chosen.name.contains(kernel))
@@ -18,7 +18,7 @@ func knownChoicesAreTaken(_ tile: Int, _ kernel: String) throws {
 @Test func choicesAreRemembered() throws {
     let shape = ConvolutionShape(6, 6, 4, outputs: 5, kernel: (3, 3), padding: 1)
     let cache = try PackedWeightCache()
-    let question = FloatConvolution.tuningQuestion(shape, threads: 1)
+    let question = Autotune.question("winograd", shape, threads: 1)
     #expect(cache.choice(question) == nil)
     let first = try tuned(shape, cache: cache, autotunes: true)
     let choice = try #require(cache.choice(question))
@@ -31,7 +31,36 @@ func knownChoicesAreTaken(_ tile: Int, _ kernel: String) throws {
     let shape = ConvolutionShape(6, 6, 4, outputs: 5)
     let cache = try PackedWeightCache()
     _ = try tuned(shape, cache: cache, autotunes: true)
-    #expect(cache.choice(FloatConvolution.tuningQuestion(shape, threads: 1)) == nil)
+    #expect(cache.choice(Autotune.question("winograd", shape, threads: 1)) == nil)
+}
+
+/// Whichever form of an integer layer is taken, the bits are the same.
+@Test func formsOfBytesAgree() throws {
+    let shape = ConvolutionShape(12, 11, 16, outputs: 20, kernel: (3, 3), padding: 1)
+    var numbers = Numbers(seed: 5)
+    let input = numbers.integers(shape.inputCount, -128...127).map { UInt8(truncatingIfNeeded: $0) }
+    let weights = try Bytes(
+        copying: numbers.integers(shape.outputChannels * shape.depth, -127...127).map { Int8(truncatingIfNeeded: $0) })
+    let requantization = Requantization(
+        scales: [Float](repeating: 1e-3, count: shape.outputChannels), inputZeroPoint: 3, weightZeroPoint: 0,
+        outputZeroPoint: -5, outputMinimum: -128, outputMaximum: 127)
+    var results: Set<[UInt8]> = []
+    var names: Set<String> = []
+    for form in ByteConvolution.forms(shape) {
+        let cache = try PackedWeightCache()
+        try cache.choose(form, for: Autotune.question("u8_gemm", shape, threads: 1))
+        let layer = try ByteConvolution.tuned(
+            shape, weights: weights, weightsAreSigned: true, bias: nil, requantization: requantization,
+            activationsAreSigned: true, cache: cache, threads: 1)
+        var output = [UInt8](repeating: 0x55, count: shape.outputCount)
+        var scratch = [UInt8](repeating: 0xff, count: layer.scratchByteCount)
+        var outputSpan = output.mutableSpan
+        var scratchSpan = scratch.mutableSpan
+        layer.run(input.span, &outputSpan, scratch: &scratchSpan, pool: try ThreadPool(threads: 1))
+        results.insert(output)
+        names.insert(layer.kernelName)
+    }
+    #expect(results.count == 1 && names.count == min(2, ByteConvolution.forms(shape).count))
 }
 
 private func tuned(

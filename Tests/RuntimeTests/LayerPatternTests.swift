@@ -110,6 +110,60 @@ struct LayerPatternTests {
         }
     }
 
+    /// A batch normalization of a residual sum, or of a layer, that others read too: 1x1 in chunks of columns, 3x3,
+    /// depthwise, groups, products, and channels that blocks of bytes do not divide.
+    @Test(arguments: [TensorType.float32, .int8], [false, true])
+    func branchesKeepTheBits(_ type: TensorType, _ isSum: Bool) throws {
+        for (code, kernel, inputs, channels) in [
+            (BuiltinOperator.conv2D, 1, 600, 530), (.conv2D, 3, 70, 70), (.depthwiseConv2D, 3, 130, 130),
+            (.conv2D, 3, 35, 140), (.fullyConnected, 1, 40, 100),
+        ] {
+            var maker = ModelMaker()
+            let isImage = code != .fullyConnected
+            let (from, to) =
+                isImage ? ([1, 9, 8, inputs == 35 ? 140 : inputs], [1, 9, 8, channels]) : ([50, 40], [50, 100])
+            let (x, z) = (maker.tensor("x", from), maker.tensor("z", to))
+            let (filter, bias) = try maker.weights(
+                code == .conv2D
+                    ? [channels, kernel, kernel, inputs]
+                    : isImage ? [1, kernel, kernel, channels] : [channels, inputs],
+                channels: channels, type)
+            let layer = maker.result(
+                code, [x, filter, bias], shape: to,
+                isImage ? Self.convolution(padding: .same, stride: 1, code) : Options(.fullyConnected))
+            let sum = isSum ? maker.result(.add, [z, layer], shape: to, Options(.add)) : layer
+            let factors = (0..<channels).map { Float($0 % 9) / 7 - 0.6 }
+            let shifts = (0..<channels).map { 1 - Float($0 % 50) / 25 }
+            let (c, d) =
+                type == .float32
+                ? (
+                    try maker.constant("c", [channels], factors, .float32),
+                    try maker.constant("d", [channels], shifts, .float32)
+                )
+                : (
+                    try maker.constant("c", [channels], factors.map { Int8($0 * 100) }, .int8),
+                    try maker.constant("d", [channels], shifts.map { Int8($0 * 127) }, .int8)
+                )
+            let product = maker.result(.mul, [sum, c], shape: to, Options(.mul))
+            let scaled = maker.result(.add, [product, d], shape: to, Options(.add, [.int(1)]))
+            let y = maker.result(.sub, [sum, scaled], shape: to, Options(.sub))
+            if type == .int8 {
+                for (tensor, scale, zero) in [
+                    (x, Float(0.05), -7), (z, 0.3, 11), (layer, 0.4, 3), (sum, isSum ? 0.5 : 0.4, 3), (c, 0.01, 4),
+                    (product, 0.3, -9), (d, 0.1, 0), (scaled, 0.2, -128), (y, 0.6, 1),
+                ] { maker.quantize(tensor, scale, zero, .int8) }
+            }
+            maker.ends(isSum ? [x, z] : [x], [y])
+            let isGrouped = code == .conv2D && inputs == 35
+            let branch = isGrouped ? ["fused", "CPU"] : ["fused", "fused"]
+            #expect(try maker.runners() == (isSum ? ["fused", "CPU"] : ["CPU"]) + branch + ["CPU"])
+            let isFloat = type == .float32
+            let apart = try maker.bytes(keepAll: true, isFloat: isFloat)
+            #expect(try maker.bytes(keepAll: false, isFloat: isFloat) == apart)
+            #expect(try maker.bytes(keepAll: false, isFloat: isFloat, threads: 2) == apart)
+        }
+    }
+
     @Test(arguments: [TensorType.float32, .int8], [BuiltinOperator.hardSwish, .gelu, .logistic])
     func functionsOfLayersKeepTheBits(_ type: TensorType, _ function: BuiltinOperator) throws {
         var maker = ModelMaker()

@@ -16,12 +16,12 @@ struct PatternTests {
         var maker = ModelMaker()
         var random = SplitMix(seed: 3)
         let (type, channels) = form
-        let input = maker.tensor("x", [1, 31, 37, channels])
+        let input = maker.tensor("x", [1, 30, 37, channels])
         let factors = try maker.constant("c", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
-        let product = maker.result(.mul, [input, factors], shape: [1, 31, 37, channels])
+        let product = maker.result(.mul, [input, factors], shape: [1, 30, 37, channels])
         let shifts = try maker.constant("d", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
-        let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 31, 37, channels])
-        let output = maker.result(.relu, [sum], shape: [1, 31, 37, channels])
+        let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 30, 37, channels])
+        let output = maker.result(.relu, [sum], shape: [1, 30, 37, channels])
         let zero = type == .int8 ? 0 : 128
         for (tensor, scale, zeroPoint) in [
             (input, Float(0.05), zero + 3), (factors, 0.011, zero - 5), (product, 0.043, zero + 7),
@@ -179,6 +179,98 @@ struct PatternTests {
         #expect(try maker.runners() == ["CPU", "CPU", "CPU", "fused", "CPU"])
         let isFloat = type == .float32
         #expect(try maker.bytes(keepAll: false, isFloat: isFloat) == maker.bytes(keepAll: true, isFloat: isFloat))
+    }
+
+    /// Softmax written out; and with a sum over something else.
+    @Test(arguments: [true, false])
+    func softmaxAgrees(_ isSoftmax: Bool) throws {
+        var maker = ModelMaker()
+        let x = maker.tensor("x", [2, 5, 19])
+        let axes = try maker.constant("axes", [1], [Int32(isSoftmax ? -1 : 1)], .int32)
+        let shape = isSoftmax ? [2, 5, 1] : [2, 1, 19]
+        let largest = maker.result(.reduceMax, [x, axes], shape: shape, .reducer(keepDims: true))
+        let difference = maker.result(.sub, [x, largest], shape: [2, 5, 19])
+        let exponential = maker.result(.exp, [difference], shape: [2, 5, 19])
+        let sum = maker.result(.sum, [exponential, axes], shape: shape, .reducer(keepDims: true))
+        let y = maker.result(.div, [exponential, sum], shape: [2, 5, 19])
+        maker.ends([x], [y])
+        #expect(try maker.runners() == [String](repeating: isSoftmax ? "fused" : "CPU", count: 4) + ["CPU"])
+        let fused = try floats(maker.bytes(keepAll: false, isFloat: true))
+        let apart = try floats(maker.bytes(keepAll: true, isFloat: true))
+        #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 1e-6 })
+    }
+
+    /// Attention as converters write it: heads by transpositions or as they lie, keys and scores transposed or not,
+    /// scaled by a product or a quotient, with a mask for all rows or for each, by itself or in a batch.
+    @Test(arguments: 0..<6)
+    func attentionAgrees(_ way: Int) throws {
+        var maker = ModelMaker()
+        let (batch, rows, keys, depth, width) = (2, 31, 37, 8, 12)
+        let heads = way == 5 ? 1 : 3
+        func order(_ numbers: [Int32]) throws -> Int {
+            try maker.constant("p\(maker.model.buffers.count)", [4], numbers, .int32)
+        }
+        /// [batch, heads, count, size], perhaps with the last two exchanged.
+        func operand(_ name: String, _ count: Int, _ size: Int, _ exchanged: Bool) throws -> (input: Int, seen: Int) {
+            let shape = exchanged ? [batch, heads, size, count] : [batch, heads, count, size]
+            if way == 1 {
+                let x = maker.tensor(name, shape)
+                return (x, x)
+            }
+            let x = maker.tensor(name, [batch, count, heads, size])
+            return (
+                x, maker.result(.transpose, [x, try order(exchanged ? [0, 2, 3, 1] : [0, 2, 1, 3])], shape: shape)
+            )
+        }
+        let isTurned = way == 2
+        let q = try operand("q", rows, depth, isTurned)
+        let k = try operand("k", keys, depth, !isTurned && way != 3)
+        let v = try operand("v", keys, width, false)
+        let shape = [batch, heads, rows, keys]
+        var options = Options(.batchMatMul)
+        options[1] = .int(way == 3 ? 1 : 0)
+        var scores =
+            isTurned
+            ? maker.result(.batchMatmul, [k.seen, q.seen], shape: [batch, heads, keys, rows], options)
+            : maker.result(.batchMatmul, [q.seen, k.seen], shape: shape, options)
+        if isTurned { scores = maker.result(.transpose, [scores, try order([0, 1, 3, 2])], shape: shape) }
+        if way > 2 {
+            let factor = try maker.constant("c", [], [Float(way == 3 ? 0.35 : 2.8)], .float32)
+            scores = maker.result(way == 3 ? .mul : .div, [scores, factor], shape: shape)
+        }
+        var inputs = [q.input, k.input, v.input]
+        if way > 1 {
+            inputs.append(maker.tensor("mask", way == 2 ? [batch, 1, 1, keys] : [rows, keys]))
+            scores = maker.result(.add, way == 4 ? [inputs[3], scores] : [scores, inputs[3]], shape: shape)
+        }
+        let softmax = maker.result(.softmax, [scores], shape: shape, Options(.softmax, [.float(1)]))
+        var y = maker.result(
+            .batchMatmul, [softmax, v.seen], shape: [batch, heads, rows, width], Options(.batchMatMul))
+        if way != 1 {
+            y = maker.result(.transpose, [y, try order([0, 2, 1, 3])], shape: [batch, rows, heads, width])
+        }
+        maker.ends(inputs, [y])
+        let runners = try maker.runners()
+        #expect(runners.dropLast().allSatisfy { $0 == "fused" } && runners.last == "CPU")
+        let apart = try floats(maker.bytes(keepAll: true, isFloat: true))
+        #expect(Set(apart).count > 100)
+        for threads in 1...3 {
+            let fused = try floats(maker.bytes(keepAll: false, isFloat: true, threads: threads))
+            #expect(zip(fused, apart).allSatisfy { abs($0 - $1) < 2e-5 })
+        }
+    }
+
+    /// Scores that others read stay.
+    @Test func readScoresStay() throws {
+        var maker = ModelMaker()
+        let (q, k, v) = (maker.tensor("q", [4, 6]), maker.tensor("k", [6, 5]), maker.tensor("v", [5, 3]))
+        let scores = maker.result(.batchMatmul, [q, k], shape: [4, 5], Options(.batchMatMul))
+        let softmax = maker.result(.softmax, [scores], shape: [4, 5], Options(.softmax, [.float(1)]))
+        let y = maker.result(.batchMatmul, [softmax, v], shape: [4, 3], Options(.batchMatMul))
+        maker.ends([q, k, v], [y, softmax])
+        #expect(try maker.runners() == ["CPU", "CPU", "CPU"])
+        maker.ends([q, k, v], [y])
+        #expect(try maker.runners() == ["fused", "fused", "CPU"])
     }
 
     @Test func transpositionsBecomeOneOrNone() throws {

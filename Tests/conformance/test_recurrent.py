@@ -155,3 +155,28 @@ def test_quantized_layer(scheme, far, form):
         result, expected = run(ours, values), run(theirs, values)
         assert np.abs(result - expected).max() <= (0 if scheme == "int8" else 1e-5)
         assert np.abs(result - run(exact, values)).mean() <= far
+
+
+def test_quantization_aware_training():
+    """The layer is simulated with its state rounded at each step, and exported as the integer layer."""
+    graph = edgeopt.Graph(seed=2)
+    graph.softmax(graph.dense(graph.last(graph.lstm(graph.input(6, 5), 8)), 3))
+    values = np.random.default_rng(4)
+    x = values.standard_normal((64, 6, 5)).astype(np.float32)
+    y = np.argmax(x[:, :, :3].sum(axis=1), axis=1).astype(np.int32)
+    calibration = [sample[None] for sample in x[:16]]
+    trainer = edgeopt.Trainer(
+        graph.model(), optimizer=edgeopt.optimizers.Adam(1e-2), batch_size=16,
+        quantization=edgeopt.QuantizationAware(calibration))
+    for step in range(24):
+        trainer.step(x[step % 4 * 16:][:16], y[step % 4 * 16:][:16])
+    report = trainer.check_export([sample[None] for sample in x])
+    assert report.same_top1 >= 62 and report.equal + report.one_step >= 0.95 * report.elements
+    small = trainer.export()
+    ours, theirs = edgeopt.Interpreter(small), litert(small.to_bytes())
+    ours.allocate_tensors()
+    assert np.int16 in [detail["dtype"] for detail in ours.get_tensor_details()]
+    for sample in x[:8]:
+        for interpreter in (ours, theirs):
+            interpreter.reset_all_variables()
+        assert np.array_equal(run(ours, sample[None]), run(theirs, sample[None]))

@@ -287,7 +287,8 @@ static struct block byte_image(const eo_u8_gemm_kernel *kernel, const struct eo_
     source.pieces = pieces ? pieces : 1;
     source.input_zero_point = is_signed ? 5 : 133;
     struct eo_convolution c = {.window = *w, .input_element_size = 1, .output_element_size = 1};
-    c.run = kernel->run, c.nr = kernel->nr, c.depth = (source.depth + step - 1) / step * step;
+    c.run = kernel->run, c.nr = kernel->nr;
+    c.depth = (source.depth / source.pieces + step - 1) / step * step * source.pieces;
     c.block_size = eo_u8_gemm_packed_size(kernel, source.depth, 1, source.pieces);
     c.group_size = (source.columns + c.nr - 1) / c.nr * c.block_size;
     c.fill = c.depth - source.depth, c.padding = (uint8_t)source.input_zero_point, c.flip = is_signed ? 0 : 0x80;
@@ -312,7 +313,7 @@ static struct block byte_image(const eo_u8_gemm_kernel *kernel, const struct eo_
 
 // Rows that tiles take straight from the image give the bits of gathered ones.
 static void image_case(const eo_u8_gemm_kernel *kernel, const struct eo_window *w) {
-    const size_t pieces = eo_convolution_pieces(w, 1), depth = w->kernel_height * w->kernel_width * w->input_channels;
+    const size_t pieces = eo_convolution_pieces(w), depth = w->kernel_height * w->kernel_width * w->input_channels;
     if (!check(pieces > 0, kernel->name, "gathers %zu channels", w->input_channels)) return;
     struct block input = bytes(w->batch * w->input_height * w->input_width * w->input_channels, 0, 255);
     struct block weights = bytes(depth * w->output_channels, -128, 127), scale = scales(w->output_channels, 1e-6f);
@@ -335,6 +336,8 @@ static void test_images(void) {
         {2, 9, 21, 9, 21, 3, 3, 1, 1, 1, 64, 40},  {1, 35, 37, 18, 19, 3, 3, 2, 1, 1, 24, 48},
         {1, 12, 40, 8, 40, 5, 5, 1, 1, 2, 16, 7},  {1, 11, 33, 9, 33, 3, 3, 1, 2, 1, 32, 64},
         {1, 9, 9, 9, 9, 1, 7, 1, 1, 3, 12, 5},     {1, 15, 19, 8, 10, 1, 1, 2, 1, 0, 128, 31},
+        {1, 30, 31, 15, 16, 3, 3, 2, 1, 1, 3, 32}, {2, 20, 22, 14, 16, 7, 7, 1, 1, 0, 1, 20},
+        {1, 12, 17, 10, 15, 3, 3, 1, 1, 0, 5, 33}, {1, 14, 40, 9, 17, 7, 7, 2, 1, 2, 10, 64},
     };
     int count;
     const eo_u8_gemm_kernel *table = eo_u8_gemm_rows(&count);

@@ -169,7 +169,8 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     const int wide = form.element == 1 && eo_gemm_takes_wide_rows(isa);
     const int split = form.element == 2 && !form.isFloat && eo_gemm_takes_split_rows(isa);
     const size_t depth = w.kernel_height * w.kernel_width * w.input_channels;
-    const size_t filled = (depth + form.multiple - 1) / form.multiple * form.multiple;
+    const size_t pieces = form.pieces ? form.pieces : 1;
+    const size_t filled = (depth / pieces + form.multiple - 1) / form.multiple * form.multiple * pieces;
     const size_t rows = w.output_height * w.output_width;
     struct eo_convolution c = {
         .window = w,
@@ -302,7 +303,7 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16, packed,
                              eo_bf16_gemm_packed_size(k, depth, 1), &clamp));
         EACH_ROW(eo_u8_gemm, const struct eo_window w = window_of(l);
-                 const size_t pieces = k->isa == ISA_AMX && l->kernel > 1 ? eo_convolution_pieces(&w, 1) : 0;
+                 const size_t pieces = k->isa == ISA_AMX && l->kernel > 1 ? eo_convolution_pieces(&w) : 0;
                  source.pieces = pieces ? pieces : 1;
                  packed = allocate(eo_u8_gemm_packed_size(k, depth, channels, source.pieces));
                  eo_u8_gemm_pack(k, &source, packed); u8.pieces = pieces;

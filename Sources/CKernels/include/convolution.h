@@ -60,25 +60,32 @@ typedef eo_gather_function eo_gather_split_function;
     ROW(eo_gather_split__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_split)
 
-// What follows a layer, element by element, done to its results while they are in the nearest caches. Both null:
-// nothing.
+// A product and a sum with constants of each channel, which make another result of a layer's. Runs of it begin at a
+// channel that EO_BRANCH_COLUMNS divide.
+struct eo_branch {
+    eo_scale_shift_kernel *_Nonnull run;
+    const float *_Nonnull factors, *_Nonnull shifts; // [channels]
+    size_t channels;
+    struct eo_scale_shift_params parameters;
+};
+enum { EO_BRANCH_COLUMNS = 64 };
+
+// What follows a layer, element by element, done to its results while they are in the nearest caches.
 struct eo_finish {
     eo_unary_kernel *_Nullable unary;   // y = f(y)
     eo_binary_kernel *_Nullable binary; // y = f(y, operand) or, the other way round, f(operand, y)
     bool operand_first;
     const void *_Nullable operand; // as large as the output
     const void *_Nullable parameters;
+    const struct eo_branch *_Nullable branch;
+    void *_Nullable second; // result of the branch, as large as the output
 };
 // `size` bytes of `output` from `offset` on; elements have `element_size` bytes.
-static inline void eo_finish_run(const struct eo_finish *_Nonnull f, void *_Nonnull output, size_t offset, size_t size,
-                                 size_t element_size) {
-    char *y = (char *)output + offset;
-    if (f->unary) f->unary(size / element_size, y, y, f->parameters);
-    if (!f->binary) return;
-    const char *x = (const char *)f->operand + offset;
-    f->binary(size / element_size, f->operand_first ? x : y, f->operand_first ? y : x, y, f->parameters);
+void eo_finish_run(const struct eo_finish *_Nonnull f, void *_Nonnull output, size_t offset, size_t size,
+                   size_t element_size);
+static inline bool eo_finish_is_needed(const struct eo_finish *_Nonnull f) {
+    return f->unary || f->binary || f->branch;
 }
-static inline bool eo_finish_is_needed(const struct eo_finish *_Nonnull f) { return f->unary || f->binary; }
 
 // A convolution ready to run. Everything is decided beforehand but the addresses and the number of workers.
 struct eo_convolution {
@@ -117,8 +124,8 @@ void eo_convolution_segment(struct eo_convolution *_Nonnull convolution);
 
 // Whether a tile kernel can take the rows of a convolution straight from the image, each in pieces of a kernel row, and
 // this is faster than gathering them; how many pieces, or 0. Lines under windows that leave the image are copied with
-// their padding. `element_size`: of activations.
-size_t eo_convolution_pieces(const struct eo_window *_Nonnull window, size_t element_size);
+// their padding, and so are those whose pieces are no multiple of 4 bytes: the last one is read up to there.
+size_t eo_convolution_pieces(const struct eo_window *_Nonnull window);
 // Makes the rows of `convolution` such pieces, for up to `workers` workers: sets all that depends on it.
 void eo_convolution_by_lines(struct eo_convolution *_Nonnull convolution, size_t pieces, size_t workers);
 

@@ -48,6 +48,8 @@ struct eo_quantize_params {
 struct eo_scale_shift_params {
     int32_t zero_x, zero_y;
     float scale, middle_low, middle_high, middle_scale, low, high;
+    // Of bytes: the constants have been through the table's `arrange`, and |m * middle_scale + shifts| < 2^30.
+    bool arranged;
 };
 typedef void eo_scale_shift_kernel(size_t n, const void *_Nonnull x, const float *_Nonnull factors,
                                    const float *_Nonnull shifts, void *_Nonnull y,
@@ -121,6 +123,9 @@ struct eo_elementwise {
     EO_CONVERSIONS(ROW)
 #undef ROW
     eo_scale_shift_kernel *_Nonnull f32_scale_shift, *_Nonnull s8_scale_shift, *_Nonnull u8_scale_shift;
+    // Puts the constants of a row of n bytes into the order in which this table's kernels would rather read them; each
+    // 64 stay together. False: they stay as they are.
+    bool (*_Nonnull arrange)(size_t n, float *_Nonnull constants);
     // y = (x - mean) / sqrt(variance + epsilon) * factors + shifts over one row of n elements, n > 0: the variance is
     // the mean of (x - mean)^2 (two passes), sums as f32_sum. factors or shifts may be NULL: 1 and 0.
     void (*_Nonnull f32_layer_norm)(size_t n, const float *_Nonnull x, const float *_Nullable factors,

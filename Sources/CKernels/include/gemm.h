@@ -55,6 +55,9 @@ size_t eo_f32_gemm_packed_size(int nr, size_t depth, size_t columns);
 // `weights` [columns][depth] (a row for each output channel); bias [columns] or null. Any alignment.
 void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *_Nonnull weights, const void *_Nullable bias,
                       void *_Nonnull packed);
+// The same from rows `stride` floats apart.
+void eo_f32_gemm_pack_rows(int nr, size_t depth, size_t columns, size_t stride, const void *_Nonnull weights,
+                           const void *_Nullable bias, void *_Nonnull packed);
 // The same from `weights` [depth][columns], rows `stride` floats apart; no bias.
 void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t stride, const float *_Nonnull weights,
                                  void *_Nonnull packed);

@@ -68,12 +68,21 @@ INLINE f32s expm1_reduced(f32s r) {
 // 2^n for integers -126 <= n <= 127.
 INLINE f32s power_of_two(s32s n) { return FLOATS((n + 127) << 23); }
 
-// exp(v), relative error below 2e-7. 2^n in two factors, so that the ends of the range come out as 0 and infinity.
+// x 2^n for whole numbers |n| < 200 (a NaN counts as 0), in two factors, so that the ends of the range come out as 0
+// and infinity. An instruction set may have this.
+#ifndef SCALE_BY_POWER
+#define SCALE_BY_POWER scale_by_power
+INLINE f32s scale_by_power(f32s x, f32s n) {
+    const s32s whole = TO_S32(n == n ? n : 0.0f), half = whole >> 1;
+    return (x * power_of_two(half)) * power_of_two(whole - half);
+}
+#endif
+
+// exp(v), relative error below 2e-7.
 INLINE f32s exp_f32(f32s v) {
     f32s n;
     const f32s r = reduce_by_ln2(clamp(v, -104.0f, 89.0f), &n);
-    const s32s whole = TO_S32(v == v ? n : 0.0f), half = whole >> 1;
-    return ((1.0f + expm1_reduced(r)) * power_of_two(half)) * power_of_two(whole - half);
+    return SCALE_BY_POWER(1.0f + expm1_reduced(r), n);
 }
 
 // v < 0: exp(v) - 1, relative error below 4e-7; else v.
@@ -131,8 +140,12 @@ INLINE f32s hard_swish_f32(f32s v) { return v * clamp(v + 3.0f, 0.0f, 6.0f) * 0.
 #ifndef BYTE_BLOCKS
 #define s8_blocks(...) ((size_t)0)
 #define u8_blocks(...) ((size_t)0)
+#define s8_scale_shift_blocks(...) ((size_t)0)
+#define u8_scale_shift_blocks(...) ((size_t)0)
+static bool arrange_blocks(size_t n, float *constants) { return (void)n, (void)constants, false; }
 #endif
 #define s16_blocks(...) ((size_t)0)
+#define f32_scale_shift_blocks(...) ((size_t)0)
 
 // --- Unary kernels.
 
@@ -563,12 +576,13 @@ const struct eo_elementwise TABLE = {
 #define ROW(name) .name = {K(name##_vv), K(name##_vs), K(name##_sv)},
     EO_F32_BINARY(ROW) EO_QUANTIZED_BINARY(ROW) EO_PLAIN_BINARY(ROW)
 #undef ROW
+        .arrange = arrange_blocks,
 #define ROW(name) .name = K(name),
-        EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
-            ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum)
-                ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize) ROW(f32_fake_quantize_gradient)
-                    ROW(f32_fake_quantize_scale_gradient) ROW(f32_passing) ROW(f32_pass) ROW(f32_max_pool_place)
-                        ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate) ROW(u8_accumulate)
-                            ROW(s16_accumulate) EO_POOLS(ROW)
+    EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
+        ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum)
+            ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize) ROW(f32_fake_quantize_gradient)
+                ROW(f32_fake_quantize_scale_gradient) ROW(f32_passing) ROW(f32_pass) ROW(f32_max_pool_place)
+                    ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate) ROW(u8_accumulate)
+                        ROW(s16_accumulate) EO_POOLS(ROW)
 #undef ROW
 };

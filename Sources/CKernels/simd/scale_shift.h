@@ -24,6 +24,8 @@ QUANTIZED_SCALE_SHIFT(u8, uint8_t, u8s)
         const type *x = x_;                                                                                            \
         type *y = y_;                                                                                                  \
         const struct eo_scale_shift_params p = *params;                                                                \
+        const size_t done = t##_scale_shift_blocks(n, x, factors, shifts, y, params);                                  \
+        n -= done, x += done, y += done, factors += done, shifts += done;                                              \
         for (; n >= LANES; n -= LANES, x += LANES, y += LANES, factors += LANES, shifts += LANES)                      \
             t##_scale_shift_step(LANES, x, factors, shifts, y, p);                                                     \
         if (n > 0) t##_scale_shift_step(n, x, factors, shifts, y, p);                                                  \

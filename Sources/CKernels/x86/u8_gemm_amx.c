@@ -51,6 +51,7 @@ SIMD void dequantize_row(const struct product *p, const struct leaving *l, const
     float *output = (float *)(l->output + below * (ptrdiff_t)p->tile->output_stride);
 #pragma clang loop unroll(full)
     for (int j = 0; j < 2; j++) {
+        if ((size_t)(LANES * j) >= l->columns) break;
         const ivec zero = ivec_multiply(ivec_load((const int32_t *)l->head + LANES * j), ivec_set(-grid.zero_point));
         const ivec sum = ivec_add(ivec_load(sums + LANES * j), zero);
         const vec scale = vec_multiply(vec_set(grid.scale), vec_load(scales + LANES * j));

@@ -5,6 +5,7 @@ import Model
 /// in one pass. Inputs: 0 x, 1 factors, 2 shifts, the constants with one element or one for each channel. The bits are
 /// those of the two operators.
 package struct ScaleShift: Sendable {
+    package static let name = "MUL+ADD"
     /// The tensor between the two operators.
     let middle: TensorInfo
     let multiplication: FusedActivation
@@ -34,10 +35,13 @@ package struct ScaleShift: Sendable {
     }
 
     package var definition: OperatorDefinition {
-        OperatorDefinition(.custom, custom: "MUL+ADD", maxVersion: 1, inPlace: true) { op throws(Failure) in
+        OperatorDefinition(.custom, custom: Self.name, maxVersion: 1, inPlace: true) { op throws(Failure) in
             [try op.input(0).shape]
         } prepare: { op throws(Failure) in
-            let rows = try constants(op)
+            let channels = max(1, try op.input(0).shape.last ?? 1)
+            op.finish = try Finish(
+                second: try constants(op, channels), elementSize: try op.input(0).type == .float32 ? 4 : 1)
+            let rows = try constants(op, channels * Self.repeats(channels, pixels: try op.input(0).count / channels))
             op.kernelName = "scale and shift"
             switch try op.input(0).type {
             case .float32:
@@ -54,13 +58,17 @@ package struct ScaleShift: Sendable {
         }
     }
 
-    private func constants(_ op: Preparation) throws(Failure) -> RowConstants {
+    /// How often few channels are repeated, because a row of three numbers costs as much as one of many: whole rows make
+    /// up the tensor.
+    private static func repeats(_ channels: Int, pixels: Int) -> Int {
+        (1...max(1, rowLength / channels)).last { pixels % $0 == 0 } ?? 1
+    }
+
+    /// `length`: of a row, a multiple of the channels.
+    private func constants(_ op: Preparation, _ length: Int) throws(Failure) -> RowConstants {
         let (x, factors, shifts, y) = (try op.input(0), try op.input(1), try op.input(2), try op.output())
-        let channels = x.shape.last ?? 1
-        // Few channels are repeated: a row of three numbers costs as much as one of many.
-        let length = channels * max(1, Self.rowLength / max(1, channels))
         guard x.type != .float32 else {
-            return RowConstants(
+            return try RowConstants(
                 factors: spread(factors.constant?.array(of: Float.self) ?? [], length),
                 shifts: spread((shifts.constant?.array(of: Float.self) ?? []).map { sign * $0 }, length),
                 middle: multiplication.floatRange, clamp: addition.floatRange)
@@ -71,7 +79,7 @@ package struct ScaleShift: Sendable {
         guard let first = multiplication.integerRange(of: middle), let second = addition.integerRange(of: y) else {
             throw op.unsupportedTypes()
         }
-        return RowConstants(
+        return try RowConstants(
             isSigned: x.type == .int8, factors: spread(stored(factors), length),
             QuantizedArithmetic(
                 scaleA: try op.finite(a.scale * b.scale / m.scale), zeros: (a.zeroPoint, b.zeroPoint, m.zeroPoint),

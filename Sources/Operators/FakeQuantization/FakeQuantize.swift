@@ -2,8 +2,8 @@ import Kernels
 import Model
 
 /// edgeopt.fake_quantize: y = scale * round(clamp(x / scale)). Inputs: values, scales (one, or one for each channel),
-/// zero point (one; left out: 0). Outputs: y, and optionally the least and the largest value that came in, float32 [2],
-/// and which gradients pass, uint8 with a bit for each element; both only with one scale.
+/// zero point (one; left out: 0), unit (left out: 1): scale / unit then takes the place of the factor scale. Outputs: y,
+/// and optionally the least and the largest value that came in, or 0, float32 [2], and which gradients pass, uint8 with a bit for each element; both only with one scale.
 package enum FakeQuantize {
     package static let name = "edgeopt.fake_quantize"
 
@@ -12,7 +12,8 @@ package enum FakeQuantize {
             let inputs = try FakeQuantizationInputs(op)
             try op.require(1, count: inputs.layout.channels)
             let quantization = FakeQuantization(inputs.layout, isInSteps: inputs.settings.isInSteps)
-            let (settings, hasZeroPoint) = (inputs.settings, inputs.hasZeroPoint)
+            let (settings, hasZeroPoint, hasUnit) = (inputs.settings, inputs.hasZeroPoint, op.hasInput(3))
+            if hasUnit { try op.require(3, count: 1) }
             let watched = try Watched(op, FakeQuantization.Watch(count: op.input(0).count))
             return { io in
                 let (scales, zeroPoint) = (
@@ -23,7 +24,7 @@ package enum FakeQuantize {
                 var passing = io.output(watched.passing, as: UInt8.self)
                 var extremes = watched.extremes(io)
                 quantization.apply(
-                    io.input(0), &y, scales: scales, bounds: bounds,
+                    io.input(0), &y, scales: scales, unit: hasUnit ? io.input(3, as: Float.self)[0] : 1, bounds: bounds,
                     watch: watched.watch(settings, scales[0], zeroPoint), passing: &passing, extremes: &extremes,
                     pool: io.pool)
                 watched.observe(extremes.span, settings, io, unit: settings.isInSteps ? scales[0] : 1)

@@ -63,6 +63,17 @@ import Model
         return unsafe _overrideLifetime(span, borrowing: self)
     }
 
+    /// Elements of a scratch block that are only read.
+    @_lifetime(borrow self)
+    package func written<T: BitwiseCopyable>(_ scratch: Scratch, as type: T.Type = T.self) -> Span<T> {
+        precondition(scratch.index < scratchCount)
+        let block = unsafe blocks[inputCount + outputCount + scratch.index]
+        let span = unsafe Span<T>(
+            _unsafeStart: UnsafePointer(block.base.assumingMemoryBound(to: T.self)),
+            count: block.byteCount / MemoryLayout<T>.stride)
+        return unsafe _overrideLifetime(span, borrowing: self)
+    }
+
     /// A variable tensor (state), which is an input that the operator also writes.
     @_lifetime(borrow self)
     package func variable<T: BitwiseCopyable>(_ index: Int, as type: T.Type = T.self) -> MutableSpan<T> {

@@ -2,14 +2,8 @@ import Kernels
 import Model
 
 /// A layer made of micro-kernels: packed weights and everything else decided.
-protocol PackedLayer: AnyObject {
-    associatedtype Input: BitwiseCopyable
-    associatedtype Output: BitwiseCopyable
+protocol PackedLayer: KernelLayer {
     var kernelName: String { get }
-    var scratchByteCount: Int { get }
-    func run(
-        _ input: Span<Input>, _ output: inout MutableSpan<Output>, scratch: inout MutableSpan<UInt8>, finish: Finish,
-        pool: ThreadPool)
     func stage(_ finish: Finish) throws(Failure) -> CascadeStage?
 }
 
@@ -68,6 +62,12 @@ extension LinearLayer {
                     threads: op.threadCount)
             }
         case .depthwise:
+            if op.autotune {
+                return try launch(
+                    try FloatDepthwise.tuned(
+                        depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum,
+                        cache: op.weights, threads: op.threadCount))
+            }
             return try launch(
                 try FloatDepthwise(
                     depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum,
@@ -81,11 +81,23 @@ extension LinearLayer {
         switch windows.form {
         case .convolution, .transposed:
             return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
-                try ByteConvolution(
+                if op.autotune {
+                    return try ByteConvolution.tuned(
+                        shape, weights: weights, weightsAreSigned: signed, bias: bias, requantization: requantization,
+                        activationsAreSigned: signed, cache: op.weights, threads: op.threadCount)
+                }
+                return try ByteConvolution(
                     shape, weights: weights, weightsAreSigned: signed, bias: bias, requantization: requantization,
                     activationsAreSigned: signed, cache: op.weights, threads: op.threadCount)
             }
         case .depthwise:
+            if op.autotune {
+                return try launch(
+                    try ByteDepthwise.tuned(
+                        depthwiseShape, weights: weights, weightsAreSigned: signed, bias: bias,
+                        requantization: requantization, activationsAreSigned: signed, cache: op.weights,
+                        threads: op.threadCount))
+            }
             return try launch(
                 try ByteDepthwise(
                     depthwiseShape, weights: weights, weightsAreSigned: signed, bias: bias,
@@ -178,13 +190,15 @@ extension LinearLayer {
         op.kernelName = layer.kernelName
         let scratch = op.scratch(bytes: layer.scratchByteCount)
         let (finish, operand) = op.takeFinish()
-        if op.wantsStage { op.stage = try layer.stage(finish).map { LayerStage(stage: $0, operand: operand) } }
+        if op.wantsStage, !finish.hasSecond {
+            op.stage = try layer.stage(finish).map { LayerStage(stage: $0, operand: operand) }
+        }
         return { io throws(Failure) in
             var y = io.output(as: Layer.Output.self)
             var workspace = io.scratch(scratch, as: UInt8.self)
             layer.run(
                 io.input(inputIndex, as: Layer.Input.self), &y, scratch: &workspace,
-                finish: operand < 0 ? finish : finish.with(io.input(operand)), pool: io.pool)
+                finish: finish.on(io, operand: operand), pool: io.pool)
         }
     }
 }

@@ -35,7 +35,9 @@ package struct FinishedLayer: Sendable {
             name: second.name, version: second.version, options: second.options, inputs: inputs, outputs: [output],
             weights: weights)
         do throws(Failure) { _ = try second.definition.prepare(preparation) } catch { return nil }
-        guard let finish = preparation.finish, finish.hasOperand == (inputs.count == 2) else { return nil }
+        guard let finish = preparation.finish, !finish.hasSecond, finish.hasOperand == (inputs.count == 2) else {
+            return nil
+        }
         (self.layer, self.middle, layerInputs) = (layer, middle, inputCount)
         self.finish = place == 0 ? finish : finish.swapped
     }
@@ -52,6 +54,7 @@ package struct FinishedLayer: Sendable {
                 precision: op.precision, threadCount: op.threadCount,
                 autotune: op.autotune, weights: op.weights)
             op.pass(to: inner)
+            let finish = finish.followed(by: inner.takeFinish().finish)
             inner.follow(with: finish, operand: operand)
             let kernel = try layer.definition.prepare(inner)
             let isTaken = inner.isFinishTaken
@@ -59,12 +62,26 @@ package struct FinishedLayer: Sendable {
             op.adopt(inner)
             if isTaken { return kernel }
             op.stage = nil
-            return { [finish] io throws(Failure) in
-                try kernel(io)
-                var y = io.output(as: UInt8.self)
-                let last = operand < 0 ? finish : finish.with(io.input(operand))
-                last.run(&y, pool: io.pool)
-            }
+            return finish.after(kernel, operand: operand)
+        }
+    }
+}
+
+extension Finish {
+    /// With the tensors of `io`; `operand`: the input that is the other operand, -1: there is none.
+    func on(_ io: borrowing Invocation, operand: Int) -> Finish {
+        let finish = operand < 0 ? self : with(io.input(operand))
+        guard hasSecond else { return finish }
+        var second = io.output(1, as: UInt8.self)
+        return finish.with(second: &second)
+    }
+
+    /// `kernel`, and this when it has run.
+    func after(_ kernel: @escaping Kernel, operand: Int) -> Kernel {
+        { io throws(Failure) in
+            try kernel(io)
+            var y = io.output(as: UInt8.self)
+            on(io, operand: operand).run(&y, pool: io.pool)
         }
     }
 }

@@ -22,10 +22,10 @@ struct FloatLSTM: Sendable {
         self.shape = shape
         let isHybrid = try op.input(Input.inputWeights + 1).type == .int8
         let weights: TensorType = isHybrid ? .int8 : .float32
-        try shape.require(weights, op, Input.inputWeights..<Input.bias)
-        try shape.require(weights, op, Input.projection..<Input.projectionBias)
-        try shape.require(.float32, op, Input.bias..<Input.projection)
-        try shape.require(.float32, op, Input.projectionBias..<Input.normalization + 4)
+        try shape.require(op) { index in
+            let isWeight = Input.inputWeights..<Input.bias ~= index || index == Input.projection
+            return isWeight ? weights : .float32
+        }
         for output in op.outputs where output.type != .float32 { throw op.unsupportedTypes() }
         var scales: [Float] = []
         if isHybrid {
@@ -66,6 +66,7 @@ struct FloatLSTM: Sendable {
 
     /// Adds the products of row `row` of an input with the weights of each gate to what is there; those of the sequence
     /// come first.
+    @inline(never)
     private func multiply(
         _ input: Int, _ row: Int, _ depth: Int, _ weights: Int, _ io: borrowing Invocation, _ gates: [Scratch],
         _ bytes: Scratch
@@ -91,19 +92,21 @@ struct FloatLSTM: Sendable {
     }
 
     /// One row of weights times a row of floats, or of what they were quantized to.
+    @inline(never)
     private func product(
         _ weights: Int, _ i: Int, _ x: Span<Float>, _ start: Int, _ depth: Int, _ io: borrowing Invocation,
         _ bytes: Scratch, _ quantized: DynamicQuantization?
     ) -> Float {
         guard let quantized else { return dot(io.input(weights), i &* depth, x, start, count: depth) }
-        let q = io.scratch(bytes, as: Int8.self)
-        let sum = dot(io.input(weights), i &* depth, q.span, 0, count: depth, zeroPoint: quantized.zeroPoint)
+        let q = io.written(bytes, as: Int8.self)
+        let sum = dot(io.input(weights), i &* depth, q, 0, count: depth, zeroPoint: quantized.zeroPoint)
         return Float(sum) * (quantized.scale * scales[weights])
     }
 
     // MARK: Elements
 
     /// From the sums of a gate to its value: peepholes, normalization, activation.
+    @inline(never)
     private func finish(_ gate: Int, _ io: borrowing Invocation, _ scratch: Scratch, _ sample: Int) {
         var y = io.scratch(scratch, as: Float.self)
         if shape.hasPeepholes, gate != 2 {
@@ -141,10 +144,11 @@ struct FloatLSTM: Sendable {
         return min(max(x, low), high)
     }
 
+    @inline(never)
     private func updateCell(_ io: borrowing Invocation, _ gates: [Scratch], _ sample: Int) {
-        let input = io.scratch(gates[0], as: Float.self)
-        let forget = io.scratch(gates[1], as: Float.self)
-        let cell = io.scratch(gates[2], as: Float.self)
+        let input = io.written(gates[0], as: Float.self)
+        let forget = io.written(gates[1], as: Float.self)
+        let cell = io.written(gates[2], as: Float.self)
         var c = io.variable(Input.cellState, as: Float.self)
         for i in 0..<cells {
             let gain = shape.gates.lowerBound == 0 ? input[i] : 1 - forget[i]
@@ -154,6 +158,7 @@ struct FloatLSTM: Sendable {
     }
 
     /// The output of a step, which is also the output state of the next.
+    @inline(never)
     private func emit(_ io: borrowing Invocation, _ gate: Scratch, _ bytes: Scratch, _ sample: Int, _ place: Int) {
         let c = io.input(Input.cellState, as: Float.self)
         var o = io.scratch(gate, as: Float.self)

@@ -36,13 +36,13 @@ struct IntegerLSTM: Sendable {
 
     init(_ op: Preparation, _ shape: LSTMShape) throws(Failure) {
         self.shape = shape
-        try shape.require(.int8, op, Input.sequence..<Input.peepholes)
-        try shape.require(.int16, op, Input.peepholes..<Input.bias)
-        try shape.require(.int32, op, Input.bias..<Input.projection)
-        try shape.require(.int8, op, Input.projection..<Input.projection + 1)
-        try shape.require(.int32, op, Input.projectionBias..<Input.projectionBias + 1)
-        try shape.require(.int8, op, Input.outputState..<Input.outputState + 1)
-        try shape.require(.int16, op, Input.cellState..<Input.cellState + 1)
+        try shape.require(op) { index in
+            switch index {
+            case Input.peepholes..<Input.bias, Input.cellState: .int16
+            case Input.bias..<Input.projection, Input.projectionBias: .int32
+            default: .int8
+            }
+        }
         guard try op.output().type == .int8 else { throw op.unsupportedTypes() }
         guard !shape.isNormalized else { throw op.unsupported("layer normalization of integers") }
         let (x, h) = (try op.affine(op.input(Input.sequence)), try op.affine(op.input(Input.outputState)))
@@ -91,6 +91,7 @@ struct IntegerLSTM: Sendable {
         return -bound...bound
     }
 
+    @inline(never)
     private static func scale(_ op: Preparation, _ index: Int) throws(Failure) -> Float {
         let weights = try op.input(index)
         guard weights.zeroPoint == 0 else { throw op.invalid("weights \(weights.described) have a zero point") }
@@ -98,6 +99,7 @@ struct IntegerLSTM: Sendable {
     }
 
     /// The bias (nil: none) plus `factor` times the sum of each row of the weights.
+    @inline(never)
     private static func bias(
         _ op: Preparation, _ index: Int?, _ weights: Int, _ rows: Int, _ factor: Int32
     ) throws(Failure) -> [Int32] {
@@ -121,7 +123,7 @@ struct IntegerLSTM: Sendable {
                 for gate in shape.gates where gate < 3 { compute(gate, io, sums, values[gate], sample, place) }
                 updateCell(io, values, sample)
                 compute(3, io, sums, values[3], sample, place)
-                let gate = io.scratch(values[3], as: Int16.self)
+                let gate = io.written(values[3], as: Int16.self)
                 if shape.hasProjection {
                     var m = io.scratch(bytes, as: Int8.self)
                     hide(gate, io, sample, &m, 0)
@@ -141,6 +143,7 @@ struct IntegerLSTM: Sendable {
     // MARK: The step
 
     /// The value of a gate: its sums in Q3.12, and of them the logistic function or tanh.
+    @inline(never)
     private func compute(
         _ gate: Int, _ io: borrowing Invocation, _ sums: Scratch, _ values: Scratch, _ sample: Int, _ place: Int
     ) {
@@ -171,10 +174,11 @@ struct IntegerLSTM: Sendable {
         return Int16(Self.limited(sum &+ gate.peephole.scale(third), Self.word))
     }
 
+    @inline(never)
     private func updateCell(_ io: borrowing Invocation, _ values: [Scratch], _ sample: Int) {
-        let input = io.scratch(values[0], as: Int16.self)
-        let forget = io.scratch(values[1], as: Int16.self)
-        let cell = io.scratch(values[2], as: Int16.self)
+        let input = io.written(values[0], as: Int16.self)
+        let forget = io.written(values[1], as: Int16.self)
+        let cell = io.written(values[2], as: Int16.self)
         var c = io.variable(Input.cellState, as: Int16.self)
         for i in 0..<cells {
             let gain = shape.gates.lowerBound == 0 ? Int32(input[i]) : 32767 &- Int32(forget[i])
@@ -186,8 +190,9 @@ struct IntegerLSTM: Sendable {
     }
 
     /// The output of the cells: the product of the output gate and tanh of the cell state.
+    @inline(never)
     private func hide(
-        _ gate: borrowing MutableSpan<Int16>, _ io: borrowing Invocation, _ sample: Int, _ y: inout MutableSpan<Int8>,
+        _ gate: Span<Int16>, _ io: borrowing Invocation, _ sample: Int, _ y: inout MutableSpan<Int8>,
         _ start: Int
     ) {
         let c = io.input(Input.cellState, as: Int16.self)

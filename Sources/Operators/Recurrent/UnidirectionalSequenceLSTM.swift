@@ -87,27 +87,41 @@ struct LSTMShape: Sendable {
     }
 
     private func check(_ op: Preparation) throws(Failure) {
-        func require(_ index: Int, _ count: Int) throws(Failure) {
-            let tensor = try op.input(index)
-            guard tensor.count == count else { throw op.invalid("\(tensor.described) must have \(count) elements") }
-        }
-        for gate in gates {
-            try require(Input.inputWeights + gate, cells * inputs)
-            try require(Input.recurrentWeights + gate, cells * outputs)
-            try require(Input.bias + gate, cells)
-            if isNormalized { try require(Input.normalization + gate, cells) }
-            if hasPeepholes, gate != 2 { try require(Self.peephole(gate), cells) }
-        }
-        if hasProjection { try require(Input.projection, outputs * cells) }
-        if hasProjectionBias { try require(Input.projectionBias, outputs) }
         guard hasProjection || outputs == cells else { throw op.invalid("\(cells) cells for \(outputs) outputs") }
-        try require(Input.outputState, batch * outputs)
-        try require(Input.cellState, batch * cells)
-        for index in Input.outputState...Input.cellState {
-            let state = try op.input(index)
-            guard state.isVariable else { throw op.invalid("\(state.described) must be a variable tensor") }
+        for index in 0..<Input.normalization + 4 where isNeeded(index) || op.hasInput(index) {
+            let tensor = try op.input(index)
+            let isState = index == Input.outputState || index == Input.cellState
+            guard tensor.count == count(index), tensor.isVariable == isState else {
+                throw op.invalid(
+                    "\(tensor.described) must \(isState ? "be a variable tensor and " : "")have \(count(index)) elements"
+                )
+            }
         }
         guard try op.output().count == steps * batch * outputs else { throw op.invalid("\(try op.output().described)") }
+    }
+
+    /// Elements of an input.
+    private func count(_ index: Int) -> Int {
+        switch index {
+        case Input.sequence: steps * batch * inputs
+        case Input.inputWeights..<Input.recurrentWeights: cells * inputs
+        case Input.recurrentWeights..<Input.peepholes: cells * outputs
+        case Input.projection: outputs * cells
+        case Input.projectionBias: outputs
+        case Input.outputState: batch * outputs
+        case Input.cellState: batch * cells
+        default: cells
+        }
+    }
+
+    private func isNeeded(_ index: Int) -> Bool {
+        switch index {
+        case Input.inputWeights..<Input.peepholes: gates.contains((index - Input.inputWeights) % 4)
+        case Input.peepholes..<Input.bias: hasPeepholes && (index > Input.peepholes || gates.contains(0))
+        case Input.bias..<Input.projection: gates.contains(index - Input.bias)
+        case Input.normalization...: isNormalized && gates.contains(index - Input.normalization)
+        default: index != Input.projection && index != Input.projectionBias
+        }
     }
 
     /// The input that holds the peephole weights of a gate.
@@ -121,10 +135,11 @@ struct LSTMShape: Sendable {
         }
     }
 
-    /// Fails unless each of these inputs that is there has the type.
-    func require(_ type: TensorType, _ op: Preparation, _ indices: Range<Int>) throws(Failure) {
-        for index in indices where op.hasInput(index) {
-            guard try op.input(index).type == type else { throw op.unsupportedTypes() }
+    /// Fails unless each input that is there has the type.
+    @inline(never)
+    func require(_ op: Preparation, _ type: (_ index: Int) -> TensorType) throws(Failure) {
+        for index in op.inputs.indices where op.hasInput(index) {
+            guard try op.input(index).type == type(index) else { throw op.unsupportedTypes() }
         }
     }
 }

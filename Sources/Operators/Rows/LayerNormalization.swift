@@ -30,7 +30,7 @@ package struct LayerNormalization: Sendable {
             [try op.input(0).shape]
         } prepare: { op throws(Failure) in
             op.kernelName = "layer normalization"
-            let rows = RowConstants(normalizing: gamma, shifts: beta, epsilon: epsilon)
+            let rows = try RowConstants(normalizing: gamma, shifts: beta, epsilon: epsilon)
             return { io in
                 var y = io.output(as: Float.self)
                 rows.run(io.input(0, as: Float.self), &y, pool: io.pool)

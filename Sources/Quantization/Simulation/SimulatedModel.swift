@@ -127,19 +127,20 @@ package struct SimulatedModel {
         // Sums of products of 16 bits are too large for float.
         let isExactInFloat = plan.type == .int8 || code == .mean || code == .averagePool2D
         var scales = isExactInFloat ? grids.map { $0?.scale ?? -1 } : []
-        var isLayer = false
+        var isInSteps = false
         if let form = plan.weights(of: index) {
             let weights = try quantizedWeights(form, index)
             op.inputs[form.input] = weights.rounded
-            if let grid = grids.first ?? nil, let results = try resultGrid(op, code) {
-                // By the integer kernel itself.
+            if let grid = grids.first ?? nil, let result = try resultGrid(ofLayer: op, code, form) {
                 while op.inputs.count < 3 { op.inputs.append(-1) }
-                op.inputs += [grid.scale, grid.zeroPoint, weights.scales, results.scale]
-                isLayer = true
+                op.inputs += [grid.scale, grid.zeroPoint, weights.scales, result.scale]
+                isInSteps = true
             } else if let bias = form.bias, let first = scales.first {
                 op.inputs[bias] = try roundedBias(op.inputs[bias], first, weights.scales)
             }
             scales.append(weights.scales)
+        } else if plan.type == .int16, code == .add || code == .sub, let result = try resultGrid(of: op) {
+            isInSteps = try bringTerms(of: &op, index, positions, grids, to: result)
         }
         for form in plan.recurrentWeights(of: index) {
             op.inputs[form.input] = try quantizedWeights(form, index).rounded
@@ -155,7 +156,7 @@ package struct SimulatedModel {
             guard !isExact else { continue }
             op.outputs[position] = addTensor(like: output, "_exact")
         }
-        var sum = isLayer ? IntegerSum(form: nil, scales: []) : original.sum(graph, index, scales)
+        var sum = isInSteps ? IntegerSum(form: nil, scales: []) : original.sum(graph, index, scales)
         if sum != nil, let activation = op.activation(code) {
             // Integer kernels clamp what they have scaled; clamping real numbers first would round differently.
             sum?.activation = activation
@@ -174,13 +175,43 @@ package struct SimulatedModel {
         }
     }
 
-    /// Where a layer that is computed by its integer kernel has the parameters of its results; nil: it is not.
-    private mutating func resultGrid(_ op: Operator, _ code: BuiltinOperator) throws(Failure) -> ParameterTensors? {
-        guard code == .conv2D || code == .depthwiseConv2D || code == .fullyConnected, op.inputs.count <= 3,
-            op.outputs.count == 1, op.outputs[0] >= 0, isFloat(op.outputs[0]),
+    /// Where the only result of an operator has its parameters.
+    private mutating func resultGrid(of op: Operator) throws(Failure) -> ParameterTensors? {
+        guard op.outputs.count == 1, op.outputs[0] >= 0, isFloat(op.outputs[0]),
             plan.scales.parameters(op.outputs[0]) != nil
         else { return nil }
         return try parameters(of: plan.scales.group(op.outputs[0]))
+    }
+
+    /// The same of a layer that is computed by its integer kernel; nil: it is not. Sums of few products of 8 bits are
+    /// exact in float too, and there sooner made than activations are rounded for them.
+    private mutating func resultGrid(
+        ofLayer op: Operator, _ code: BuiltinOperator, _ form: WeightForm
+    ) throws(Failure) -> ParameterTensors? {
+        let weights = original.subgraphs[graph].tensors[form.tensor].shape
+        guard code == .conv2D || code == .depthwiseConv2D || code == .fullyConnected, op.inputs.count <= 3,
+            form.channelDimension < weights.count,
+            plan.type == .int16 || weights.reduce(1, &*) >= 32 * weights[form.channelDimension]
+        else { return nil }
+        return try resultGrid(of: op)
+    }
+
+    /// Makes an operator add terms that are in steps of its result, as its kernel has them.
+    private mutating func bringTerms(
+        of op: inout Operator, _ index: Int, _ positions: [Int], _ grids: [ParameterTensors?],
+        to result: ParameterTensors
+    ) throws(Failure) -> Bool {
+        guard positions.count == 2, grids.allSatisfy({ $0 != nil }) else { return false }
+        var settings = FakeQuantizationSettings(low: -32768, high: 32767)
+        settings.isUnclamped = true
+        for (position, grid) in zip(positions, grids) {
+            guard let grid else { continue }
+            let term = addTensor(like: original.subgraphs[graph].operators[index].inputs[position], "_term")
+            let inputs = [op.inputs[position], grid.scale, grid.zeroPoint, result.scale]
+            try append(FakeQuantize.name, inputs, [term], settings)
+            op.inputs[position] = term
+        }
+        return true
     }
 
     private func isFloat(_ tensor: Int) -> Bool { original.subgraphs[graph].tensors[tensor].type == .float32 }

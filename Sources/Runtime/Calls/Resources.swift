@@ -12,6 +12,10 @@ import Operators
     }
     private var variables: [Variable] = []
     private var hasRun: [Bool]
+    /// Compiled so far.
+    var calls = 0
+    /// A subgraph is compiled for each place that runs it: nested, they could come to billions.
+    static let mostCalls = 4096
 
     init(subgraphCount: Int) { hasRun = [Bool](repeating: false, count: subgraphCount) }
 

@@ -1,4 +1,3 @@
-import CEdgeOpt
 import Kernels
 import Model
 import Operators
@@ -41,42 +40,42 @@ import Operators
     /// `blocks`: the operator's inputs, then its outputs.
     func run(
         _ blocks: UnsafePointer<Invocation.Block>, inputs: Int, outputs: Int, _ pool: ThreadPool,
-        _ isCancelled: () -> Bool
+        _ cancellation: Cancellation
     ) throws(Failure) {
         switch kind {
         case .once(let subgraph):
-            try resources.once(subgraph) { () throws(Failure) in try run(0, pool, isCancelled) }
+            try resources.once(subgraph) { () throws(Failure) in try run(0, pool, cancellation) }
         case .branch:
             let chosen = unsafe blocks[0].base.load(as: UInt8.self) != 0 ? 0 : 1
             for index in 1..<inputs { unsafe executions[chosen].place(index - 1, at: blocks[index].base) }
             for index in 0..<outputs {
                 unsafe executions[chosen].place(inputs - 1 + index, at: blocks[inputs + index].base)
             }
-            try run(chosen, pool, isCancelled)
+            try run(chosen, pool, cancellation)
         case .loop(let changes):
-            try unsafe loop(blocks, changes, pool, isCancelled)
+            try unsafe loop(blocks, changes, pool, cancellation)
         }
     }
 
-    private func run(_ index: Int, _ pool: ThreadPool, _ isCancelled: () -> Bool) throws(Failure) {
+    private func run(_ index: Int, _ pool: ThreadPool, _ cancellation: Cancellation) throws(Failure) {
         let execution = executions[index]
         execution.settle()
-        do throws(Failure) { try execution.run(pool, isCancelled: isCancelled, isProfiled: false) } catch {
+        do throws(Failure) { try execution.run(pool, cancellation, isProfiled: false) } catch {
             throw Failure(error.status, "subgraph \(execution.compiler.subgraph): \(error.message)")
         }
     }
 
     private func loop(
-        _ blocks: UnsafePointer<Invocation.Block>, _ changes: [Bool], _ pool: ThreadPool, _ isCancelled: () -> Bool
+        _ blocks: UnsafePointer<Invocation.Block>, _ changes: [Bool], _ pool: ThreadPool, _ cancellation: Cancellation
     ) throws(Failure) {
         let count = changes.count
         for index in 0..<count { unsafe states[index] = unsafe blocks[index].base }
         var isOdd = false
         while true {
             // A body without operators would never ask.
-            if isCancelled() { throw Failure(EO_CANCELLED, "the call was cancelled") }
+            try cancellation.check()
             for index in 0..<count { unsafe executions[0].place(index, at: states[index]) }
-            try run(0, pool, isCancelled)
+            try run(0, pool, cancellation)
             guard executions[0].firstResult != 0 else { break }
             isOdd.toggle()
             for index in 0..<count {
@@ -85,7 +84,7 @@ import Operators
                 unsafe states[index] = unsafe isOdd ? blocks[count + index].base : spare.address + offsets[index]
                 unsafe executions[1].place(count + index, at: states[index])
             }
-            try run(1, pool, isCancelled)
+            try run(1, pool, cancellation)
         }
         for index in 0..<count {
             let (to, from) = unsafe (blocks[count + index], states[index])
@@ -138,7 +137,12 @@ extension Compiler {
         }
     }
 
+    @inline(never)
     private func execution(of subgraph: Int, _ inputs: [TensorInfo], _ node: Node) throws(Failure) -> Execution {
+        resources.calls += 1
+        guard resources.calls <= Resources.mostCalls else {
+            throw .unsupported("\(node.name): more than \(Resources.mostCalls) subgraphs would run")
+        }
         let source = loaded.model.subgraphs[subgraph]
         var builder = try GraphBuilder(loaded, subgraph: subgraph)
         var graph = try builder.build(inputs: source.inputs, outputs: source.outputs)
@@ -163,6 +167,7 @@ extension Compiler {
         return try Execution(plan, compiler, log: { _, _ in })
     }
 
+    @inline(never)
     private func requireResults(
         of execution: Execution, _ expected: [TensorInfo], _ node: Node
     ) throws(Failure) {

@@ -34,7 +34,7 @@ extension Compiler {
         for (x, factor) in matcher.orders(product) {
             guard shift.inputs.contains(factor), let mean = shift.inputs.first(where: { $0 != factor }),
                 let scale = inverse(&matcher, factor), isMean(&matcher, mean, of: x),
-                let squares = matcher.take(scale.variance, .mean), matcher.averagesRows(squares),
+                let squares = matcher.take(scale.variance, .mean), matcher.reducesRows(squares),
                 let deviation = matcher.take(squares.inputs[0], .squaredDifference),
                 deviation.inputs == [x, mean] || deviation.inputs == [mean, x]
             else { continue }
@@ -61,13 +61,13 @@ extension Compiler {
 
     private static func isMean(_ matcher: inout Matcher, _ mean: Int, of x: Int) -> Bool {
         guard let node = matcher.take(mean, .mean) else { return false }
-        return node.inputs[0] == x && matcher.averagesRows(node)
+        return node.inputs[0] == x && matcher.reducesRows(node)
     }
 }
 
 extension Matcher {
-    /// A MEAN over the last dimension that keeps it.
-    func averagesRows(_ node: Node) -> Bool {
+    /// A reduction over the last dimension that keeps it.
+    func reducesRows(_ node: Node) -> Bool {
         let x = graph.tensors[node.inputs[0]]
         guard node.options.bool(0), node.inputs.count == 2, let axes = graph.tensors[node.inputs[1]].integers,
             axes.count == 1

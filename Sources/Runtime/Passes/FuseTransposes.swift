@@ -81,7 +81,7 @@ extension Compiler {
 
 extension [Int] {
     /// A permutation of the last two dimensions, and nothing else.
-    fileprivate var swapsMatrix: Bool {
+    var swapsMatrix: Bool {
         count >= 2 && self[count - 1] == count - 2 && self[count - 2] == count - 1
             && dropLast(2).enumerated().allSatisfy { $0.offset == $0.element }
     }

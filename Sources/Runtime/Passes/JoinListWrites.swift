@@ -35,9 +35,11 @@ extension Graph {
         nodes = nodes.indices.filter { !isGone[$0] }.map { nodes[$0] }
     }
 
+    @inline(never)
     private func producer(_ tensor: Int) -> Int? { nodes.firstIndex { $0.outputs.contains(tensor) } }
 
     /// The SLICE that computes a tensor which is read once.
+    @inline(never)
     private func part(_ tensor: Int, _ counts: [Int]) -> Int? {
         guard tensor >= 0, counts[tensor] == 1, let index = producer(tensor), nodes[index].definition.code == .slice,
             nodes[index].inputs.count == 3, nodes[index].inputs.allSatisfy({ $0 >= 0 })
@@ -45,9 +47,11 @@ extension Graph {
         return index
     }
 
+    @inline(never)
     private func numbers(_ tensor: Int) -> [Int]? { tensor < 0 ? nil : tensors[tensor].integers }
 
     /// The number i of [i, rest, rest, ...].
+    @inline(never)
     private func place(_ tensor: Int, rest: Int) -> Int? {
         guard let index = producer(tensor), nodes[index].definition.code == .concatenation,
             nodes[index].inputs.count == 2, numbers(nodes[index].inputs[1])?.allSatisfy({ $0 == rest }) == true,
@@ -56,6 +60,7 @@ extension Graph {
         return nodes[first].inputs.first
     }
 
+    @inline(never)
     private func isSum(_ sum: Int, of tensor: Int, and number: Int) -> Bool {
         guard let index = producer(sum), nodes[index].definition.code == .add, nodes[index].inputs.count == 2 else {
             return false

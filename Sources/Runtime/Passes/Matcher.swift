@@ -106,6 +106,20 @@ struct Matcher {
                 options: options, customOptions: customOptions, inputs: inputs, outputs: last.outputs))
         return nodes
     }
+
+    /// Puts an operator with `definition` in the place of the one item taken, whose results and those of the pattern's
+    /// last item it computes.
+    mutating func branch(_ definition: OperatorDefinition, name: String) -> [Node]? {
+        guard taken.count == 2 else { return nil }
+        let (last, first) = (items[taken[0]].nodes[0], items[taken[1]].nodes[0])
+        isGone[taken[0]] = true
+        items[taken[1]] = Item(
+            Node(
+                place: first.place, isInlined: first.isInlined, name: name, version: first.version,
+                definition: definition, options: .none, customOptions: nil, inputs: first.inputs,
+                outputs: first.outputs + last.outputs))
+        return [first, last]
+    }
 }
 
 extension Compiler {
@@ -120,7 +134,7 @@ extension Compiler {
         var hasMatched = false
         for number in matcher.indices {
             let index = fromEnd ? matcher.indices.count - 1 - number : number
-            guard let node = matcher.node(index) else { continue }
+            guard let node = matcher.node(index), !node.outputs.isEmpty else { continue }
             matcher.begin(index)
             guard let replaced = match(&matcher, index, node) else { continue }
             hasMatched = true
@@ -135,6 +149,8 @@ extension Compiler {
     mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item]) {
         if !isObserved { fusePadding(graph, &items) }
         joinConversions(graph, &items)
+        fuseSoftmax(graph, &items)
+        fuseAttention(graph, &items)
         fuseTransposes(&graph, &items)
         fuseLayerNormalization(graph, &items)
         fuseHardSwish(graph, &items)
@@ -143,6 +159,7 @@ extension Compiler {
         fuseScaledLayers(graph, &items)
         fuseScaleShift(graph, &items)
         fuseFollowing(graph, &items)
+        fuseBranches(graph, &items)
         fuseCascades(graph, &items)
     }
 }
