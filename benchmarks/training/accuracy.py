@@ -151,6 +151,7 @@ def top1(interpreter, data: Data, count: int | None = None) -> np.ndarray:
     place, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     classes = []
     for sample in data.test[:count]:
+        interpreter.reset_all_variables()
         interpreter.set_tensor(place, sample[None])
         interpreter.invoke()
         classes.append(int(interpreter.get_tensor(result).argmax()))

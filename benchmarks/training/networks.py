@@ -216,26 +216,9 @@ def transformer() -> edgeopt.Model:
 
 
 def lstm() -> edgeopt.Model:
-    """64 units over the 28 rows of a picture, every step written out: the layer itself would stay float in int8."""
-    graph, units = edgeopt.Graph(seed=1), 64
-    kernel = graph.weights(4 * units, 28, fan_in=28, name="kernel")
-    recurrent = graph.weights(4 * units, units, fan_in=units, name="recurrent")
-    bias = graph.constant(np.repeat([0, 1, 0, 0], units).astype(np.float32), "bias")  # 1 for the forget gate
-    none = graph.constant(np.zeros(4 * units, np.float32), "zeros")
-    rows = graph.full(graph.input(28, 28), kernel, bias)
-    state = output = None
-    for step in range(28):
-        gates = graph.reshape(graph.slice(rows, (0, step, 0), (-1, 1, 4 * units)), 4 * units)
-        if output is not None:
-            gates = graph.add(gates, graph.full(output, recurrent, none))
-
-        def gate(number: int, kind: str = "LOGISTIC") -> edgeopt.Node:
-            return graph.unary(kind, graph.slice(gates, (0, number * units), (-1, units)))
-
-        written = graph.multiply(gate(0), gate(2, "TANH"))
-        state = written if state is None else graph.add(written, graph.multiply(gate(1), state))
-        output = graph.multiply(gate(3), graph.unary("TANH", state))
-    graph.softmax(graph.dense(output, 10))
+    """64 units over the 28 rows of a picture."""
+    graph = edgeopt.Graph(seed=1)
+    graph.softmax(graph.dense(graph.last(graph.lstm(graph.input(28, 28), 64)), 10))
     return graph.model()
 
 
@@ -264,7 +247,7 @@ NETWORKS = [
         epochs=10, rate=1e-3, tuning_epochs=3, tuning_rate=3e-4, pruning_epochs=3, pruning_rate=1e-3,
     ),
     Network(
-        "lstm", "LSTM, unrolled: MNIST by rows, 10,000 test pictures", lstm, mnist_rows,
+        "lstm", "LSTM: MNIST by rows, 10,000 test pictures", lstm, mnist_rows,
         epochs=8, rate=3e-3, tuning_epochs=3, tuning_rate=1e-3, pruning_epochs=4, pruning_rate=2e-3,
     ),
 ]  # fmt: skip
