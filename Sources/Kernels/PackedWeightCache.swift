@@ -48,6 +48,8 @@ package final class PackedWeightCache: @unchecked Sendable {
         let key = Key(weights, form)
         platform_mutex_lock(mutex)
         defer { platform_mutex_unlock(mutex) }
+        // Also if they are packed already: who asks has looked at them.
+        defer { weights.forget() }
         if let packed = find(key) { return packed }
         if let packed = findInFile(key, weights, count: count) { return packed }
         let packed = try memory.allocate(count)
@@ -140,7 +142,6 @@ package final class PackedWeightCache: @unchecked Sendable {
         // While they are in the processor's cache; and not later, where the source would be kept for it.
         let isComputed = weights.identity != 0 && !weights.isMapped
         if file != nil || isComputed { label.contents = WeightFile.contents(of: weights) }
-        weights.forget()
         entries.append(
             Entry(
                 key: key, source: isComputed ? nil : weights, packed: packed, label: label, isDerived: false))
