@@ -42,7 +42,8 @@ package struct Preservation: Sendable {
                 throw .execution(
                     "\(model.origin): weight \(lost) of '\(entry.name)' was zero and is \(values.real[lost])")
             }
-            guard let before = entry.clusters else { continue }
+            guard let before = entry.clusters, before.granularity != .scaledChannels || !model.hasOneScale(weights)
+            else { continue }
             // Integers of all channels are alike, though their scales differ.
             let most = min(
                 ClusterForm.count(values.stored, weights.matrix, before.granularity),
@@ -51,6 +52,14 @@ package struct Preservation: Sendable {
                 throw .execution("\(model.origin): '\(entry.name)' had \(before.count) values and has \(most)")
             }
         }
+    }
+}
+
+extension Model {
+    /// Integers that all channels scale alike, as those of recurrent layers: numbers that channels share but for a
+    /// factor of their own are as many in them as there are factors.
+    fileprivate func hasOneScale(_ weights: WeightTensor) -> Bool {
+        subgraphs[weights.subgraph].tensors[weights.tensor].quantization?.scales.count == 1 && weights.matrix.rows > 1
     }
 }
 
