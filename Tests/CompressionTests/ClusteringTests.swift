@@ -161,6 +161,14 @@ import Testing
         let ofClusters = try Preservation(both, zeros: false)
         #expect(throws: Failure.self) { try ofZeros.check(try quantized(try model())) }
         #expect(throws: Failure.self) { try ofClusters.check(try quantized(pruned)) }
+        // With one scale for all channels numbers of scaled channels cannot stay few.
+        let ofIntegers = try Preservation(both, zeros: false) { $0 == "c/w" }
+        var other = try quantized(pruned)
+        #expect(throws: Failure.self) { try ofIntegers.check(other) }
+        for index in other.subgraphs[0].tensors.indices where other.subgraphs[0].tensors[index].quantization != nil {
+            other.subgraphs[0].tensors[index].quantization = Quantization(scale: 0.1, zeroPoint: 0)
+        }
+        try ofIntegers.check(other)
         try Preservation(both) { $0 == "nothing" }.check(try quantized(try model()))
     }
 
