@@ -45,5 +45,6 @@ void test_elementwise(void);
 void test_training(void);
 void test_winograd(void);
 void test_bfloats(void);
+void test_parts(void);
 
 #endif
