@@ -13,8 +13,7 @@ struct FloatProduct: Sendable {
     /// Bytes for (depth, columns).
     let packedSize: @Sendable (Int, Int) -> Int
     /// (depth, columns, weights, bias, packed), as eo_f32_gemm_pack.
-    let pack:
-        @Sendable (Int, Int, UnsafeRawPointer, UnsafeRawPointer?, UnsafeMutableRawPointer) -> Void
+    let pack: @Sendable (Int, Int, UnsafeRawPointer, UnsafeRawPointer?, UnsafeMutableRawPointer) -> Void
 
     static let floats: FloatProduct = {
         let kernel = eo_f32_gemm_best().pointee
@@ -41,7 +40,8 @@ struct FloatProduct: Sendable {
 extension ConvolutionShape {
     /// Has this machine tiles, and do parts fill them?
     var suitsParts: Bool {
-        eo_bf16x3_gemm_best().pointee.isa != ISA_SCALAR && depth >= 32 && groupOutputs >= 32
+        eo_bf16x3_gemm_best().pointee.isa != ISA_SCALAR && inputChannels / groups >= 16 && depth >= 32
+            && groupOutputs >= 32
             && batch * outputHeight * outputWidth >= 16
     }
 
@@ -52,7 +52,7 @@ extension ConvolutionShape {
         guard suitsParts else { return false }
         let (split, result, product) = (20.0, 10.0, 0.42)
         let (rows, depth, columns) = (Double(batch * outputHeight * outputWidth), Double(depth), Double(groupOutputs))
-        let memoryRows = 28.0
+        let memoryRows = 60.0
         let filled = product * (depth / 32).rounded(.up) * 32 * (columns / 32).rounded(.up) * 32
         let parts = max(rows * (filled + split * depth + result * columns), 1.5 * memoryRows * depth * columns)
         return 1.15 * parts < max(rows, memoryRows) * depth * columns

@@ -40,15 +40,29 @@ SIMD const float *tap_of(const struct windows *s, size_t pixel, size_t row, size
     return s->image[pixel] + ((size_t)y * w->input_width + (size_t)x) * w->groups * w->input_channels;
 }
 
-// Fewer than 32 floats, in front of zeros.
-SIMD void split_rest(const float *from, size_t count, char *to) {
+// Floats that come in pieces, 32 at a time.
+struct splitting {
+    char *to;
+    size_t count;
     float floats[STEP];
-    for (size_t i = 0; i < STEP; i++) floats[i] = from && i < count ? from[i] : 0;
-    split_step(floats, to);
+};
+
+// From null: zeros.
+SIMD void split_piece(struct splitting *s, const float *from, size_t count) {
+    for (size_t taken; count > 0; count -= taken, from = from ? from + taken : NULL) {
+        taken = count < STEP - s->count ? count : STEP - s->count;
+        const float *floats = from && taken == STEP ? from : s->floats;
+        if (floats != from)
+            for (size_t i = 0; i < taken; i++) s->floats[s->count + i] = from ? from[i] : 0;
+        s->count += taken;
+        if (s->count < STEP) continue;
+        split_step(floats, s->to);
+        s->to += STEP_SIZE, s->count = 0;
+    }
 }
 
 // Steps that end with a tap, or with the only one: all rows of a step, then the next.
-SIMD void split_taps(const struct windows *s, char *to) {
+SIMD void split_taps(const struct windows *s, size_t fill, char *to) {
     const struct eo_window *w = s->window;
     for (size_t tap = 0; tap < w->kernel_height * w->kernel_width; tap++) {
         const float *from[SIDE];
@@ -57,40 +71,34 @@ SIMD void split_taps(const struct windows *s, char *to) {
         for (; c + STEP <= w->input_channels; c += STEP, to += STEP_SIZE)
             for (size_t i = 0; i < s->count; i++)
                 split_step(from[i] ? from[i] + c : no_floats, to + i * EO_BF16X3_LINE);
-        if (c < w->input_channels)
-            for (size_t i = 0; i < s->count; i++)
-                split_rest(from[i] ? from[i] + c : NULL, w->input_channels - c, to + i * EO_BF16X3_LINE);
+        for (size_t i = 0; i < s->count && c < w->input_channels; i++) {
+            struct splitting rest = {.to = to + i * EO_BF16X3_LINE, .count = 0};
+            split_piece(&rest, from[i] ? from[i] + c : NULL, w->input_channels - c);
+            split_piece(&rest, NULL, fill);
+        }
     }
 }
 
 // Steps with the end of one tap and the beginning of the next.
-SIMD void split_floats(const struct windows *s, size_t pixel, char *to) {
+SIMD void split_row(const struct windows *s, size_t pixel, size_t fill, char *to) {
     const struct eo_window *w = s->window;
-    float floats[STEP];
-    size_t count = 0;
-    for (size_t tap = 0; tap < w->kernel_height * w->kernel_width; tap++) {
-        const float *from = tap_of(s, pixel, tap / w->kernel_width, tap % w->kernel_width);
-        for (size_t c = 0; c < w->input_channels; c++) {
-            floats[count++] = from ? from[c] : 0;
-            if (count < STEP) continue;
-            split_step(floats, to);
-            count = 0, to += STEP_SIZE;
-        }
-    }
-    if (count > 0) split_rest(floats, count, to);
+    struct splitting row = {.to = to, .count = 0};
+    for (size_t tap = 0; tap < w->kernel_height * w->kernel_width; tap++)
+        split_piece(&row, tap_of(s, pixel, tap / w->kernel_width, tap % w->kernel_width), w->input_channels);
+    split_piece(&row, NULL, fill);
 }
 
 SIMD void split_rows(const struct eo_gather *g) {
     const struct eo_window *w = g->window;
-    const size_t height = eo_bf16x3_height(g->pixels);
+    const size_t height = eo_bf16x3_height(g->pixels), fill = g->fill / sizeof(float);
     const bool by_taps = w->input_channels % STEP == 0 || w->kernel_height * w->kernel_width == 1;
     char *to = g->rows;
     for (size_t done = 0; done < g->pixels; done += height, to += SIDE * g->row_stride) {
         const size_t count = g->pixels - done < height ? g->pixels - done : height;
         const struct windows s = windows_of(g, g->first + done, count);
         if (by_taps)
-            split_taps(&s, to);
+            split_taps(&s, fill, to);
         else
-            for (size_t i = 0; i < count; i++) split_floats(&s, i, to + i * EO_BF16X3_LINE);
+            for (size_t i = 0; i < count; i++) split_row(&s, i, fill, to + i * EO_BF16X3_LINE);
     }
 }

@@ -57,9 +57,17 @@ SIMD void tiles_configure(size_t height) {
         MULTIPLY(3, 5, 7);                                                                                             \
     } while (0)
 
+// Weights to be brought into the second-level cache, so many lines with each step.
+struct ahead {
+    const char *at;
+    size_t lines;
+};
+
 // Each part of the rows is loaded once, each of the weights once or twice.
-SIMD void multiply(const int right, size_t steps, const char *upper, const char *lower, const char *weights) {
+SIMD void multiply(const int right, size_t steps, const char *upper, const char *lower, const char *weights,
+                   struct ahead *ahead) {
     for (; steps > 0; steps--, upper += STEP_SIZE, lower += STEP_SIZE, weights += 2 * STEP_SIZE) {
+        for (size_t i = 0; i < ahead->lines; i++, ahead->at += LINE) _mm_prefetch(ahead->at, _MM_HINT_T1);
         LOAD_WEIGHTS(2);
         MULTIPLY_BY_ROWS(0);
         MULTIPLY_BY_WEIGHTS(1);
@@ -103,22 +111,29 @@ SIMD void leave(struct leaving *l, const struct eo_gemm_tile *t) {
         }
 }
 
+// Weights from here on do not stay in the second-level cache from one run of a model to the next.
+enum { MANY_WEIGHTS = 128 * 1024 };
+
 TARGET void eo_bf16x3_gemm_32x32__amx(const struct eo_gemm_tile *t) {
     const size_t steps = t->depth / EO_BF16X3_STEP, height = eo_bf16x3_height(t->rows), below = SIDE * t->input_stride;
+    const size_t size = NR * sizeof(float) + 2 * steps * STEP_SIZE, turns = (t->rows + 2 * height - 1) / (2 * height);
+    // The next block of weights comes while this one is multiplied.
+    struct ahead ahead = {.lines = t->columns * size / NR > MANY_WEIGHTS ? size / LINE / (turns * steps) + 1 : 0};
     const char *block = t->weights;
     struct leaving leaving;
     leaving.rows = 0;
     tiles_configure(height);
-    for (size_t column = 0; column < t->columns; column += NR, block += NR * sizeof(float) + 2 * steps * STEP_SIZE) {
+    for (size_t column = 0; column < t->columns; column += NR, block += size) {
+        ahead.at = block + size;
         const size_t columns = t->columns - column < NR ? t->columns - column : NR;
         const char *rows = t->input, *weights = block + NR * sizeof(float);
         for (size_t row = 0; row < t->rows; row += 2 * height, rows += 2 * below) {
             if (leaving.rows > 0) store_sums(&leaving, height);
             begin(block);
             if (columns > SIDE)
-                multiply(1, steps, rows, rows + below, weights);
+                multiply(1, steps, rows, rows + below, weights, &ahead);
             else
-                multiply(0, steps, rows, rows + below, weights);
+                multiply(0, steps, rows, rows + below, weights, &ahead);
             // While these products are under way.
             leave(&leaving, t);
             leaving.output = (char *)t->output + row * t->output_stride + column * sizeof(float);
