@@ -38,12 +38,18 @@ struct splitting {
     size_t depth, pair, pairs;
 };
 
+// Weights come into the second-level cache so many bytes before they are split: a load that waits for memory would make
+// the products wait.
+enum { AHEAD = 16 * 1024 };
+
 SIMD void split_pairs(struct splitting *s, size_t count) {
     for (; count > 0 && s->pair < s->pairs; count--, s->pair++) {
         const size_t k = s->pair / SIDE * EO_BF16X3_STEP + s->pair % SIDE;
         char *to = s->to + s->pair / SIDE * 2 * STEP_SIZE + s->pair % SIDE * LINE;
         const __mmask16 low = k < s->depth ? 0xffff : 0, high = k + SIDE < s->depth ? 0xffff : 0;
         const float *from = s->weights + k * NR;
+        for (size_t i = 0; i < 4; i++)
+            _mm_prefetch((const char *)from + AHEAD + i / 2 * SIDE * NR * sizeof(float) + i % 2 * LINE, _MM_HINT_T1);
         for (int half = 0; half < NR; half += SIDE, to += TILE)
             split_floats(_mm512_maskz_loadu_ps(low, from + half), _mm512_maskz_loadu_ps(high, from + SIDE * NR + half),
                          2 * TILE, to);
