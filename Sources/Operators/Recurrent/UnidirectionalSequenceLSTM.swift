@@ -131,9 +131,13 @@ struct LSTMShape: Sendable {
     @inline(__always)
     func forEachStep(_ body: (_ sample: Int, _ place: Int) -> Void) {
         for sample in 0..<batch {
-            for step in 0..<steps { body(sample, timeMajor ? step &* batch &+ sample : sample &* steps &+ step) }
+            for step in 0..<steps { body(sample, place(sample, step)) }
         }
     }
+
+    /// Where among the sequences a step of a sample is.
+    @inline(__always)
+    func place(_ sample: Int, _ step: Int) -> Int { timeMajor ? step &* batch &+ sample : sample &* steps &+ step }
 
     /// Fails unless each input that is there has the type.
     @inline(never)
