@@ -12,6 +12,7 @@ package enum OperatorRegistry {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
         case FakeQuantize.name: FakeQuantize.definition
         case FakeRequantize.name: FakeRequantize.definition
+        case SimulatedLSTMCell.name: SimulatedLSTMCell.definition
         case FakeQuantizeBias.name: FakeQuantizeBias.definition
         case FakeQuantizeGradient.name: FakeQuantizeGradient.definition
         case PassGradient.name: PassGradient.definition

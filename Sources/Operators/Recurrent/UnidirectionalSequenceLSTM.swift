@@ -26,6 +26,11 @@ package enum UnidirectionalSequenceLSTM {
         package static let outputState = 18
         package static let cellState = 19
         package static let normalization = 20
+        /// Where quantization is simulated, and nowhere else: scales of sequence, output state, cells' outputs and cell
+        /// state; then those of the weights and peepholes, in the order of the inputs from the first on.
+        package static let scales = 24
+        package static let weightScales = 28
+        package static let simulatedCount = 39
     }
 
     static var definition: OperatorDefinition {
