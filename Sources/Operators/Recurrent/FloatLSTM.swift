@@ -117,7 +117,7 @@ struct FloatLSTM: Sendable {
             let weights = io.input(Input.normalization + gate, as: Float.self)
             normalize(&y, weights, io.input(Input.bias + gate, as: Float.self))
         }
-        for i in 0..<cells { y[i] = gate == 2 ? activate(y[i]) : 1 / (1 + Real.exp(-y[i])) }
+        for i in 0..<cells { y[i] = gate == 2 ? activation.apply(y[i]) : 1 / (1 + Real.exp(-y[i])) }
     }
 
     private func peephole(_ gate: Int, _ i: Int, _ io: borrowing Invocation) -> Float {
@@ -138,12 +138,6 @@ struct FloatLSTM: Sendable {
         for i in 0..<cells { y[i] = (y[i] - mean) * scale * weights[i] + bias[i] }
     }
 
-    private func activate(_ x: Float) -> Float {
-        if activation == .tanh { return Real.tanh(x) }
-        let (low, high) = activation.floatRange
-        return min(max(x, low), high)
-    }
-
     @inline(never)
     private func updateCell(_ io: borrowing Invocation, _ gates: [Scratch], _ sample: Int) {
         let input = io.written(gates[0], as: Float.self)
@@ -162,7 +156,7 @@ struct FloatLSTM: Sendable {
     private func emit(_ io: borrowing Invocation, _ gate: Scratch, _ bytes: Scratch, _ sample: Int, _ place: Int) {
         let c = io.input(Input.cellState, as: Float.self)
         var o = io.scratch(gate, as: Float.self)
-        for i in 0..<cells { o[i] *= activate(c[sample &* cells &+ i]) }
+        for i in 0..<cells { o[i] *= activation.apply(c[sample &* cells &+ i]) }
         let quantized = shape.hasProjection ? quantize(o.span, 0, cells, io, bytes) : nil
         var h = io.variable(Input.outputState, as: Float.self)
         var y = io.output(as: Float.self)
