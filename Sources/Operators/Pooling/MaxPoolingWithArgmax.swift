@@ -8,7 +8,7 @@ enum MaxPoolingWithArgmax {
     static let name = "MaxPoolingWithArgmax2D"
     static let unpooling = "MaxUnpooling2D"
 
-    /// Of equals the first counts.
+    /// Of equals the first counts, column by column, as with LiteRT: flat parts of pictures have many.
     static var definition: OperatorDefinition {
         OperatorDefinition(.custom, custom: name, maxVersion: 1) { op throws(Failure) in
             let shape = try windows(op).shape.output
@@ -30,8 +30,8 @@ enum MaxPoolingWithArgmax {
                         at.y &* shape.strideHeight &- shape.paddingTop, at.x &* shape.strideWidth &- shape.paddingLeft
                     )
                     var (most, place) = (-Float.greatestFiniteMagnitude, 0)
-                    for row in max(0, -top)..<max(0, -top, min(shape.kernelHeight, shape.inputHeight &- top)) {
-                        for column in max(0, -left)..<max(0, -left, min(shape.kernelWidth, shape.inputWidth &- left)) {
+                    for column in max(0, -left)..<max(0, -left, min(shape.kernelWidth, shape.inputWidth &- left)) {
+                        for row in max(0, -top)..<max(0, -top, min(shape.kernelHeight, shape.inputHeight &- top)) {
                             let pixel =
                                 (at.image &* shape.inputHeight &+ top &+ row) &* shape.inputWidth &+ left &+ column
                             let value = x[pixel &* shape.inputChannels &+ at.channel]
