@@ -13,15 +13,17 @@ package final class ByteSums: @unchecked Sendable {
     private let parameters: eo_hybrid_gemm_parameters
     private let grids: [eo_hybrid_row]
 
-    /// `parts`: the weights, one below the other. `bias`: for all columns. `zeroPoint`: of the activations.
+    /// `bias`: for all columns. `zeroPoint`: of the activations.
     package init(
-        rows: Int, depth: Int, _ parts: [Bytes], bias: [Int32], zeroPoint: Int32, cache: PackedWeightCache, threads: Int
+        rows: Int, depth: Int, _ weights: Bytes, bias: [Int32], zeroPoint: Int32, cache: PackedWeightCache, threads: Int
     ) throws(Failure) {
         var shape = ConvolutionShape()
         (shape.batch, shape.inputChannels, shape.outputChannels) = (rows, depth, bias.count)
         try shape.check()
         let columns = bias.count
-        let kernel = eo_hybrid_gemm_best()
+        var kernel = eo_hybrid_gemm_best()
+        // Tiles are for many rows.
+        while kernel.pointee.isa == ISA_AMX, rows < 16 || !kernels_isa_available(kernel.pointee.isa) { kernel += 1 }
         let (isa, block) = (kernel.pointee.isa, eo_hybrid_gemm_packed_size(kernel, depth, 1, 1))
         let isUnsigned = eo_gemm_takes_unsigned_rows(isa)
         plan = ConvolutionPlan(
@@ -34,27 +36,19 @@ package final class ByteSums: @unchecked Sendable {
         parameters = eo_hybrid_gemm_parameters(minimum: -.infinity, maximum: .infinity)
         kernelName = String(cString: kernel.pointee.name)
 
-        var joined: [UInt8] = []
-        var form: Sentence =
+        try expect(weights, "weights", count: columns * depth, size: 1)
+        let form: Sentence =
             "byte_sums \(Int(isa.rawValue)) \(kernel.pointee.nr) \(depth)x\(columns) \(Int(zeroPoint)) \(digest(bias))"
-        for part in parts {
-            joined += part.array(of: UInt8.self)
-            form = form + " \(digest(part))"
-        }
-        guard let first = parts.first, joined.count == columns * depth else {
-            throw .invalidModel("weights: \(columns * depth) bytes expected, \(joined.count) found")
-        }
         let scales = [Float](repeating: 1, count: columns)
-        packed = try cache.packed(first, form: form, count: plan.context.group_size) { base in
-            joined.withUnsafeBufferPointer { joined in
-                bias.withUnsafeBufferPointer { bias in
-                    scales.withUnsafeBufferPointer { scales in
-                        var source = eo_u8_gemm_weights(
-                            depth: depth, columns: columns, weights: joined.baseAddress!, flip: 0, weight_zero_point: 0,
-                            input_zero_point: zeroPoint + (isUnsigned ? 128 : 0), bias: bias.baseAddress,
-                            scale: scales.baseAddress!, pieces: 1)
-                        eo_hybrid_gemm_pack_one_grid(kernel, &source, base)
-                    }
+        packed = try cache.packed(weights, form: form, count: plan.context.group_size) { base in
+            bias.withUnsafeBufferPointer { bias in
+                scales.withUnsafeBufferPointer { scales in
+                    var source = eo_u8_gemm_weights(
+                        depth: depth, columns: columns,
+                        weights: weights.baseAddress.assumingMemoryBound(to: UInt8.self), flip: 0, weight_zero_point: 0,
+                        input_zero_point: zeroPoint + (isUnsigned ? 128 : 0), bias: bias.baseAddress,
+                        scale: scales.baseAddress!, pieces: 1)
+                    eo_hybrid_gemm_pack_one_grid(kernel, &source, base)
                 }
             }
         }

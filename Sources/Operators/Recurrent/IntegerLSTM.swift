@@ -78,16 +78,17 @@ struct IntegerLSTM: Sendable {
     private static func sums(
         _ op: Preparation, _ shape: LSTMShape, _ weights: Int, _ bias: Int?, rows: Int, depth: Int, _ x: Affine
     ) throws(Failure) -> ByteSums {
-        var parts: [Bytes] = []
         var biases: [Int32] = []
         for gate in shape.gates {
-            parts.append(try constant(op, weights + gate))
             biases +=
                 try bias.map { bias throws(Failure) in try constant(op, bias + gate).array(of: Int32.self) }
                 ?? [Int32](repeating: 0, count: shape.cells)
         }
+        guard let joined = try op.joined(weights + shape.gates.lowerBound..<weights + 4) else {
+            throw op.unsupported("weights \(try op.input(weights + 1).described) and the others must be constant")
+        }
         return try ByteSums(
-            rows: rows, depth: depth, parts, bias: biases, zeroPoint: x.zero, cache: op.weights,
+            rows: rows, depth: depth, joined, bias: biases, zeroPoint: x.zero, cache: op.weights,
             threads: op.threadCount)
     }
 
