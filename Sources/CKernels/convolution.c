@@ -14,8 +14,8 @@ static const size_t units_per_worker = 4;
 
 // Rows of a tile kernel's block of sums.
 static const size_t tile_rows = 32;
-// Rows gathered for one call.
-static const size_t gathered_size = 256 * 1024;
+// Rows gathered for one call. Parts of floats are multiplied longer than bytes, by weights that are larger.
+static const size_t gathered_size = 256 * 1024, gathered_parts = 1024 * 1024;
 
 static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -37,7 +37,8 @@ size_t eo_convolution_rows(const struct eo_convolution *c, size_t mr, size_t wor
     if (mr <= tile_rows) return mr;
     const size_t share = ceiling(pixels(&c->window), workers);
     size_t rows = smaller(mr, share);
-    if (c->gather) rows = smaller(rows, larger(tile_rows, gathered_size / c->row_stride));
+    const size_t gathered = c->input_element_size == sizeof(float) ? gathered_parts : gathered_size;
+    if (c->gather) rows = smaller(rows, larger(tile_rows, gathered / c->row_stride));
     // Calls of about the same size, of whole tiles.
     const size_t calls = ceiling(share, rows);
     return larger(tile_rows, ceiling(ceiling(share, calls), tile_rows / 2) * tile_rows / 2);

@@ -92,21 +92,34 @@ struct Autotune {
 }
 
 extension FloatConvolution {
-    /// The layer in the form that is fastest on this machine, found by trying: tiles of Winograd's filtering.
+    /// Ways to the same sums but for rounding; the number is that of the way in a file of choices.
+    package enum Method: Int, Sendable {
+        /// By the definition: products of floats, or of their parts on tiles.
+        case floats = 0
+        case parts = 1
+        /// Winograd's filtering by tiles of 2x2 or 4x4.
+        case tiles2 = 2
+        case tiles4 = 4
+
+        /// Sides of the tile; 0: no filtering.
+        var tile: Int { self == .tiles2 ? 2 : self == .tiles4 ? 4 : 0 }
+    }
+
+    /// The layer by the method that is fastest on this machine, found by trying.
     package static func tuned(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
         cache: PackedWeightCache, threads: Int
     ) throws(Failure) -> FloatConvolution {
         try shape.check()
         var window = shape.window
-        let make: (Int?, PackedWeightCache) throws(Failure) -> FloatConvolution = { tile, cache throws(Failure) in
+        var methods: [Method] = [.floats]
+        if eo_winograd_fits(&window) { methods += [.tiles2, .tiles4] }
+        if shape.suitsParts { methods.append(.parts) }
+        return try Autotune("f32_gemm", shape, cache: cache, threads: threads).layer(methods.map { $0.rawValue }) {
+            method, cache throws(Failure) in
             try FloatConvolution(
                 shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: cache,
-                threads: threads, tile: tile)
-        }
-        guard eo_winograd_fits(&window) else { return try make(nil, cache) }
-        return try Autotune("winograd", shape, cache: cache, threads: threads).layer([0, 2, 4]) {
-            tile, cache throws(Failure) in try make(tile, cache)
+                threads: threads, method: methods.count > 1 ? Method(rawValue: method) : nil)
         }
     }
 }

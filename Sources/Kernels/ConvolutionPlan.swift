@@ -92,6 +92,8 @@ struct ConvolutionPlan {
         var wide = false
         /// Numbers of 16 bits come in halves.
         var split = false
+        /// Floats come in three parts of bfloat16.
+        var parts = false
         /// The kernel takes rows in pieces, straight from the image.
         var pieces = false
         /// A tile kernel takes rows in so many pieces, line by line straight from the image; 0: it does not.
@@ -123,7 +125,10 @@ struct ConvolutionPlan {
         let isStraight =
             rows.pieces || rows.byLines > 0
             || shape.isPointwise && !rows.wide && !rows.split && rows.flip == 0 && context.fill == 0
-        if !isStraight {
+        if rows.parts {
+            context.gather = eo_gather_bf16x3_best().pointee.run
+            context.row_stride = context.depth * Int(EO_BF16X3_PARTS) * 2
+        } else if !isStraight {
             context.gather =
                 rows.wide
                 ? eo_gather_wide_best().pointee.run
@@ -135,7 +140,9 @@ struct ConvolutionPlan {
             context.row_stride = stride % 1024 == 0 ? stride + unit : stride
         }
         context.mr = eo_convolution_rows(&context, Int(mr), slots)
-        context.slot_size = context.row_stride * context.mr
+        // Tiles of parts come in pairs.
+        let pair = 2 * Int(EO_BF16X3_SIDE)
+        context.slot_size = context.row_stride * (rows.parts ? (context.mr + pair - 1) / pair * pair : context.mr)
         if rows.pieces && !shape.isPointwise { eo_convolution_segment(&context) }
         if rows.byLines > 0 { eo_convolution_by_lines(&context, rows.byLines, slots) }
         inputCount = shape.inputCount

@@ -2,8 +2,8 @@ import CKernels
 import Model
 
 /// CONV_2D and FULLY_CONNECTED in float32, with groups. Each output is clamp(bias + sum of products), summed in the
-/// order of the weights or, where that is faster, by Winograd's transform; its bits depend on the instruction set only.
-/// Instances are immutable: any thread.
+/// order of the weights or, where that is faster, by Winograd's transform or by parts of bfloat16 on tiles; its bits
+/// depend on the instruction set only. Instances are immutable: any thread.
 package final class FloatConvolution: @unchecked Sendable {
     /// Which micro-kernel runs: "eo_f32_gemm_14x32__avx512".
     package let kernelName: String
@@ -26,11 +26,11 @@ package final class FloatConvolution: @unchecked Sendable {
     }
 
     /// `weights`: OHWI float32 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`: float32
-    /// [outputChannels] or nil. `threads`: how many threads scratch memory is asked for. `tile`: of Winograd's
-    /// filtering, 0: none, nil: the one thought fastest.
+    /// [outputChannels] or nil. `threads`: how many threads scratch memory is asked for. `method`: nil: the one thought
+    /// fastest.
     package init(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
-        cache: PackedWeightCache, threads: Int = 4, tile: Int? = nil
+        cache: PackedWeightCache, threads: Int = 4, method: Method? = nil
     ) throws(Failure) {
         try shape.check()
         try expect(weights, "weights", count: shape.outputChannels * shape.depth, size: 4)
@@ -38,7 +38,7 @@ package final class FloatConvolution: @unchecked Sendable {
         (inputCount, outputCount) = (shape.inputCount, shape.outputCount)
         parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
         if let plan = try WinogradPlan(
-            shape, weights: weights, bias: bias, clamp: parameters, tile: tile, cache: cache, slots: threads)
+            shape, weights: weights, bias: bias, clamp: parameters, tile: method?.tile, cache: cache, slots: threads)
         {
             form = .winograd(plan)
             kernelName = plan.kernelName
@@ -61,24 +61,22 @@ package final class FloatConvolution: @unchecked Sendable {
             kernelName = String(cString: kernel.name)
             return
         }
-        let kernel = eo_f32_gemm_best().pointee
+        let kernel = (method.map { $0 == .parts } ?? shape.isFasterInParts) ? FloatProduct.parts : .floats
         let plan = ConvolutionPlan(
-            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_f32_gemm_packed_size(kernel.nr, depth, 1),
-            rows: .init(inputSize: 4, outputSize: 4, pieces: true),
-            slots: threads)
+            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr, blockSize: kernel.packedSize(depth, 1),
+            rows: kernel.rows, slots: threads)
         let groupSize = plan.context.group_size
-        let name: Sentence = "f32_gemm \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
+        let name: Sentence = "\(kernel.form) \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
         let packed = try cache.packed(weights, form: name, count: groupSize * shape.groups) { base in
             for group in 0..<shape.groups {
-                eo_f32_gemm_pack(
-                    kernel.nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
+                kernel.pack(
+                    depth, outputs, weights.baseAddress + group * outputs * depth * 4,
                     bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
             }
         }
         form = .direct(plan, packed)
         scratchByteCount = plan.scratchByteCount
-        kernelName = String(cString: kernel.name)
+        kernelName = kernel.name
     }
 
     /// How many groups of weights are not zero, where their product is the faster one: pointwise, with about half of the

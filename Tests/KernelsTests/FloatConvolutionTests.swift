@@ -85,17 +85,26 @@ let convolutionShapes: [ConvolutionShape] = [
     .init(6, 4, 8, outputs: 66, stride: 2, groups: 2),
     .init(4, 4, 6, outputs: 4, groups: 2),
     .init(3, 3, 5, outputs: 9, kernel: (5, 5), padding: 3, batch: 3),
+    .init(7, 9, 64, outputs: 40, kernel: (3, 2), stride: 2, padding: 1, batch: 2),
+    .init(19, 30, 40, outputs: 72),
 ]
 
 @Test(arguments: convolutionShapes, [1, 3])
 func floatConvolutionIsItsDefinition(_ shape: ConvolutionShape, _ threads: Int) throws {
+    try expectDefinition(shape, threads: threads, method: nil)
+    try expectDefinition(shape, threads: threads, method: .parts)
+}
+
+private func expectDefinition(
+    _ shape: ConvolutionShape, threads: Int, method: FloatConvolution.Method?
+) throws {
     var numbers = Numbers(seed: shape.inputCount + shape.outputCount)
     let input = numbers.floats(shape.inputCount)
     let weights = numbers.floats(shape.outputChannels * shape.depth)
     let bias = numbers.floats(shape.outputChannels)
     let convolution = try FloatConvolution(
         shape, weights: Bytes(copying: weights), bias: Bytes(copying: bias), minimum: -1.5, maximum: 2,
-        cache: PackedWeightCache())
+        cache: PackedWeightCache(), method: method)
     let pool = try ThreadPool(threads: threads)
     var output = [Float](repeating: .nan, count: shape.outputCount)
     var scratch = [UInt8](repeating: 0xff, count: convolution.scratchByteCount)

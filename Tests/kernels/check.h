@@ -46,5 +46,6 @@ void test_lstm(void);
 void test_training(void);
 void test_winograd(void);
 void test_bfloats(void);
+void test_parts(void);
 
 #endif

@@ -60,6 +60,13 @@ typedef eo_gather_function eo_gather_split_function;
     ROW(eo_gather_split__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_split)
 
+// Floats in three parts of bfloat16, in the order of eo_bf16x3_gemm's rows; row_stride is 6 bytes for each float.
+typedef eo_gather_function eo_gather_bf16x3_function;
+#define EO_GATHER_BF16X3_ROWS(ROW)                                                                                     \
+    X86_ROW(ROW, eo_gather_bf16x3__avx512, ISA_AVX512, 0, 0)                                                           \
+    ROW(eo_gather_bf16x3__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_gather_bf16x3)
+
 // A product and a sum with constants of each channel, which make another result of a layer's. Runs of it begin at a
 // channel that EO_BRANCH_COLUMNS divide.
 struct eo_branch {
@@ -142,6 +149,7 @@ void eo_convolution_work(const struct eo_convolution *_Nonnull convolution, size
 EO_GATHER_ROWS(KERNEL_ROW)
 EO_GATHER_WIDE_ROWS(KERNEL_ROW)
 EO_GATHER_SPLIT_ROWS(KERNEL_ROW)
+EO_GATHER_BF16X3_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 // Lines of an image rounded to bfloat16, with zeros around it: line `line` of all images', each `height` lines of

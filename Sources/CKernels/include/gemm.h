@@ -155,6 +155,49 @@ size_t eo_bf16_gemm_pieces_size(const eo_bf16_gemm_kernel *_Nonnull kernel, size
 void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t pieces,
                              const struct eo_strided_weights *_Nonnull w, size_t first, void *_Nonnull block);
 
+// ---------------------------------------------------------------- float32 in three parts of bfloat16 each, to float32
+
+// A float is the sum of three bfloat16, each of the next 8 bits, exactly; of the nine products of two floats' parts the
+// six largest are taken (Henry, Tang, Heinecke, Leveraging the bfloat16 Artificial Intelligence Datatype for
+// Higher-Precision Computations, 2019). What is left out is less than what a sum in float32 rounds away, and tiles
+// multiply faster than floats all the same. Sums are rounded in an order of the kernel's own; an infinity counts as
+// NaN, parts below the normal numbers as zero. Parameters: eo_f32_gemm_parameters.
+//
+// Rows and weights are cut into steps of 32 in depth, filled up with zeros. A step of 16 rows has a tile of lines of 64
+// bytes for each part, largest first, in which numbers k and k + 16 are pair k; tiles follow one another, step after
+// step. Rows come in eo_gather_bf16x3's order: eo_bf16x3_height of them for a tile, an even number of tiles, 16 *
+// input_stride bytes from one to the next 16 rows. Block: float bias[NR]; of each step and part weights [16
+// pairs][NR][2], in tiles of 16 columns.
+enum {
+    EO_BF16X3_PARTS = 3,
+    EO_BF16X3_STEP = 32,
+    EO_BF16X3_SIDE = 16,
+    EO_BF16X3_LINE = 64,
+    EO_BF16X3_TILE = EO_BF16X3_SIDE * EO_BF16X3_LINE
+};
+typedef eo_gemm_function eo_bf16x3_gemm_function;
+#define EO_BF16X3_GEMM_ROWS(ROW)                                                                                       \
+    X86_ROW(ROW, eo_bf16x3_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                  \
+    ROW(eo_bf16x3_gemm_32x8__scalar, ISA_SCALAR, 32, 8)
+KERNEL_FAMILY(eo_bf16x3_gemm)
+
+// Rows of a tile, for so many rows of a call.
+static inline size_t eo_bf16x3_height(size_t rows) {
+    const size_t tiles = (rows + 2 * EO_BF16X3_SIDE - 1) / (2 * EO_BF16X3_SIDE) * 2;
+    return (rows + tiles - 1) / tiles;
+}
+size_t eo_bf16x3_gemm_packed_size(const eo_bf16x3_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// As eo_f32_gemm_pack.
+void eo_bf16x3_gemm_pack(const eo_bf16x3_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+                         const void *_Nonnull weights, const void *_Nullable bias, void *_Nonnull packed);
+
+// Step by step, lines of 16 rows' parts: those of the floats at x, whose number 32 divides, at to, to + 3072, ...
+typedef void eo_bf16x3_split_function(size_t count, const float *_Nonnull x, void *_Nonnull to);
+#define EO_BF16X3_SPLIT_ROWS(ROW)                                                                                      \
+    X86_ROW(ROW, eo_bf16x3_split__avx512, ISA_AVX512, 0, 0)                                                            \
+    ROW(eo_bf16x3_split__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_bf16x3_split)
+
 // Sums of outer products of bfloat16 on tiles, which want both factors in an order of their own. What bfloat_gradient.c
 // makes of an image, line after line: `pixels` pixels that lie `step` floats apart, rounded to nearest, ties to even
 // (numbers below the normal ones may become zero).
@@ -336,12 +379,16 @@ bool eo_s16_sums_fit_32(size_t depth, size_t columns, const uint8_t *_Nonnull we
 EO_F32_GEMM_ROWS(KERNEL_ROW)
 EO_F32_SPARSE_ROWS(KERNEL_ROW)
 EO_BF16_GEMM_ROWS(KERNEL_ROW)
+EO_BF16X3_GEMM_ROWS(KERNEL_ROW)
 EO_U8_GEMM_ROWS(KERNEL_ROW)
 EO_HYBRID_GEMM_ROWS(KERNEL_ROW)
 EO_S16_GEMM_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;
 EO_F32_TO_BF16_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_bf16x3_split_function function;
+EO_BF16X3_SPLIT_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_outer_function function;
 EO_F32_OUTER_ROWS(KERNEL_ROW)
