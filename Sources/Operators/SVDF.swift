@@ -29,8 +29,7 @@ struct SVDF: Sendable {
         } prepare: { op throws(Failure) in
             let layer = try SVDF(op)
             switch (try op.input(Input.sequence).type, try op.input(Input.features).type, try op.output().type) {
-            case (.float32, .float32, .float32): return try layer.floatKernel(op)
-            case (.float32, .int8, .float32): return try layer.hybridKernel(op)
+            case (.float32, .float32, .float32), (.float32, .int8, .float32): return try layer.floatKernel(op)
             case (.int8, .int8, .int8): return try layer.integerKernel(op)
             default: throw op.unsupportedTypes()
             }
@@ -58,8 +57,7 @@ struct SVDF: Sendable {
             state.count == batch * filters * memory, state.isVariable
         else {
             throw op.invalid(
-                "\(x.described), \(features.described), \(time.described) and the state \(state.described) do not go"
-                    + " together")
+                "\(time.described) and the state \(state.described) do not go with the input and its weights")
         }
         guard try op.output().count == batch * (filters / rank) else {
             throw op.invalid("\(try op.output().described)")
@@ -78,48 +76,34 @@ struct SVDF: Sendable {
     // MARK: Float
 
     private func floatKernel(_ op: Preparation) throws(Failure) -> Kernel {
-        try require(op, .float32, .float32, .float32)
+        let features = try op.input(Input.features)
+        try require(op, features.type, .float32, .float32)
+        let product = try GateProduct(
+            op, Input.features..<Input.features + 1, bias: nil, rows: batch, depth: inputs, columns: filters,
+            asymmetric: op.options.bool(Field.asymmetric))
+        op.kernelName = product.kernelName
+        let scale =
+            features.type == .int8
+            ? try WeightQuantization(op, op.input(Input.time), channels: 1, dimension: 0).scales[0] : 0
+        let made = op.scratch(bytes: 4 * batch * filters)
+        let work = op.scratch(bytes: product.scratchByteCount)
+        let weights = op.scratch(bytes: scale > 0 ? 4 * filters * memory : 0)
         return { io in
-            let (x, w) = (io.input(Input.sequence, as: Float.self), io.input(Input.features, as: Float.self))
+            var products = io.scratch(made, as: Float.self)
+            var workspace = io.scratch(work, as: UInt8.self)
+            product.run(io.input(Input.sequence), io, &products, &workspace)
             var state = io.variable(Input.state, as: Float.self)
-            for row in 0..<batch {
-                for filter in 0..<filters {
-                    state[newest(row, filter)] = dot(w, filter &* inputs, x, row &* inputs, count: inputs)
-                }
-            }
-            sum(io, io.input(Input.time))
-        }
-    }
-
-    private func hybridKernel(_ op: Preparation) throws(Failure) -> Kernel {
-        try require(op, .int8, .float32, .float32)
-        let features = try WeightQuantization(op, op.input(Input.features), channels: 1, dimension: 0).scales[0]
-        let time = try WeightQuantization(op, op.input(Input.time), channels: 1, dimension: 0).scales[0]
-        let asymmetric = op.options.bool(Field.asymmetric)
-        let bytes = op.scratch(bytes: inputs)
-        let weights = op.scratch(bytes: 4 * filters * memory)
-        return { io in
-            let (x, w) = (io.input(Input.sequence, as: Float.self), io.input(Input.features, as: Int8.self))
-            var state = io.variable(Input.state, as: Float.self)
-            var q = io.scratch(bytes, as: Int8.self)
-            for row in 0..<batch {
-                let made = DynamicQuantization(
-                    x, from: row &* inputs, count: inputs, asymmetric: asymmetric, into: &q)
-                for filter in 0..<filters {
-                    let sum = dot(w, filter &* inputs, q.span, 0, count: inputs, zeroPoint: made.zeroPoint)
-                    state[newest(row, filter)] = Float(sum) * (made.scale * features)
-                }
-            }
+            for i in 0..<batch &* filters { state[(i &+ 1) &* memory &- 1] = products[i] }
+            guard scale > 0 else { return sum(io, io.input(Input.time)) }
             let stored = io.input(Input.time, as: Int8.self)
             var real = io.scratch(weights, as: Float.self)
-            for i in 0..<filters &* memory { real[i] = Float(stored[i]) * time }
+            for i in 0..<filters &* memory { real[i] = Float(stored[i]) * scale }
             sum(io, real.span)
         }
     }
 
-    private func newest(_ row: Int, _ filter: Int) -> Int { (row &* filters &+ filter &+ 1) &* memory &- 1 }
-
     /// The units of the state as it is now, which then moves on.
+    @inline(never)
     private func sum(_ io: borrowing Invocation, _ time: Span<Float>) {
         var y = io.output(as: Float.self)
         let state = io.input(Input.state, as: Float.self)
@@ -155,11 +139,10 @@ struct SVDF: Sendable {
         return { io in
             let (x8, w8) = (io.input(Input.sequence, as: Int8.self), io.input(Input.features, as: Int8.self))
             var state = io.variable(Input.state, as: Int16.self)
-            for row in 0..<batch {
-                for filter in 0..<filters {
-                    let sum = dot(w8, filter &* inputs, x8, row &* inputs, count: inputs, zeroPoint: x.zero)
-                    state[newest(row, filter)] = Int16(clamping: first.scale(sum))
-                }
+            for i in 0..<batch &* filters {
+                let (row, filter) = i.quotientAndRemainder(dividingBy: filters)
+                let sum = dot(w8, filter &* inputs, x8, row &* inputs, count: inputs, zeroPoint: x.zero)
+                state[(i &+ 1) &* memory &- 1] = Int16(clamping: first.scale(sum))
             }
             let time = io.input(Input.time, as: Int16.self)
             var output = io.output(as: Int8.self)

@@ -17,14 +17,15 @@ enum DetectionPostProcess {
         } prepare: { op throws(Failure) in
             let layer = try Layer(op)
             let decoded = op.scratch(bytes: 16 * layer.boxes)
-            let scores = op.scratch(bytes: 4 * layer.boxes * layer.columns)
+            let real = [layer.boxes * layer.length, layer.boxes * layer.columns, layer.boxes * 4].map {
+                op.scratch(bytes: 4 * $0)
+            }
             let selection = Selection(op, layer)
             return { io throws(Failure) in
+                for numbers in layer.inputs { numbers.copy(io, to: real[numbers.input]) }
                 var corners = io.scratch(decoded, as: Float.self)
-                try layer.decode(io, &corners)
-                var real = io.scratch(scores, as: Float.self)
-                for i in 0..<real.count { real[i] = layer.scores.real(io, i) }
-                selection.run(io, corners.span, real.span)
+                try layer.decode(io.written(real[0]), io.written(real[2]), &corners)
+                selection.run(io, corners.span, io.written(real[1]))
             }
         }
     }
@@ -66,8 +67,8 @@ enum DetectionPostProcess {
             guard overlapThreshold > 0, overlapThreshold <= 1, classesOfBox > 0, !isRegular || detectionsOfClass > 0
             else {
                 throw op.invalid(
-                    "overlap threshold \(overlapThreshold), \(classesOfBox) classes for a box,"
-                        + " \(detectionsOfClass) detections of a class: expected 0 to 1, and at least one")
+                    "overlap threshold \(overlapThreshold), expected above 0 up to 1; detections and classes: at least 1"
+                )
             }
         }
     }
@@ -91,11 +92,17 @@ enum DetectionPostProcess {
             (scale, zero) = (affine.scale, Float(affine.zero))
         }
 
-        func real(_ io: borrowing Invocation, _ index: Int) -> Float {
-            switch type {
-            case .float32: io.input(input, as: Float.self)[index]
-            case .uint8: (Float(io.input(input, as: UInt8.self)[index]) - zero) * scale
-            default: (Float(io.input(input, as: Int8.self)[index]) - zero) * scale
+        @inline(never)
+        func copy(_ io: borrowing Invocation, to scratch: Scratch) {
+            var real = io.scratch(scratch, as: Float.self)
+            let (floats, bytes) = (io.input(input, as: Float.self), io.input(input, as: UInt8.self))
+            for i in 0..<real.count {
+                guard type != .float32 else {
+                    real[i] = floats[i]
+                    continue
+                }
+                let stored = type == .uint8 ? Float(bytes[i]) : Float(Int8(bitPattern: bytes[i]))
+                real[i] = (stored - zero) * scale
             }
         }
     }
@@ -107,9 +114,8 @@ enum DetectionPostProcess {
         let length: Int
         /// Scores of a box, of which the first belongs to the background if there is one more than classes.
         let columns: Int
-        let encodings: Numbers
-        let scores: Numbers
-        let anchors: Numbers
+        /// Encodings, scores, anchors.
+        private(set) var inputs: [Numbers] = []
 
         var background: Int { columns - options.classes }
 
@@ -125,9 +131,7 @@ enum DetectionPostProcess {
             guard options.classes > 0, (0...1).contains(columns - options.classes) else {
                 throw op.invalid("\(y.described) has no scores for \(options.classes) classes")
             }
-            encodings = try Numbers(op, 0)
-            scores = try Numbers(op, 1)
-            anchors = try Numbers(op, 2)
+            for input in 0..<3 { inputs.append(try Numbers(op, input)) }
             guard op.outputs.count == 4, op.outputs.allSatisfy({ $0.type == .float32 }) else {
                 throw op.unsupportedTypes()
             }
@@ -135,13 +139,15 @@ enum DetectionPostProcess {
 
         /// Corners of all boxes: center = encoding / scale * anchor's size + anchor's center, size = exp(encoding / scale)
         /// * anchor's size.
-        func decode(_ io: borrowing Invocation, _ corners: inout MutableSpan<Float>) throws(Failure) {
+        func decode(
+            _ encodings: Span<Float>, _ anchors: Span<Float>, _ corners: inout MutableSpan<Float>
+        ) throws(Failure) {
             for box in 0..<boxes {
                 for axis in 0..<2 {
-                    let anchor = Double(anchors.real(io, box &* 4 &+ axis))
-                    let size = Double(anchors.real(io, box &* 4 &+ axis &+ 2))
-                    let offset = Double(encodings.real(io, box &* length &+ axis)) / options.scales[axis]
-                    let growth = Double(encodings.real(io, box &* length &+ axis &+ 2)) / options.scales[axis + 2]
+                    let anchor = Double(anchors[box &* 4 &+ axis])
+                    let size = Double(anchors[box &* 4 &+ axis &+ 2])
+                    let offset = Double(encodings[box &* length &+ axis]) / options.scales[axis]
+                    let growth = Double(encodings[box &* length &+ axis &+ 2]) / options.scales[axis + 2]
                     let (center, half) = (Float(offset * size + anchor), Float(0.5 * Real.exp(growth) * size))
                     corners[box &* 4 &+ axis] = center - half
                     corners[box &* 4 &+ axis &+ 2] = center + half

@@ -84,6 +84,7 @@ extension DetectionPostProcess {
             return count
         }
 
+        @inline(never)
         private func score(_ scores: Span<Float>, _ box: Int, _ label: Int) -> Float {
             scores[box &* layer.columns &+ layer.background &+ label]
         }

@@ -40,19 +40,20 @@ struct FloatLSTM: Sendable {
         guard activation != .signBit else { throw op.unsupported("activation sign") }
         cellClip = op.options.float(Field.cellClip)
         projectionClip = op.options.float(Field.projectionClip)
+        let asymmetric = op.options.bool(Field.asymmetric)
         func inputs(_ first: Int) -> Range<Int> { first + shape.gates.lowerBound..<first + 4 }
         inputProduct = try GateProduct(
             op, inputs(Input.inputWeights), bias: shape.isNormalized ? nil : Input.bias + shape.gates.lowerBound,
-            rows: shape.steps * shape.batch, depth: shape.inputs, columns: shape.cells)
+            rows: shape.steps * shape.batch, depth: shape.inputs, columns: shape.cells, asymmetric: asymmetric)
         recurrentProduct = try GateProduct(
             op, inputs(Input.recurrentWeights), bias: nil, rows: shape.batch, depth: shape.outputs,
-            columns: shape.cells)
+            columns: shape.cells, asymmetric: asymmetric)
         projection =
             shape.hasProjection
             ? try GateProduct(
                 op, Input.projection..<Input.projection + 1,
                 bias: shape.hasProjectionBias ? Input.projectionBias : nil, rows: shape.batch, depth: shape.cells,
-                columns: shape.outputs) : nil
+                columns: shape.outputs, asymmetric: asymmetric) : nil
         op.kernelName = inputProduct.kernelName
     }
 

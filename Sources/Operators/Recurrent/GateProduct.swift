@@ -29,7 +29,8 @@ struct GateProduct: Sendable {
 
     /// `bias`: the input with that of the first matrix.
     init(
-        _ op: Preparation, _ weights: Range<Int>, bias: Int?, rows: Int, depth: Int, columns: Int
+        _ op: Preparation, _ weights: Range<Int>, bias: Int?, rows: Int, depth: Int, columns: Int,
+        asymmetric: Bool
     ) throws(Failure) {
         (self.weights, self.bias, self.rows, self.depth, self.columns) = (weights, bias, rows, depth, columns)
         let isHybrid = try op.input(weights.lowerBound).type == .int8
@@ -55,7 +56,7 @@ struct GateProduct: Sendable {
             }
             let layer = try HybridConvolution(
                 shape, weights: joined, weightScales: scales, bias: biases, minimum: -.infinity, maximum: .infinity,
-                asymmetric: op.options.bool(UnidirectionalSequenceLSTM.Field.asymmetric), cache: op.weights,
+                asymmetric: asymmetric, cache: op.weights,
                 threads: op.threadCount)
             (form, scratchByteCount) = (.hybrid(layer), layer.scratchByteCount)
         } else {

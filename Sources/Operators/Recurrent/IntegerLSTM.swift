@@ -18,7 +18,7 @@ struct IntegerLSTM: Sendable {
     private let recurrentSums: ByteSums
     private let hiddenZero: Int32
     private var projection = QuantizedMultiplier(0)
-    private var projectionBias: [Int32] = []
+    private var projectionSums: ByteSums?
     private let output: Affine
     private let outputLimit: ClosedRange<Int32>
 
@@ -70,8 +70,14 @@ struct IntegerLSTM: Sendable {
         op.kernelName = inputSums.kernelName
         guard shape.hasProjection else { return }
         projection = QuantizedMultiplier(Double(try Self.scale(op, Input.projection) * m.scale / h.scale))
-        projectionBias = try Self.bias(
-            op, shape.hasProjectionBias ? Input.projectionBias : nil, Input.projection, shape.outputs, m.zero)
+        // The reference kernels take the zero point of the cells' outputs with the opposite sign.
+        let bias =
+            shape.hasProjectionBias
+            ? try Self.constant(op, Input.projectionBias).array(of: Int32.self)
+            : [Int32](repeating: 0, count: shape.outputs)
+        projectionSums = try ByteSums(
+            rows: shape.batch, depth: shape.cells, Self.constant(op, Input.projection), bias: bias, zeroPoint: -m.zero,
+            cache: op.weights, threads: op.threadCount)
     }
 
     /// Products with the weights of all gates, that of the first being input `weights`.
@@ -114,25 +120,15 @@ struct IntegerLSTM: Sendable {
         return try op.affine(weights).scale
     }
 
-    /// The bias (nil: none) plus `factor` times the sum of each row of the weights.
-    private static func bias(
-        _ op: Preparation, _ index: Int?, _ weights: Int, _ rows: Int, _ factor: Int32
-    ) throws(Failure) -> [Int32] {
-        var sums =
-            try index.map { index throws(Failure) in try constant(op, index).array(of: Int32.self) }
-            ?? [Int32](repeating: 0, count: rows)
-        let values = try constant(op, weights).array(of: Int8.self)
-        for index in values.indices { sums[index / (values.count / rows)] &+= factor &* Int32(values[index]) }
-        return sums
-    }
-
     func kernel(_ op: Preparation) -> Kernel {
         let (rows, width) = (shape.steps * shape.batch, step.width)
         let products = op.scratch(bytes: 4 * rows * width)
-        let recurrent = op.scratch(bytes: 4 * shape.batch * width)
+        let recurrent = op.scratch(bytes: 4 * shape.batch * max(width, shape.outputs))
         let hidden = op.scratch(bytes: 4 * shape.batch * cells)
-        let bytes = op.scratch(bytes: shape.hasProjection ? cells : 0)
-        let work = op.scratch(bytes: max(inputSums.scratchByteCount, recurrentSums.scratchByteCount))
+        let bytes = op.scratch(bytes: shape.hasProjection ? shape.batch * cells : 0)
+        let work = op.scratch(
+            bytes: max(
+                inputSums.scratchByteCount, recurrentSums.scratchByteCount, projectionSums?.scratchByteCount ?? 0))
         return { io in
             guard rows > 0 else { return }
             var workspace = io.scratch(work, as: UInt8.self)
@@ -149,33 +145,36 @@ struct IntegerLSTM: Sendable {
                     samples: shape.batch, places, input: sums.span, recurrent: before.span,
                     peepholes: io.input(Input.peepholes), io.input(Input.peepholes + 1),
                     io.input(Input.peepholes + 2), cell: &cell, output: &made, pool: io.pool)
-                for sample in 0..<shape.batch { finish(made.span, io, sample, shape.place(sample, time), bytes) }
+                if let projectionSums {
+                    var m = io.scratch(bytes, as: Int8.self)
+                    for i in 0..<m.count { m[i] = Self.byte(made[i] &+ hiddenZero) }
+                    projectionSums.run(m.span, &before, scratch: &workspace, pool: io.pool)
+                }
+                emit(made.span, before.span, io, time)
             }
         }
     }
 
-    /// From the cells' outputs of a sample to the output and its state.
+    /// The outputs of a step, which are also the output states of the next: from those of the cells, or from the sums of
+    /// the projection.
     @inline(never)
-    private func finish(
-        _ hidden: Span<Int32>, _ io: borrowing Invocation, _ sample: Int, _ place: Int, _ bytes: Scratch
-    ) {
+    private func emit(_ hidden: Span<Int32>, _ sums: Span<Float>, _ io: borrowing Invocation, _ time: Int) {
         var h = io.variable(Input.outputState, as: Int8.self)
         var y = io.output(as: Int8.self)
         let outputs = shape.outputs
-        if shape.hasProjection {
-            var m = io.scratch(bytes, as: Int8.self)
-            for i in 0..<cells { m[i] = Self.byte(hidden[sample &* cells &+ i] &+ hiddenZero) }
-            let w = io.input(Input.projection, as: Int8.self)
+        for sample in 0..<shape.batch {
+            let place = shape.place(sample, time)
             for i in 0..<outputs {
-                let sum = dot(w, i &* cells, m.span, 0, count: cells) &+ projectionBias[i]
-                let value = Int32(Self.byte(projection.scale(sum) &+ output.zero))
-                h[sample &* outputs &+ i] = Int8(
-                    min(outputLimit.upperBound, max(outputLimit.lowerBound, value)))
+                let from = sample &* outputs &+ i
+                var value =
+                    shape.hasProjection
+                    ? projection.scale(Int32(min(max(sums[from], -0x1p31), 0x1.fffffep30))) &+ output.zero
+                    : hidden[from] &+ hiddenZero
+                value = min(outputLimit.upperBound, max(outputLimit.lowerBound, Int32(Self.byte(value))))
+                h[from] = Int8(value)
+                y[place &* outputs &+ i] = Int8(value)
             }
-        } else {
-            for i in 0..<cells { h[sample &* cells &+ i] = Self.byte(hidden[sample &* cells &+ i] &+ hiddenZero) }
         }
-        for i in 0..<outputs { y[place &* outputs &+ i] = h[sample &* outputs &+ i] }
     }
 
     private static func byte(_ x: Int32) -> Int8 { Int8(min(127, max(-128, x))) }

@@ -4,6 +4,7 @@ import Kernels
 extension LSTMStep {
     /// `cellScale`: 2^exponent; nil if tanh cannot take it, which wants 0 to 6 bits before the point. `cellClip`: 0 is
     /// none. `hiddenScale`: of the cells' outputs.
+    @inline(never)
     init?(cells: Int, isCoupled: Bool, cellScale: Float, cellClip: Float, hiddenScale: Float) {
         guard let exponent = powerOfTwoExponent(cellScale), (-15 ... -9).contains(exponent) else { return nil }
         self.init(
@@ -14,6 +15,7 @@ extension LSTMStep {
 
     /// `input` and `recurrent`: scales of their sums; `peephole`: that of its products, 0 if there are none. `areReal`:
     /// sums are real numbers, not yet whole steps.
+    @inline(never)
     mutating func set(gate: Int, input: Float, recurrent: Float, peephole: Float, areReal: Bool = false) {
         set(
             gate: gate, input: Factor(Double(input / 0x1p-12)), recurrent: Factor(Double(recurrent / 0x1p-12)),
@@ -23,6 +25,7 @@ extension LSTMStep {
 }
 
 extension LSTMStep.Factor {
+    @inline(never)
     init(_ real: Double) {
         let multiplier = QuantizedMultiplier(real)
         // Shifted that far to the left nothing is left of 32 bits.

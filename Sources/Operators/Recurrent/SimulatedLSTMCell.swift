@@ -60,17 +60,11 @@ package enum SimulatedLSTMCell {
                 guard let step = step(scales, cells: cells, gates: gates) else {
                     throw .execution("the scale of a cell state is \(cellScale), no power of two")
                 }
-                var words = io.scratch(state, as: Int16.self)
-                for i in 0..<words.count {
-                    words[i] = hasCell ? word(io.input(Input.cell, as: Float.self)[i], cellScale) : 0
-                }
+                store(io, hasCell ? Input.cell : nil, cellScale, state)
                 for gate in 0..<3 {
-                    var words = io.scratch(peepholes[gate], as: Int16.self)
-                    let scale = scales[Scale.weights + 2 * gates + gate]
-                    for i in 0..<words.count {
-                        words[i] = word(io.input(Input.peepholes + gate, as: Float.self)[i], scale)
-                    }
+                    store(io, Input.peepholes + gate, scales[Scale.weights + 2 * gates + gate], peepholes[gate])
                 }
+                var words = io.scratch(state, as: Int16.self)
                 var steps = io.scratch(hidden, as: Int32.self)
                 step.run(
                     samples: samples, LSTMStep.Places(inputStride: gates * cells),
@@ -107,8 +101,13 @@ package enum SimulatedLSTMCell {
         return step
     }
 
-    private static func word(_ x: Float, _ scale: Float) -> Int16 {
-        let steps = (x / scale).rounded(.toNearestOrEven)
-        return steps.isNaN ? 0 : Int16(min(max(steps, -32768), 32767))
+    /// An input as int16 numbers; nil: zeros.
+    @inline(never)
+    private static func store(_ io: borrowing Invocation, _ input: Int?, _ scale: Float, _ scratch: Scratch) {
+        var words = io.scratch(scratch, as: Int16.self)
+        for i in 0..<words.count {
+            let steps = input.map { (io.input($0, as: Float.self)[i] / scale).rounded(.toNearestOrEven) } ?? 0
+            words[i] = steps.isNaN ? 0 : Int16(min(max(steps, -32768), 32767))
+        }
     }
 }
