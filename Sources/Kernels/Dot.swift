@@ -1,5 +1,5 @@
 /// The sum of a[i + k] * b[j + k] over k in 0..<count, in four interleaved partial sums: the same bits everywhere.
-package func dot(_ a: Span<Float>, _ i: Int, _ b: Span<Float>, _ j: Int, count: Int) -> Float {
+@inline(never) package func dot(_ a: Span<Float>, _ i: Int, _ b: Span<Float>, _ j: Int, count: Int) -> Float {
     precondition(i >= 0 && j >= 0 && count <= a.count - i && count <= b.count - j)
     return a.withUnsafeBufferPointer { a in
         b.withUnsafeBufferPointer { b in
@@ -23,7 +23,7 @@ package func dot(_ a: Span<Float>, _ i: Int, _ b: Span<Float>, _ j: Int, count: 
 }
 
 /// The sum of a[i + k] * (b[j + k] - zeroPoint) over k in 0..<count, modulo 2^32. The zero point is an int8 number.
-package func dot(
+@inline(never) package func dot(
     _ a: Span<Int8>, _ i: Int, _ b: Span<Int8>, _ j: Int, count: Int, zeroPoint: Int32 = 0
 ) -> Int32 {
     precondition(i >= 0 && j >= 0 && count <= a.count - i && count <= b.count - j)

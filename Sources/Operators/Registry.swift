@@ -10,8 +10,12 @@ package enum OperatorRegistry {
     private static func custom(_ name: String) -> OperatorDefinition? {
         switch name {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
+        case DetectionPostProcess.name: DetectionPostProcess.definition
+        case MaxPoolingWithArgmax.name: MaxPoolingWithArgmax.definition
+        case MaxPoolingWithArgmax.unpooling: MaxPoolingWithArgmax.inverse
         case FakeQuantize.name: FakeQuantize.definition
         case FakeRequantize.name: FakeRequantize.definition
+        case SimulatedLSTMCell.name: SimulatedLSTMCell.definition
         case FakeQuantizeBias.name: FakeQuantizeBias.definition
         case FakeQuantizeGradient.name: FakeQuantizeGradient.definition
         case PassGradient.name: PassGradient.definition
@@ -38,6 +42,7 @@ package enum OperatorRegistry {
         case .complexAbs: ComplexAbs.definition
         case .rfft2D: Rfft2D.definition
         case .unidirectionalSequenceLstm: UnidirectionalSequenceLSTM.definition
+        case .svdf: SVDF.definition
         case .add: Addition.add
         case .sub: Addition.subtract
         case .mul: Multiply.definition

@@ -1,5 +1,6 @@
 import Kernels
 import Model
+import Quantization
 import Runtime
 import Testing
 
@@ -208,6 +209,94 @@ import Testing
         try interpreter.invoke()
         let predictions = try trainer.predict(batch)[0].read()
         for (a, b) in zip(try interpreter.outputTensor(0).read(), predictions) { #expect(abs(a - b) < 1e-5) }
+    }
+
+    // MARK: Simulated quantization
+
+    /// The layer with constant weights, on one sample of 12 steps.
+    static func constantLayer(_ layer: Layer, cells: Int, features: Int) throws -> Model {
+        var empty = Model()
+        empty.subgraphs = [Subgraph()]
+        let graph = GraphEmitter(empty)
+        var seed: UInt32 = 1
+        func weights(_ shape: [Int], _ scale: Float) throws -> Value {
+            seed += 1
+            return try graph.constant(Digits.noise(shape.reduce(1, *), seed: seed).map { scale * (2 * $0 - 1) }, shape)
+        }
+        func state(_ width: Int) -> Value {
+            var tensor = Tensor(name: "state", type: .float32, shape: [1, width])
+            tensor.isVariable = true
+            return graph.add(tensor)
+        }
+        let width = layer.projection ? cells / 2 : cells
+        let x = graph.add(
+            Tensor(name: "x", type: .float32, shape: layer.timeMajor ? [12, 1, features] : [1, 12, features]))
+        var inputs: [Value?] = [x]
+        for gate in 0..<4 { inputs.append(gate == 0 && layer.coupled ? nil : try weights([cells, features], 0.6)) }
+        for gate in 0..<4 { inputs.append(gate == 0 && layer.coupled ? nil : try weights([cells, width], 0.5)) }
+        for gate in 0..<3 {
+            inputs.append(layer.peepholes && !(gate == 0 && layer.coupled) ? try weights([cells], 0.3) : nil)
+        }
+        for gate in 0..<4 { inputs.append(gate == 0 && layer.coupled ? nil : try weights([cells], 0.5)) }
+        inputs.append(layer.projection ? try weights([width, cells], 0.4) : nil)
+        inputs.append(layer.projection ? try weights([width], 0.2) : nil)
+        inputs += [state(width), state(cells), nil, nil, nil, nil]
+        let options = Options(
+            .unidirectionalSequenceLSTM,
+            [.int(4), .float(layer.cellClip), .float(0), .int(layer.timeMajor ? 1 : 0)])
+        let y = try graph.emit(OperatorCode(.unidirectionalSequenceLstm), inputs, options)[0]
+        var model = graph.model
+        model.subgraphs[0].inputs = [x.tensor]
+        model.subgraphs[0].outputs = [y.tensor]
+        return model
+    }
+
+    /// The results are those of the exported layer, one and all; a projection is rounded in float in the simulation.
+    @Test(arguments: layers.filter { $0.activation == 4 })
+    func simulatedLayerIsTheExportedOne(_ layer: Layer) throws {
+        let (cells, features) = (22, 13)
+        let model = try Self.constantLayer(layer, cells: cells, features: features).preparedForTraining()
+        func sample(_ seed: UInt32) throws -> [Bytes] {
+            [try Bytes(copying: Digits.noise(12 * features, seed: seed).map { 4 * $0 - 2 })]
+        }
+        let quantizer = try Quantizer(model, QuantizerOptions())
+        for seed in UInt32(1)...10 { try quantizer.calibrate(sample(seed)) }
+        let plan = try quantizer.plan()
+        let simulated = try SimulatedModel(plan, ranges: .fixed).model.expandingSequenceLSTMs()
+        let check = try ExportCheck(plan, simulated: simulated, exported: try plan.quantized())
+        for seed in UInt32(100)..<140 { try check.add(sample(seed)) }
+        #expect(check.report.elements == 40 * 12 * (layer.projection ? cells / 2 : cells))
+        #expect(check.report.withinOneStep == 1, "\(check.report)")
+        if !layer.projection { #expect(check.report.apart[0] == check.report.elements, "\(check.report)") }
+    }
+
+    @Test func aClassifierIsExportedAsItWasSimulated() throws {
+        let prepared = try Self.classifier().preparedForTraining()
+        var next: UInt32 = 0
+        var options = QuantizationAwareOptions()
+        (options.quantizer.inputType, options.quantizer.outputType) = (.int8, .int8)
+        let source = try TrainingSource.quantizationAware(prepared, options) { () throws(Failure) in
+            next += 1
+            return next <= 8 ? [try Bytes(copying: Digits.noise(Self.steps * 3, seed: next).map { 2 * $0 - 1 })] : nil
+        }
+        var settings = TrainerOptions()
+        settings.batchSize = 16
+        settings.schedule.rate = 0.02
+        let trainer = try Trainer.make(source, settings)
+        let first = try trainer.evaluate(Self.batch(16)).loss
+        for step in 0..<150 { _ = try trainer.step(Self.batch(16, seed: UInt32(step % 4 + 1))) }
+        let last = try trainer.evaluate(Self.batch(16)).loss
+        #expect(last < first / 2, "\(first), \(last)")
+        next = 1000
+        let report = try trainer.checkExport { () throws(Failure) in
+            next += 1
+            return next <= 1100
+                ? [try Bytes(copying: Digits.noise(Self.steps * 3, seed: next).map { 2 * $0 - 1 })] : nil
+        }
+        #expect(report.samples == 100 && report.sameTop1 == 100 && report.withinOneStep == 1, "\(report)")
+        let exported = try trainer.export()
+        let layer = try #require(exported.subgraphs[0].operators.first)
+        #expect(exported.subgraphs[0].tensors[layer.inputs[1]].type == .int8)
     }
 
     @Test func whatCannotBeExpandedIsNamed() throws {

@@ -81,8 +81,61 @@ static void run(int threads) {
     eo_model_destroy(model);
 }
 
+// Quantized with one sample; EO_SCHEME_FLOAT16 is the model as it is.
+static eo_model *quantized(const eo_model *model, eo_scheme scheme, const float *sample, size_t size) {
+    eo_quantizer_options options = EO_QUANTIZER_OPTIONS_INIT;
+    options.scheme = scheme, options.min_weight_elements = 0;
+    eo_quantizer *quantizer = NULL;
+    REQUIRE(eo_quantizer_create(model, &options, &quantizer) == EO_OK);
+    const void *data = sample;
+    if (scheme == EO_SCHEME_INT8) CHECK(eo_quantizer_calibrate(quantizer, &data, &size, 1) == EO_OK);
+    eo_model *result = NULL;
+    REQUIRE(eo_quantizer_finish(quantizer, &result) == EO_OK);
+    eo_quantizer_destroy(quantizer);
+    return result;
+}
+
+// Models whose states change from step to step: an LSTM layer over 12 steps, which edgeopt.Graph made, and a loop.
+static void recur(const char *path, eo_scheme scheme, int threads) {
+    eo_model *file = NULL, *model = NULL;
+    REQUIRE(eo_model_open(path, &file) == EO_OK);
+    float sample[60];
+    fill(sample, 60, 2);
+    for (int i = 0; i < 60; i++) sample[i] = sample[i] / 8 - 1;
+    model = scheme == EO_SCHEME_FLOAT16 ? file : quantized(file, scheme, sample, sizeof sample);
+    eo_interpreter_options options = EO_INTERPRETER_OPTIONS_INIT;
+    options.num_threads = threads;
+    eo_interpreter *interpreter = create(model, &options);
+    eo_tensor input, output;
+    CHECK(eo_interpreter_invoke(interpreter) == EO_OK);
+    REQUIRE(eo_interpreter_input(interpreter, 0, &input) == EO_OK && input.size <= sizeof sample);
+    memcpy(input.data, sample, input.size);
+    const int before = __atomic_load_n(&allocations, __ATOMIC_RELAXED);
+    for (int i = 0; i < 5; i++) CHECK(eo_interpreter_invoke(interpreter) == EO_OK);
+    const int during = __atomic_load_n(&allocations, __ATOMIC_RELAXED) - before;
+    CHECK(during == 0);
+    if (during) fprintf(stderr, "%s, scheme %d: %d allocations in 5 invokes\n", path, (int)scheme, during);
+    // It computed something.
+    REQUIRE(eo_interpreter_output(interpreter, 0, &output) == EO_OK);
+    float largest = 0;
+    for (size_t i = 0; i < output.size / sizeof(float); i++) {
+        const float value = ((const float *)output.data)[i];
+        if (value > largest) largest = value;
+    }
+    CHECK(largest > 0.1f && largest < 100);
+    eo_interpreter_destroy(interpreter);
+    if (model != file) eo_model_destroy(model);
+    eo_model_destroy(file);
+}
+
 int main(void) {
     run(1);
     run(2);
+    for (int threads = 1; threads <= 2; threads++) {
+        recur("Tests/c/lstm.tflite", EO_SCHEME_FLOAT16, threads);
+        recur("Tests/c/lstm.tflite", EO_SCHEME_DYNAMIC_RANGE, threads);
+        recur("Tests/c/lstm.tflite", EO_SCHEME_INT8, threads);
+        recur("Tests/c/loop.tflite", EO_SCHEME_FLOAT16, threads);
+    }
     return failures != 0;
 }

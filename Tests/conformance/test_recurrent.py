@@ -17,6 +17,8 @@ GATES = ("input", "forget", "cell", "output")
 class Layer:
     """A model of one layer whose form the flags tell."""
 
+    code = CODE.UNIDIRECTIONAL_SEQUENCE_LSTM
+
     def __init__(self, seed, scheme, coupled=False, peepholes=False, projection=False, clip=0.0, time_major=False):
         self.random = np.random.default_rng(seed)
         self.scheme, self.buffers, self.tensors = scheme, [schema.BufferT()], []
@@ -79,7 +81,7 @@ class Layer:
         graph, model, code = schema.SubGraphT(), schema.ModelT(), schema.OperatorCodeT()
         graph.tensors, graph.inputs, graph.outputs = self.tensors, [self.input], self.operator.outputs
         graph.operators, model.version, model.buffers = [self.operator], 3, self.buffers
-        code.builtinCode, code.version = CODE.UNIDIRECTIONAL_SEQUENCE_LSTM, 3
+        code.builtinCode, code.version = self.code, 3
         code.deprecatedBuiltinCode = code.builtinCode
         model.operatorCodes, model.subgraphs = [code], [graph]
         builder = flatbuffers.Builder(1024)
@@ -180,3 +182,46 @@ def test_quantization_aware_training():
         for interpreter in (ours, theirs):
             interpreter.reset_all_variables()
         assert np.array_equal(run(ours, sample[None]), run(theirs, sample[None]))
+
+
+class SVDF(Layer):
+    """A model of one SVDF layer."""
+
+    def __init__(self, seed, scheme, rank, bias):
+        self.random = np.random.default_rng(seed)
+        self.scheme, self.buffers, self.tensors = scheme, [schema.BufferT()], []
+        self.is_integer, self.shape = scheme == "int8", (BATCH,)
+        activation, features = (I8 if self.is_integer else F32), (F32 if scheme == "float32" else I8)
+        time, state = (I16, I16) if self.is_integer else (features, F32)
+        x = self.tensor(activation, (BATCH, INPUTS), (0.05, 3))
+        inputs = [x, self.weights(features, (CELLS, INPUTS)), self.weights(time, (CELLS, 6), 1e-4 if self.is_integer else None)]
+        inputs.append(self.weights(I32 if self.is_integer else F32, (CELLS // rank,), 1e-7) if bias else -1)
+        inputs.append(self.tensor(state, (BATCH, CELLS * 6), (1e-3, 0), variable=True))
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs = 0, inputs
+        operator.outputs = [self.tensor(activation, (BATCH, CELLS // rank), (0.02, -9))]
+        operator.builtinOptionsType = OPTIONS.SVDFOptions
+        options = operator.builtinOptions = schema.SVDFOptionsT()
+        options.rank, options.fusedActivationFunction = rank, schema.ActivationFunctionType.RELU
+        options.asymmetricQuantizeInputs = scheme == "hybrid asymmetric"
+        self.operator, self.input, self.activation, self.code = operator, x, activation, CODE.SVDF
+
+
+@pytest.mark.parametrize(("rank", "bias"), [(1, True), (3, True), (1, False)])
+@pytest.mark.parametrize("scheme", ["float32", "hybrid", "hybrid asymmetric", "int8"])
+def test_svdf(scheme, rank, bias, tmp_path):
+    for seed in range(3):
+        layer = SVDF(seed, scheme, rank, bias)
+        content = layer.content()
+        path = tmp_path / "layer.tflite"
+        path.write_bytes(content)
+        theirs, ours = litert(content), capi.Interpreter(path, capi.FAST)
+        for values in layer.samples(10):
+            expected = run(theirs, values)
+            ours.view("input", 0)[...] = values
+            ours.invoke()
+            result = ours.view("output", 0)
+            if layer.is_integer:
+                assert np.array_equal(result, expected)
+            else:
+                assert np.abs(result - expected).max() <= 1e-5 * max(1, np.abs(expected).max())

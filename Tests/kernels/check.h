@@ -42,6 +42,7 @@ void test_products(void);
 void test_depthwise(void);
 void test_rows(void);
 void test_elementwise(void);
+void test_lstm(void);
 void test_training(void);
 void test_winograd(void);
 void test_bfloats(void);

@@ -12,6 +12,7 @@
 #include "dynamic_range.h"
 #include "elementwise.h"
 #include "gradients.h"
+#include "lstm.h"
 #include "optimizers.h"
 #include "training.h"
 

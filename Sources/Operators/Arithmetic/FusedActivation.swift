@@ -1,3 +1,4 @@
+import Kernels
 import Model
 
 /// What a fused activation lets pass.
@@ -21,6 +22,13 @@ extension FusedActivation {
         case .relu6: (0, 6)
         case .none, .tanh, .signBit: (-.infinity, .infinity)
         }
+    }
+
+    /// The activation of a real number, but for SIGN_BIT.
+    func apply(_ x: Float) -> Float {
+        if self == .tanh { return Real.tanh(x) }
+        let (low, high) = floatRange
+        return min(max(x, low), high)
     }
 
     /// Quantized values of an output with this type, scale and zero point that pass. The type is one of int8, uint8

@@ -11,12 +11,15 @@ struct FloatLSTM: Sendable {
     private let activation: FusedActivation
     private let cellClip: Float
     private let projectionClip: Float
-    /// Of int8 weights, by input; empty for float ones.
-    private let scales: [Float]
-    private let asymmetric: Bool
+    /// Of int8 peepholes; 0: they are float.
+    private var peepholeScales: [Float] = []
+    private let inputProduct: GateProduct
+    private let recurrentProduct: GateProduct
+    private let projection: GateProduct?
 
     private var cells: Int { shape.cells }
-    private var isHybrid: Bool { !scales.isEmpty }
+    /// Sums of a sample.
+    private var width: Int { cells * shape.gates.count }
 
     init(_ op: Preparation, _ shape: LSTMShape) throws(Failure) {
         self.shape = shape
@@ -27,88 +30,92 @@ struct FloatLSTM: Sendable {
             return isWeight ? weights : .float32
         }
         for output in op.outputs where output.type != .float32 { throw op.unsupportedTypes() }
-        var scales: [Float] = []
-        if isHybrid {
-            for index in 0...Input.projection {
-                guard op.hasInput(index), try op.input(index).type == .int8 else {
-                    scales.append(0)
-                    continue
-                }
-                scales.append(try WeightQuantization(op, op.input(index), channels: 1, dimension: 0).scales[0])
-            }
+        for index in Input.peepholes..<Input.bias {
+            let scale =
+                isHybrid && op.hasInput(index)
+                ? try WeightQuantization(op, op.input(index), channels: 1, dimension: 0).scales[0] : 0
+            peepholeScales.append(scale)
         }
-        self.scales = scales
         activation = try FusedActivation(option: op.options.int(Field.activation), operator: op.name)
         guard activation != .signBit else { throw op.unsupported("activation sign") }
         cellClip = op.options.float(Field.cellClip)
         projectionClip = op.options.float(Field.projectionClip)
-        asymmetric = op.options.bool(Field.asymmetric)
+        let asymmetric = op.options.bool(Field.asymmetric)
+        func inputs(_ first: Int) -> Range<Int> { first + shape.gates.lowerBound..<first + 4 }
+        inputProduct = try GateProduct(
+            op, inputs(Input.inputWeights), bias: shape.isNormalized ? nil : Input.bias + shape.gates.lowerBound,
+            rows: shape.steps * shape.batch, depth: shape.inputs, columns: shape.cells, asymmetric: asymmetric)
+        recurrentProduct = try GateProduct(
+            op, inputs(Input.recurrentWeights), bias: nil, rows: shape.batch, depth: shape.outputs,
+            columns: shape.cells, asymmetric: asymmetric)
+        projection =
+            shape.hasProjection
+            ? try GateProduct(
+                op, Input.projection..<Input.projection + 1,
+                bias: shape.hasProjectionBias ? Input.projectionBias : nil, rows: shape.batch, depth: shape.cells,
+                columns: shape.outputs, asymmetric: asymmetric) : nil
+        op.kernelName = inputProduct.kernelName
     }
 
     func kernel(_ op: Preparation) -> Kernel {
-        let gates = (0..<4).map { _ in op.scratch(bytes: 4 * cells) }
-        let bytes = op.scratch(bytes: isHybrid ? max(shape.inputs, shape.outputs, cells) : 0)
+        let products = op.scratch(bytes: 4 * shape.steps * shape.batch * width)
+        let recurrent = op.scratch(bytes: 4 * shape.batch * max(width, shape.outputs))
+        let hidden = op.scratch(bytes: 4 * shape.batch * cells)
+        let work = op.scratch(
+            bytes: max(
+                inputProduct.scratchByteCount, recurrentProduct.scratchByteCount, projection?.scratchByteCount ?? 0))
         let showsCells = op.outputs.count > 1
         return { io in
-            shape.forEachStep { sample, place in
-                multiply(Input.sequence, place, shape.inputs, Input.inputWeights, io, gates, bytes)
-                multiply(Input.outputState, sample, shape.outputs, Input.recurrentWeights, io, gates, bytes)
-                for gate in shape.gates where gate < 3 { finish(gate, io, gates[gate], sample) }
-                updateCell(io, gates, sample)
-                finish(3, io, gates[3], sample)
-                emit(io, gates[3], bytes, sample, place)
-                if showsCells { show(io, sample, place) }
+            var sums = io.scratch(products, as: Float.self)
+            var before = io.scratch(recurrent, as: Float.self)
+            var workspace = io.scratch(work, as: UInt8.self)
+            inputProduct.run(io.input(Input.sequence), io, &sums, &workspace)
+            for time in 0..<shape.steps {
+                recurrentProduct.run(io.input(Input.outputState), io, &before, &workspace)
+                for sample in 0..<shape.batch {
+                    let place = shape.place(sample, time)
+                    var gates = sums._mutatingExtracting(place &* width..<(place &+ 1) &* width)
+                    step(&gates, before.span, io, hidden, sample)
+                    if showsCells { show(io, sample, place) }
+                }
+                guard let projection else {
+                    emit(io.written(hidden), io, time)
+                    continue
+                }
+                projection.run(io.written(hidden), io, &before, &workspace)
+                emit(before.span, io, time)
             }
         }
     }
 
-    // MARK: Products
-
-    /// Adds the products of row `row` of an input with the weights of each gate to what is there; those of the sequence
-    /// come first.
+    /// One step of one sample: from its sums to its cell state and the outputs of its cells.
     @inline(never)
-    private func multiply(
-        _ input: Int, _ row: Int, _ depth: Int, _ weights: Int, _ io: borrowing Invocation, _ gates: [Scratch],
-        _ bytes: Scratch
+    private func step(
+        _ sums: inout MutableSpan<Float>, _ recurrent: Span<Float>, _ io: borrowing Invocation, _ hidden: Scratch,
+        _ sample: Int
     ) {
-        let x = io.input(input, as: Float.self)
-        let quantized = quantize(x, row &* depth, depth, io, bytes)
-        for gate in shape.gates {
-            var y = io.scratch(gates[gate], as: Float.self)
-            if input == Input.sequence {
-                let bias = io.input(Input.bias + gate, as: Float.self)
-                for i in 0..<cells { y[i] = shape.isNormalized ? 0 : bias[i] }
-            }
-            for i in 0..<cells { y[i] += product(weights + gate, i, x, row &* depth, depth, io, bytes, quantized) }
+        Elementwise.accumulate(recurrent.extracting(sample &* width..<(sample &+ 1) &* width), &sums)
+        let first = shape.gates.lowerBound
+        for gate in first..<3 { finish(gate, io, &sums, sample) }
+        updateCell(io, sums.span, sample)
+        finish(3, io, &sums, sample)
+        var y = io.scratch(hidden, as: Float.self)
+        var own = y._mutatingExtracting(sample &* cells..<(sample &+ 1) &* cells)
+        let c = io.input(Input.cellState, as: Float.self).extracting(sample &* cells..<(sample &+ 1) &* cells)
+        if activation == .tanh {
+            Elementwise.apply(.tanh, c, &own, pool: io.pool)
+        } else {
+            for i in 0..<cells { own[i] = activation.apply(c[i]) }
         }
+        let output = (3 &- first) &* cells
+        for i in 0..<cells { own[i] *= sums[output &+ i] }
     }
-
-    private func quantize(
-        _ x: Span<Float>, _ start: Int, _ count: Int, _ io: borrowing Invocation, _ bytes: Scratch
-    ) -> DynamicQuantization? {
-        guard isHybrid else { return nil }
-        var q = io.scratch(bytes, as: Int8.self)
-        return DynamicQuantization(x, from: start, count: count, asymmetric: asymmetric, into: &q)
-    }
-
-    /// One row of weights times a row of floats, or of what they were quantized to.
-    @inline(never)
-    private func product(
-        _ weights: Int, _ i: Int, _ x: Span<Float>, _ start: Int, _ depth: Int, _ io: borrowing Invocation,
-        _ bytes: Scratch, _ quantized: DynamicQuantization?
-    ) -> Float {
-        guard let quantized else { return dot(io.input(weights), i &* depth, x, start, count: depth) }
-        let q = io.written(bytes, as: Int8.self)
-        let sum = dot(io.input(weights), i &* depth, q, 0, count: depth, zeroPoint: quantized.zeroPoint)
-        return Float(sum) * (quantized.scale * scales[weights])
-    }
-
-    // MARK: Elements
 
     /// From the sums of a gate to its value: peepholes, normalization, activation.
     @inline(never)
-    private func finish(_ gate: Int, _ io: borrowing Invocation, _ scratch: Scratch, _ sample: Int) {
-        var y = io.scratch(scratch, as: Float.self)
+    private func finish(_ gate: Int, _ io: borrowing Invocation, _ sums: inout MutableSpan<Float>, _ sample: Int) {
+        let start = (gate &- shape.gates.lowerBound) &* cells
+        var y = sums._mutatingExtracting(start..<start &+ cells)
         if shape.hasPeepholes, gate != 2 {
             let c = io.input(Input.cellState, as: Float.self)
             for i in 0..<cells { y[i] += peephole(gate, i, io) * c[sample &* cells &+ i] }
@@ -117,13 +124,19 @@ struct FloatLSTM: Sendable {
             let weights = io.input(Input.normalization + gate, as: Float.self)
             normalize(&y, weights, io.input(Input.bias + gate, as: Float.self))
         }
-        for i in 0..<cells { y[i] = gate == 2 ? activate(y[i]) : 1 / (1 + Real.exp(-y[i])) }
+        if gate == 2, activation != .tanh {
+            for i in 0..<cells { y[i] = activation.apply(y[i]) }
+        } else {
+            // Each element is read before it is written.
+            let x = unsafe _overrideLifetime(y.span, copying: ())
+            Elementwise.apply(gate == 2 ? .tanh : .logistic, x, &y, pool: io.pool)
+        }
     }
 
     private func peephole(_ gate: Int, _ i: Int, _ io: borrowing Invocation) -> Float {
         let index = LSTMShape.peephole(gate)
-        return isHybrid
-            ? scales[index] * Float(io.input(index, as: Int8.self)[i]) : io.input(index, as: Float.self)[i]
+        let scale = peepholeScales[index - Input.peepholes]
+        return scale > 0 ? scale * Float(io.input(index, as: Int8.self)[i]) : io.input(index, as: Float.self)[i]
     }
 
     private func normalize(_ y: inout MutableSpan<Float>, _ weights: Span<Float>, _ bias: Span<Float>) {
@@ -138,43 +151,32 @@ struct FloatLSTM: Sendable {
         for i in 0..<cells { y[i] = (y[i] - mean) * scale * weights[i] + bias[i] }
     }
 
-    private func activate(_ x: Float) -> Float {
-        if activation == .tanh { return Real.tanh(x) }
-        let (low, high) = activation.floatRange
-        return min(max(x, low), high)
-    }
-
     @inline(never)
-    private func updateCell(_ io: borrowing Invocation, _ gates: [Scratch], _ sample: Int) {
-        let input = io.written(gates[0], as: Float.self)
-        let forget = io.written(gates[1], as: Float.self)
-        let cell = io.written(gates[2], as: Float.self)
+    private func updateCell(_ io: borrowing Invocation, _ gates: Span<Float>, _ sample: Int) {
+        let isCoupled = shape.gates.lowerBound == 1
+        let (forget, cell) = (isCoupled ? 0 : cells, isCoupled ? cells : 2 &* cells)
         var c = io.variable(Input.cellState, as: Float.self)
         for i in 0..<cells {
-            let gain = shape.gates.lowerBound == 0 ? input[i] : 1 - forget[i]
-            let value = forget[i] * c[sample &* cells &+ i] + gain * cell[i]
+            let gain = isCoupled ? 1 - gates[i] : gates[i]
+            let value = gates[forget &+ i] * c[sample &* cells &+ i] + gain * gates[cell &+ i]
             c[sample &* cells &+ i] = cellClip > 0 ? min(max(value, -cellClip), cellClip) : value
         }
     }
 
-    /// The output of a step, which is also the output state of the next.
+    /// The outputs of a step, which are also the output states of the next.
     @inline(never)
-    private func emit(_ io: borrowing Invocation, _ gate: Scratch, _ bytes: Scratch, _ sample: Int, _ place: Int) {
-        let c = io.input(Input.cellState, as: Float.self)
-        var o = io.scratch(gate, as: Float.self)
-        for i in 0..<cells { o[i] *= activate(c[sample &* cells &+ i]) }
-        let quantized = shape.hasProjection ? quantize(o.span, 0, cells, io, bytes) : nil
+    private func emit(_ values: Span<Float>, _ io: borrowing Invocation, _ time: Int) {
         var h = io.variable(Input.outputState, as: Float.self)
         var y = io.output(as: Float.self)
-        for i in 0..<shape.outputs {
-            var value = shape.hasProjection ? 0 : o[i]
-            if shape.hasProjection {
-                value = product(Input.projection, i, o.span, 0, cells, io, bytes, quantized)
-                if shape.hasProjectionBias { value += io.input(Input.projectionBias, as: Float.self)[i] }
-                if projectionClip > 0 { value = min(max(value, -projectionClip), projectionClip) }
+        let outputs = shape.outputs
+        let limit = shape.hasProjection && projectionClip > 0 ? projectionClip : .infinity
+        for sample in 0..<shape.batch {
+            let place = shape.place(sample, time)
+            for i in 0..<outputs {
+                let value = min(max(values[sample &* outputs &+ i], -limit), limit)
+                h[sample &* outputs &+ i] = value
+                y[place &* outputs &+ i] = value
             }
-            h[sample &* shape.outputs &+ i] = value
-            y[place &* shape.outputs &+ i] = value
         }
     }
 

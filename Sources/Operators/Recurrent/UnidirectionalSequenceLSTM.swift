@@ -26,6 +26,11 @@ package enum UnidirectionalSequenceLSTM {
         package static let outputState = 18
         package static let cellState = 19
         package static let normalization = 20
+        /// Where quantization is simulated, and nowhere else: scales of sequence, output state, cells' outputs and cell
+        /// state; then those of the weights and peepholes, in the order of the inputs from the first on.
+        package static let scales = 24
+        package static let weightScales = 28
+        package static let simulatedCount = 39
     }
 
     static var definition: OperatorDefinition {
@@ -131,9 +136,13 @@ struct LSTMShape: Sendable {
     @inline(__always)
     func forEachStep(_ body: (_ sample: Int, _ place: Int) -> Void) {
         for sample in 0..<batch {
-            for step in 0..<steps { body(sample, timeMajor ? step &* batch &+ sample : sample &* steps &+ step) }
+            for step in 0..<steps { body(sample, place(sample, step)) }
         }
     }
+
+    /// Where among the sequences a step of a sample is.
+    @inline(__always)
+    func place(_ sample: Int, _ step: Int) -> Int { timeMajor ? step &* batch &+ sample : sample &* steps &+ step }
 
     /// Fails unless each input that is there has the type.
     @inline(never)

@@ -19,7 +19,7 @@ package enum RangeMethod: Equatable, Sendable {
 /// A float model that computes what a plan's integer model will compute, by fake quantization of the same tensors with
 /// the same parameters. Tensors of the plan's model keep their indices; new ones follow behind them.
 package struct SimulatedModel {
-    package private(set) var model: Model
+    package internal(set) var model: Model
     let plan: QuantizationPlan
 
     /// Where a group of activations has its parameters.
@@ -49,13 +49,13 @@ package struct SimulatedModel {
         let group: Int
         let tensor: Int
     }
-    private struct RoundedWeights {
+    struct RoundedWeights {
         let tensor: Int
         let settings: FakeQuantizationSettings
         let rounded: Int
         let scales: Int
     }
-    private struct ParameterTensors {
+    struct ParameterTensors {
         let group: Int
         let scale: Int
         let zeroPoint: Int
@@ -66,8 +66,8 @@ package struct SimulatedModel {
     /// Inputs of the model that float operators read after rounding, too.
     private var replaced: [(input: Int, tensor: Int)] = []
     private let method: RangeMethod
-    private var original: Model { plan.model }
-    private var graph: Int { plan.graph }
+    var original: Model { plan.model }
+    var graph: Int { plan.graph }
 
     /// `method`: of all ranges but those of constants, which follow their values, and those that operators fix.
     package init(_ plan: QuantizationPlan, ranges method: RangeMethod) throws(Failure) {
@@ -142,10 +142,8 @@ package struct SimulatedModel {
         } else if plan.type == .int16, code == .add || code == .sub, let result = try resultGrid(of: op) {
             isInSteps = try bringTerms(of: &op, index, positions, grids, to: result)
         }
-        for form in plan.recurrentWeights(of: index) {
-            op.inputs[form.input] = try quantizedWeights(form, index).rounded
-            // What rounds the state of a step comes before the layer.
-            _ = try parameters(of: plan.scales.group(op.outputs[0]))
+        if let grid = grids.first ?? nil, let result = try recurrentGrid(of: index) {
+            isInSteps = try simulateRecurrent(&op, index, grid, result)
         }
         let results = op.outputs
         let isExact = plan.candidates.keepsScale(index) && !plan.candidates.computesValues(index)
@@ -176,7 +174,7 @@ package struct SimulatedModel {
     }
 
     /// Where the only result of an operator has its parameters.
-    private mutating func resultGrid(of op: Operator) throws(Failure) -> ParameterTensors? {
+    mutating func resultGrid(of op: Operator) throws(Failure) -> ParameterTensors? {
         guard op.outputs.count == 1, op.outputs[0] >= 0, isFloat(op.outputs[0]),
             plan.scales.parameters(op.outputs[0]) != nil
         else { return nil }
@@ -216,7 +214,7 @@ package struct SimulatedModel {
 
     private func isFloat(_ tensor: Int) -> Bool { original.subgraphs[graph].tensors[tensor].type == .float32 }
 
-    private mutating func addTensor(like pattern: Int, _ suffix: String) -> Int {
+    mutating func addTensor(like pattern: Int, _ suffix: String) -> Int {
         let tensor = original.subgraphs[graph].tensors[pattern]
         return model.add(Tensor(name: tensor.shortName + suffix, type: .float32, shape: tensor.shape), to: graph)
     }
@@ -304,7 +302,7 @@ package struct SimulatedModel {
     // MARK: weights
 
     /// The weights of an operator after rounding, and their scales.
-    private mutating func quantizedWeights(_ form: WeightForm, _ op: Int) throws(Failure) -> RoundedWeights {
+    mutating func quantizedWeights(_ form: WeightForm, _ op: Int) throws(Failure) -> RoundedWeights {
         var settings = FakeQuantizationSettings(
             low: -form.steps, high: form.steps, dimension: form.isPerTensor ? nil : form.channelDimension)
         settings.isUnclamped = !form.learnsScales
@@ -330,7 +328,7 @@ package struct SimulatedModel {
         return entry
     }
 
-    private mutating func roundedBias(_ bias: Int, _ first: Int, _ second: Int) throws(Failure) -> Int {
+    mutating func roundedBias(_ bias: Int, _ first: Int, _ second: Int) throws(Failure) -> Int {
         let rounded = addTensor(like: bias, "_rounded")
         let settings = FakeQuantizationSettings(low: -1, high: 1)
         try append(FakeQuantizeBias.name, [bias, first, second], [rounded], settings)
@@ -350,14 +348,14 @@ package struct SimulatedModel {
         return (state, result)
     }
 
-    private mutating func addConstant(_ values: [Float], like pattern: Int, _ suffix: String) throws(Failure) -> Int {
+    mutating func addConstant(_ values: [Float], like pattern: Int, _ suffix: String) throws(Failure) -> Int {
         let name = original.subgraphs[graph].tensors[pattern].shortName
         return try model.addConstant(
             values, type: .float32, like: Tensor(name: name, type: .float32, shape: [values.count]), suffix: suffix,
             to: graph)
     }
 
-    private mutating func append(
+    mutating func append(
         _ name: String, _ inputs: [Int], _ outputs: [Int], _ settings: FakeQuantizationSettings
     ) throws(Failure) {
         let code = OperatorCode(.custom, custom: name)

@@ -6,8 +6,8 @@ import Quantization
 extension Model {
     /// The model with each float UNIDIRECTIONAL_SEQUENCE_LSTM of the main subgraph as operators with gradients, one time
     /// step after the other. Tensors keep their places, the weights among them; what is new comes after them. All shapes
-    /// must be known. Where the output is rounded, as simulated quantization does, so is the output state of each step, and
-    /// sums are clamped as in the integer layer. Throws `EO_UNSUPPORTED` for layer normalization and diagonal weights.
+    /// must be known. Where quantization is simulated, cells give what those of the integer layer give, and the output state of
+    /// each step is rounded as the output is. Throws `EO_UNSUPPORTED` for layer normalization and diagonal weights.
     package func expandingSequenceLSTMs() throws(Failure) -> Model {
         let places = subgraphs[0].operators.indices.filter { code(0, $0).builtin == .unidirectionalSequenceLstm }
         guard !places.isEmpty else { return self }
@@ -110,31 +110,70 @@ private struct SequenceLSTM {
 
     func emit() throws(Failure) {
         let recurrent = try joined(Input.recurrentWeights)
+        let scales = try simulatedScales()
         var hidden = try initial(Input.outputState)
         var cell = try initial(Input.cellState)
         var outputs: [Int] = []
         for projected in try inputProducts() {
-            var sums = try rounding == nil ? projected : clipped(projected, Self.gateLimit)
-            if let hidden {
-                sums = try sums + hidden.apply(.fullyConnected, recurrent, nil, options: Options(.fullyConnected))
+            var sums = try scales == nil ? projected : clipped(projected, Self.gateLimit)
+            let product = try hidden.map { hidden throws(Failure) in
+                try hidden.apply(.fullyConnected, recurrent, nil, options: Options(.fullyConnected))
             }
-            let next = try step(sums, cell)
-            (hidden, cell) = (try rounded(next.hidden), next.cell)
-            outputs.append(next.hidden.tensor)
+            if let product { sums = try sums + product }
+            var next = try step(sums, cell)
+            if let scales { next = try simulated(next, projected, product, cell, scales) }
+            let output = try self.projected(next.hidden)
+            (hidden, cell) = (try rounded(output), next.cell)
+            outputs.append(output.tensor)
         }
         graph.append(
             OperatorCode(.pack), inputs: outputs, outputs: op.outputs,
             Options(.pack, [.int(Int64(outputs.count)), .int(Int64(timeAxis))]))
     }
 
+    // MARK: Simulated quantization
+
     /// Integer gates are Q3.12 numbers, and saturate as soon as the products with the input are there.
     private static let gateLimit: Float = 8
 
-    private func rounded(_ hidden: Value) throws(Failure) -> Value {
-        guard let rounding, rounding.inputs.count == 3 else { return hidden }
+    /// All scales as `SimulatedLSTMCell` wants them; nil: the layer is a float one.
+    private func simulatedScales() throws(Failure) -> Value? {
+        guard op.inputs.count == Input.simulatedCount else { return nil }
+        let zero = try graph.constant([0], [1])
+        var parts: [Value?] = []
+        for place in Input.scales..<Input.weightScales { parts.append(try value(place)) }
+        parts.append(try graph.constant([cellClip], [1]))
+        for first in [Input.inputWeights, Input.recurrentWeights] {
+            for gate in gates { parts.append(try value(scale(of: first + gate))) }
+        }
+        for gate in 0..<3 { parts.append(optional(scale(of: Input.peepholes + gate)) ?? zero) }
+        return try graph.emit(OperatorCode(.concatenation), parts, Options(.concatenation, [.int(0), .int(0)]))[0]
+    }
+
+    private func scale(of input: Int) -> Int { Input.weightScales + input - Input.inputWeights }
+
+    /// What the cells of the integer layer make of a step, which the float cells made `next` of.
+    private func simulated(
+        _ next: (hidden: Value, cell: Value), _ projected: Value, _ product: Value?, _ cell: Value?, _ scales: Value
+    ) throws(Failure) -> (hidden: Value, cell: Value) {
+        let peepholes = (0..<3).map { optional(Input.peepholes + $0) }
+        let made = try graph.emit(
+            OperatorCode(.custom, custom: SimulatedLSTMCell.name),
+            [next.hidden, next.cell, projected, product, cell, scales] + peepholes, types: [.float32, .float32])
+        guard optional(Input.projection) != nil else { return (made[0], made[1]) }
+        var settings = FakeQuantizationSettings(low: -128, high: 127)
+        settings.isInSteps = true
+        let hidden = try graph.emit(
+            OperatorCode(.custom, custom: FakeQuantize.name),
+            [made[0], value(Input.scales + SimulatedLSTMCell.Scale.hidden)], customOptions: settings.encoded())
+        return (hidden[0], made[1])
+    }
+
+    private func rounded(_ output: Value) throws(Failure) -> Value {
+        guard let rounding, rounding.inputs.count == 3 else { return output }
         return try graph.emit(
             OperatorCode(.custom, custom: FakeQuantize.name),
-            [hidden, graph.value(rounding.inputs[1]), graph.value(rounding.inputs[2])],
+            [output, graph.value(rounding.inputs[1]), graph.value(rounding.inputs[2])],
             customOptions: rounding.customOptions)[0]
     }
 
@@ -165,7 +204,7 @@ private struct SequenceLSTM {
         if let cell { next = try forget * cell + next }
         next = try clipped(next, cellClip)
         let output = try gate(parts[3], Input.peepholes + 2, next)
-        return (try projected(output * activated(next)), next)
+        return (try output * activated(next), next)
     }
 
     private func gate(_ sum: Value, _ peephole: Int, _ cell: Value?) throws(Failure) -> Value {
