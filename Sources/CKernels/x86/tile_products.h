@@ -184,7 +184,9 @@ static TARGET struct cut cut_rows(const struct eo_gemm_tile *t, const enum numbe
     c.depth = (numbers == BFLOATS ? 2 : 1) * t->depth / c.pieces;
     c.step = c.depth < TILE_BYTES ? c.depth : TILE_BYTES;
     c.steps = c.pieces * ((c.depth + TILE_BYTES - 1) / TILE_BYTES);
-    c.line_rows = t->line_rows ? t->line_rows : t->rows;
+    // Lines that touch are one: those of windows of one column.
+    const bool one_line = t->line_rows == 0 || t->line_stride == t->line_rows * t->input_stride;
+    c.line_rows = one_line ? t->rows : t->line_rows;
     c.line_tiles = (c.line_rows + TILE_ROWS - 1) / TILE_ROWS;
     // Two at a time.
     if (c.line_rows == t->rows && numbers != WORDS) c.line_tiles = (c.line_tiles + 1) / 2 * 2;
