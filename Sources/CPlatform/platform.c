@@ -25,7 +25,7 @@ void *platform_pages(size_t size) {
 #ifdef MADV_HUGEPAGE
     // Fewer entries in the processor's table of pages, and one page fault instead of 512. Less than this would be
     // mostly the unused end of the last large page.
-    if (size >= (size_t)16 << 20) madvise(pages, size, MADV_HUGEPAGE);
+    if (size >= (size_t)4 << 20) madvise(pages, size, MADV_HUGEPAGE);
 #endif
     return pages;
 }

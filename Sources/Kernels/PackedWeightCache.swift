@@ -170,7 +170,11 @@ private struct PackedMemory {
         guard count >= 0, count < 1 << 46 else { throw .outOfMemory(count) }
         let size = (count + 63) & ~63
         if block == nil || size > (block?.count ?? 0) - used {
-            block = try Storage.pages(max(size, min(32 << 20, max(1 << 18, total))))
+            // Whole large pages once there is enough to fill them: weights pass by too fast for small ones.
+            let usual = total < 1 << 20 ? max(1 << 18, total) : min(32 << 20, max(4 << 20, total))
+            let large = 2 << 20
+            let wanted = max(size, usual)
+            block = try Storage.pages(wanted < 4 << 20 ? wanted : (wanted + large - 1) / large * large)
             used = 0
         }
         guard let part = block?.part(offset: used, count: count) else { throw .outOfMemory(count) }

@@ -7,6 +7,7 @@
 #include "winograd.h"
 #include "convolution.h"
 #include "cascade.h"
+#include "copy.h"
 #include "depthwise.h"
 #include "digest.h"
 #include "dynamic_range.h"

@@ -66,6 +66,17 @@ SIMD void bytes_split(uint8_t *upper, uint8_t *lower, const uint8_t *from, size_
     }
 }
 
+// 16 of them.
+#define BYTES_SPLIT_16
+SIMD void bytes_split_16(uint8_t *upper, uint8_t *lower, const uint8_t *from) {
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
+    const __m256i halves = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)from), order);
+    const __m256i parts = _mm256_permute4x64_epi64(halves, 0xd8);
+    _mm_storeu_si128((__m128i *)lower, _mm256_castsi256_si128(parts));
+    _mm_storeu_si128((__m128i *)upper, _mm256_extracti128_si256(parts, 1));
+}
+
 SIMD void bytes_fill(uint8_t *to, uint8_t value, size_t count) {
     const __m512i values = _mm512_set1_epi8((char)value);
     for (; count > 64; count -= 64, to += 64) _mm512_storeu_si512(to, values);

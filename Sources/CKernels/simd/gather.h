@@ -89,6 +89,13 @@ SIMD void gather_line(const enum form form, const struct eo_gather *g, const uin
                     bytes_copy_16(to, pixel, g->flip);
             }
 #endif
+#ifdef BYTES_SPLIT_16
+            if (form == SPLIT && taps <= 32 && place + 16 <= stride / 2) {
+                const uint8_t *end = from + w->input_width * w->input_channels * g->element_size;
+                for (; x < last && end - pixel >= 32; x++, to += stride, pixel += step)
+                    bytes_split_16(to, to + stride / 2, pixel);
+            }
+#endif
             for (; x < last; x++, to += stride, pixel += step) gather_copy(form, g, to, pixel, taps);
         } else {
             gather_taps(form, g, from, (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left, to);

@@ -19,22 +19,18 @@ SIMD void finish_words(const struct product *p, const struct leaving *l) {
     }
 }
 
-// The same where sums fit 32 bits and scales are below 1: packing limits what leaves 16 bits.
+// The same where sums fit 32 bits and scales are below 1: the lower halves' sums began with the bias, and packing
+// limits what leaves 16 bits.
 SIMD void finish_narrow_words(const struct product *p, const struct leaving *l) {
     const struct eo_s16_parameters *q = p->tile->parameters;
-    const int64_t *bias = (const int64_t *)l->head;
-    const float *scales = (const float *)(bias + NR);
+    const float *scales = (const float *)((const int64_t *)l->head + NR);
     const ivec order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
     ivec part[2];
 #pragma clang loop unroll(full)
     for (int j = 0; j < 2; j++) {
-        // Lower halves of the 64 bits of the bias.
-        const ivec even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        const ivec offset = _mm512_permutex2var_epi32(_mm512_loadu_si512(bias + LANES * j), even,
-                                                      _mm512_loadu_si512(bias + LANES * j + 8));
         const ivec upper = _mm512_slli_epi32(ivec_load(l->sums + LANES * j), 8);
-        const ivec lower = ivec_add(ivec_load(l->sums + TILE_ROWS * NR + LANES * j), offset);
-        part[j] = vec_round(vec_multiply(ivec_to_float(ivec_add(upper, lower)), vec_load(scales + LANES * j)));
+        const ivec sum = ivec_add(upper, ivec_load(l->sums + TILE_ROWS * NR + LANES * j));
+        part[j] = vec_round(vec_multiply(ivec_to_float(sum), vec_load(scales + LANES * j)));
     }
     const ivec words = _mm512_permutexvar_epi64(order, _mm512_packs_epi32(part[0], part[1]));
     _mm512_mask_storeu_epi16(l->output, _bzhi_u32(~0u, (unsigned)l->columns),

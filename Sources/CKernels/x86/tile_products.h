@@ -86,12 +86,14 @@ SIMD void leave(const int fast, const struct product *p, struct leaving *l, size
             _tile_dpbusd(sum, a, b);                                                                                   \
     } while (0)
 
-// The sums of the block before make room; the register begins with the bias, the same row 16 times, or with zeros.
-// (Setting a register to zero would be slower than loading zeros.)
+static const _Alignas(64) char zeros[2 * TILE_BYTES];
+
+// The sums of the block before make room; the register begins with the bias, the same row 16 times, or with zeros, as
+// the upper halves of WORDS do. (Setting a register to zero would be slower than loading zeros.)
 #define EXCHANGE(sum)                                                                                                  \
     do {                                                                                                               \
         if (stores) _tile_stored(sum, stores->values[sum / 2 * TILE_ROWS] + sum % 2 * LANES, sizeof(int32_t[NR]));     \
-        _tile_loadd(sum, start + sum % 2 * TILE_BYTES, 0);                                                             \
+        _tile_loadd(sum, (numbers == WORDS && sum < 2 ? zeros : start) + sum % 2 * TILE_BYTES, 0);                     \
     } while (0)
 
 // Weights to be brought into the second-level cache, some lines after each step.
@@ -129,10 +131,9 @@ SIMD void step(const enum numbers numbers, const int fast, const int first, cons
 }
 
 SIMD void run_block(const enum numbers numbers, const int fast, const struct product *p, const struct cut *c,
-                    const char *head, int right, struct sums *stores, struct leaving *leaves, size_t count,
-                    const char *upper, const char *lower, struct ahead *ahead) {
-    static const _Alignas(64) char zeros[2 * TILE_BYTES];
-    const char *start = p->has_bias ? head : zeros, *w = head + p->heads * 4 * NR;
+                    const char *head, const char *start, int right, struct sums *stores, struct leaving *leaves,
+                    size_t count, const char *upper, const char *lower, struct ahead *ahead) {
+    const char *w = head + p->heads * 4 * NR;
     const size_t depth = c->depth, weights = c->step * NR;
     step(numbers, fast, 1, right, p, c->step, start, stores, leaves, count, upper, lower, w);
     size_t k = 0;
@@ -184,7 +185,9 @@ static TARGET struct cut cut_rows(const struct eo_gemm_tile *t, const enum numbe
     c.depth = (numbers == BFLOATS ? 2 : 1) * t->depth / c.pieces;
     c.step = c.depth < TILE_BYTES ? c.depth : TILE_BYTES;
     c.steps = c.pieces * ((c.depth + TILE_BYTES - 1) / TILE_BYTES);
-    c.line_rows = t->line_rows ? t->line_rows : t->rows;
+    // Lines that touch are one: those of windows of one column.
+    const bool one_line = t->line_rows == 0 || t->line_stride == t->line_rows * t->input_stride;
+    c.line_rows = one_line ? t->rows : t->line_rows;
     c.line_tiles = (c.line_rows + TILE_ROWS - 1) / TILE_ROWS;
     // Two at a time.
     if (c.line_rows == t->rows && numbers != WORDS) c.line_tiles = (c.line_tiles + 1) / 2 * 2;
@@ -223,6 +226,12 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
         if (top > 0) ahead.lines = 0;
         for (size_t column = 0; column < t->columns; column += NR, head += size) {
             ahead.at = head + size;
+            const char *start = p->has_bias ? head : zeros;
+            _Alignas(64) int32_t narrow[NR];
+            if (numbers == WORDS && fast) {
+                for (int j = 0; j < NR; j++) narrow[j] = (int32_t)((const int64_t *)head)[j];
+                start = (const char *)narrow;
+            }
             for (size_t tile = top; tile < bottom; tile += in_block, turn ^= 1) {
                 size_t line;
                 const size_t at = first_row(&c, t->rows, tile, &line), row = line * c.line_rows + at;
@@ -240,9 +249,9 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
                 // Code of its own where it is worth it.
                 const int right = columns > LANES;
                 if (fast && right)
-                    run_block(numbers, fast, p, &c, head, 1, stores, &leaves, count, upper, lower, &ahead);
+                    run_block(numbers, fast, p, &c, head, start, 1, stores, &leaves, count, upper, lower, &ahead);
                 else
-                    run_block(numbers, fast, p, &c, head, fast ? 0 : right, stores, &leaves, count, upper, lower,
+                    run_block(numbers, fast, p, &c, head, start, fast ? 0 : right, stores, &leaves, count, upper, lower,
                               &ahead);
                 leaves = stored;
                 stored = (struct leaving){.sums = sums[turn].values[0],

@@ -1,3 +1,4 @@
+import CKernels
 import CPlatform
 
 /// A copy of an N-dimensional box of elements between two strided layouts. Transposition, slicing, concatenation,
@@ -147,7 +148,13 @@ package struct StridedCopy: Sendable {
 
         func run(_ piece: Int) {
             let outer = copy.dimensions[0]
-            for index in piece * steps..<min(outer.count, (piece + 1) * steps) {
+            let range = piece * steps..<min(outer.count, (piece + 1) * steps)
+            if case .run = copy.inner, copy.dimensions.count == 1 {
+                let (from, to) = (source + range.lowerBound * outer.source, target + range.lowerBound * outer.target)
+                eo_copy_rows(range.count, copy.unit, from, outer.source, to, outer.target)
+                return
+            }
+            for index in range {
                 copy.walk(1, source + index * outer.source, target + index * outer.target)
             }
         }
@@ -178,6 +185,9 @@ package struct StridedCopy: Sendable {
     private func walk(_ level: Int, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer) {
         if level == dimensions.count - innerDepth { return innermost(level, source, target) }
         let dimension = dimensions[level]
+        if case .run = inner, level == dimensions.count - 1 {
+            return eo_copy_rows(dimension.count, unit, source, dimension.source, target, dimension.target)
+        }
         var (from, to) = (source, target)
         for _ in 0..<dimension.count {
             walk(level + 1, from, to)
