@@ -339,47 +339,6 @@ void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t c
         eo_bf16_gemm_pack_block(kernel, 1, &w, first, packed);
 }
 
-size_t eo_bf16x3_gemm_packed_size(const eo_bf16x3_gemm_kernel *kernel, size_t depth, size_t columns) {
-    const size_t number = EO_BF16X3_PARTS * sizeof(uint16_t);
-    return blocks(kernel->nr, columns) * kernel->nr * (sizeof(float) + number * round_up(depth, EO_BF16X3_STEP));
-}
-
-// `count` columns, which lie `pitch` bytes apart, from depth `first` on: steps of `nr` columns, of which a tile's begin
-// at `to`.
-static void pack_parts(size_t nr, size_t depth, size_t pitch, size_t count, const char *weights, char *to) {
-    enum { RUN = 8 * EO_BF16X3_STEP, STEP_SIZE = EO_BF16X3_PARTS * EO_BF16X3_TILE };
-    const size_t tile = nr < EO_BF16X3_SIDE ? nr : EO_BF16X3_SIDE;
-    eo_bf16x3_split_function *split = eo_bf16x3_split_best()->run;
-    for (size_t first = 0; first < depth; first += RUN) {
-        _Alignas(64) char lines[RUN / EO_BF16X3_STEP * STEP_SIZE];
-        const size_t run = depth - first < RUN ? depth - first : RUN, filled = round_up(run, EO_BF16X3_STEP);
-        for (size_t j = 0; j < count; j++) {
-            float floats[RUN];
-            memcpy(floats, weights + j * pitch + first * sizeof(float), run * sizeof(float));
-            memset(floats + run, 0, (filled - run) * sizeof(float));
-            split(filled, floats, lines + j * EO_BF16X3_LINE);
-        }
-        for (size_t at = 0; at < filled / EO_BF16X3_STEP * EO_BF16X3_PARTS; at++, to += nr * EO_BF16X3_LINE)
-            pack_words((int)tile, EO_BF16X3_SIDE, count, EO_BF16X3_LINE, lines + at * EO_BF16X3_TILE, (uint32_t *)to);
-    }
-}
-
-void eo_bf16x3_gemm_pack(const eo_bf16x3_gemm_kernel *kernel, size_t depth, size_t columns, const void *weights,
-                         const void *bias, void *packed) {
-    const size_t nr = kernel->nr, pitch = depth * sizeof(float);
-    char *block = packed;
-    for (size_t first = 0; first < columns; first += nr, block += eo_bf16x3_gemm_packed_size(kernel, depth, 1)) {
-        const size_t count = columns - first < nr ? columns - first : nr;
-        memset(block, 0, nr * sizeof(float));
-        if (bias) memcpy(block, (const char *)bias + first * sizeof(float), count * sizeof(float));
-        for (size_t j = 0; j < nr; j += EO_BF16X3_SIDE) {
-            const size_t left = count > j ? count - j : 0;
-            pack_parts(nr, depth, pitch, left < EO_BF16X3_SIDE ? left : EO_BF16X3_SIDE,
-                       (const char *)weights + (first + j) * pitch, block + nr * sizeof(float) + j * EO_BF16X3_LINE);
-        }
-    }
-}
-
 bool eo_renew(void *copy, const void *source, size_t size) {
     if (memcmp(copy, source, size) == 0) return false;
     memcpy(copy, source, size);

@@ -127,7 +127,7 @@ struct ConvolutionPlan {
             || shape.isPointwise && !rows.wide && !rows.split && rows.flip == 0 && context.fill == 0
         if rows.parts {
             context.gather = eo_gather_bf16x3_best().pointee.run
-            context.row_stride = context.depth * Int(EO_BF16X3_PARTS) * 2
+            context.row_stride = eo_bf16x3_row_size(context.depth)
         } else if !isStraight {
             context.gather =
                 rows.wide
@@ -140,9 +140,13 @@ struct ConvolutionPlan {
             context.row_stride = stride % 1024 == 0 ? stride + unit : stride
         }
         context.mr = eo_convolution_rows(&context, Int(mr), slots)
-        // Tiles of parts come in pairs.
-        let pair = 2 * Int(EO_BF16X3_SIDE)
-        context.slot_size = context.row_stride * (rows.parts ? (context.mr + pair - 1) / pair * pair : context.mr)
+        context.slot_size = context.row_stride * context.mr
+        if rows.parts {
+            // Tiles come in pairs.
+            let pair = 2 * Int(EO_BF16X3_SIDE)
+            context.slot_size =
+                context.row_stride * ((context.mr + pair - 1) / pair * pair) + eo_bf16x3_weights_size(context.depth)
+        }
         if rows.pieces && !shape.isPointwise { eo_convolution_segment(&context) }
         if rows.byLines > 0 { eo_convolution_by_lines(&context, rows.byLines, slots) }
         inputCount = shape.inputCount

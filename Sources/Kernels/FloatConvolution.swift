@@ -61,22 +61,20 @@ package final class FloatConvolution: @unchecked Sendable {
             kernelName = String(cString: kernel.name)
             return
         }
-        let kernel = (method.map { $0 == .parts } ?? shape.isFasterInParts) ? FloatProduct.parts : .floats
-        let plan = ConvolutionPlan(
-            shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr, blockSize: kernel.packedSize(depth, 1),
-            rows: kernel.rows, slots: threads)
+        let product = (method.map { $0 == .parts } ?? shape.isFasterInParts) ? FloatProduct.parts : .floats
+        let (plan, nr) = (product.plan(shape, slots: threads), product.nr)
         let groupSize = plan.context.group_size
-        let name: Sentence = "\(kernel.form) \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
+        let name: Sentence = "f32_gemm \(nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
         let packed = try cache.packed(weights, form: name, count: groupSize * shape.groups) { base in
             for group in 0..<shape.groups {
-                kernel.pack(
-                    depth, outputs, weights.baseAddress + group * outputs * depth * 4,
+                eo_f32_gemm_pack(
+                    nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
                     bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
             }
         }
         form = .direct(plan, packed)
         scratchByteCount = plan.scratchByteCount
-        kernelName = kernel.name
+        kernelName = product.name
     }
 
     /// How many groups of weights are not zero, where their product is the faster one: pointwise, with about half of the

@@ -29,7 +29,8 @@ struct Graph {
     func readCounts() -> [Int] {
         var counts = isKept.map { $0 ? 1 : 0 }
         for output in outputs { counts[output] += 1 }
-        for node in nodes { for input in node.inputs where input >= 0 { counts[input] += 1 } }
+        // By index: a node would be copied.
+        for index in nodes.indices { for input in nodes[index].inputs where input >= 0 { counts[input] += 1 } }
         return counts
     }
 }

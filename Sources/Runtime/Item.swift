@@ -1,3 +1,4 @@
+import Model
 import Operators
 
 /// What is planned as one: a node, or a partition that a delegate runs.
@@ -9,6 +10,9 @@ struct Item {
     var inputs: [Int]
     /// Tensors it computes; of a partition those somebody outside reads.
     var outputs: [Int]
+
+    /// Of the operator that the CPU runs; nil: a delegate's. Without a copy of the node.
+    var code: BuiltinOperator? { delegate == nil ? nodes[0].definition.code : nil }
 
     init(_ node: Node) {
         nodes = [node]

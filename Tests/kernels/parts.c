@@ -1,4 +1,4 @@
-// Products of floats in three parts of bfloat16: rows split, weights packed, and their product.
+// Products of floats in three parts of bfloat16: rows split, and their product.
 #include "check.h"
 
 #include <math.h>
@@ -32,41 +32,32 @@ static struct block gathered(eo_gather_bf16x3_function *run, struct eo_gather g,
 static void gather_case(const eo_gather_bf16x3_kernel *kernel, eo_gather_bf16x3_function *twin, size_t channels) {
     const struct eo_window w = any_window(channels);
     const size_t depth = w.kernel_height * w.kernel_width * channels, all = w.batch * w.output_height * w.output_width;
-    const size_t filled = (depth + EO_BF16X3_STEP - 1) / EO_BF16X3_STEP * EO_BF16X3_STEP;
     struct block input = wide_floats(w.batch * w.input_height * w.input_width * w.groups * channels);
     struct eo_gather g = {.window = &w, .input = (float *)input.base + (w.groups - 1) * channels, .element_size = 4};
     g.first = (size_t)number(0, (int32_t)all - 1), g.pixels = (size_t)number(1, (int32_t)(all - g.first));
-    g.row_stride = 6 * filled, g.fill = 4 * (filled - depth);
+    g.row_stride = eo_bf16x3_row_size(depth);
     const size_t size = (g.pixels + 31) / 32 * 32 * g.row_stride;
     struct block found = gathered(kernel->run, g, size), expected = gathered(twin, g, size);
     check(memcmp(found.base, expected.base, size) == 0, kernel->name, "%zu pixels of %zu channels", g.pixels, channels);
     block_free(&input), block_free(&found), block_free(&expected);
 }
 
-static void split_case(const eo_bf16x3_split_kernel *kernel, eo_bf16x3_split_function *twin, size_t count) {
-    struct block x = wide_floats(count), found = block_of(count * 96), expected = block_copy(found.base, found.size);
-    kernel->run(count, x.base, found.base);
-    twin(count, x.base, expected.base);
-    check(memcmp(found.base, expected.base, found.size) == 0, kernel->name, "%zu floats", count);
-    block_free(&x), block_free(&found), block_free(&expected);
-}
-
 // Against exact sums, by a part of the sum of the products' sizes: no more than sums of floats may err, and for few
 // products far less than a part that is left out would cost.
 static void product_case(const eo_bf16x3_gemm_kernel *kernel, size_t rows, size_t columns, size_t depth) {
     const struct eo_window w = {1, rows, 1, depth, rows, 1, columns, 1, 1, 1, 1, 1, 1, 0, 0, 1};
-    const size_t filled = (depth + EO_BF16X3_STEP - 1) / EO_BF16X3_STEP * EO_BF16X3_STEP, stride = columns * 4 + 24;
+    const size_t stride = columns * 4 + 24, all = (rows + 31) / 32 * 32;
     const struct eo_f32_gemm_parameters parameters = {-1e4f, 1.5f};
     struct block input = wide_floats(rows * depth), weights = wide_floats(columns * depth), bias = floats(columns);
     struct eo_gather g = {.window = &w, .input = input.base, .pixels = rows, .element_size = 4};
-    g.row_stride = 6 * filled, g.fill = 4 * (filled - depth);
-    struct block parts = gathered(eo_gather_bf16x3_best()->run, g, (rows + 31) / 32 * 32 * g.row_stride);
-    struct block packed = block_of(eo_bf16x3_gemm_packed_size(kernel, depth, columns));
+    g.row_stride = eo_bf16x3_row_size(depth);
+    struct block parts = gathered(eo_gather_bf16x3_best()->run, g, all * g.row_stride + eo_bf16x3_weights_size(depth));
+    struct block packed = block_of(eo_f32_gemm_packed_size(kernel->nr, depth, columns));
     struct block output = block_of(rows * stride - 24);
-    eo_bf16x3_gemm_pack(kernel, depth, columns, weights.base, bias.base, packed.base);
+    eo_f32_gemm_pack(kernel->nr, depth, columns, weights.base, bias.base, packed.base);
     const struct eo_gemm_tile tile = {.rows = rows,
                                       .columns = columns,
-                                      .depth = filled,
+                                      .depth = depth,
                                       .input = parts.base,
                                       .input_stride = g.row_stride,
                                       .weights = packed.base,
@@ -98,12 +89,6 @@ void test_parts(void) {
             for (size_t channels = 1; channels <= 100; channels += number(0, 3) ? 1 : 31)
                 gather_case(gathers + i, gathers[count - 1].run, channels);
             compared(gathers[i].name, NULL);
-        }
-    const eo_bf16x3_split_kernel *splits = eo_bf16x3_split_rows(&count);
-    for (int i = 0; i < count - 1; i++)
-        if (kernels_isa_available(splits[i].isa)) {
-            split_case(splits + i, splits[count - 1].run, 96);
-            compared(splits[i].name, NULL);
         }
     const eo_bf16x3_gemm_kernel *products = eo_bf16x3_gemm_rows(&twin);
     for (int i = 0; i < twin; i++)

@@ -160,6 +160,7 @@ struct form {
     size_t element, multiple; // bytes of an activation; rows are filled up to this many
     size_t output;            // bytes of a result, if it is no activation
     size_t pieces;            // of rows that tiles take straight from the image
+    int products;             // of parts, for a product of floats; 0: one, of the numbers as they are
 };
 
 static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function *run, int mr, int nr,
@@ -185,7 +186,10 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
         .weights = packed,
         .parameters = parameters,
     };
-    if (form.element == 4 && l->kernel > 1) {
+    if (form.products) {
+        c.gather = eo_gather_bf16x3_best()->run;
+        c.row_stride = eo_bf16x3_row_size(depth);
+    } else if (form.element == 4 && l->kernel > 1) {
         eo_convolution_segment(&c);
     } else if (form.pieces) {
         eo_convolution_by_lines(&c, form.pieces, 1);
@@ -196,13 +200,16 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     if (!form.pieces) c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);
     void *output = allocate(rows * w.output_channels * c.output_element_size);
-    void *scratch = allocate(c.row_stride * c.mr + c.slot_size);
+    // Tiles of parts come in pairs, with room for weights behind them.
+    const size_t more = form.products ? 32 * c.row_stride + eo_bf16x3_weights_size(depth) : 0;
+    void *scratch = allocate(c.row_stride * c.mr + c.slot_size + more);
     c.input = input;
     c.output = output;
     c.scratch = scratch;
     const size_t units = eo_convolution_start(&c, 1);
     BEST(seconds, for (size_t unit = 0; unit < units; unit++) eo_convolution_work(&c, unit, 0))
-    report(name, l, (double)(rows * depth * w.output_channels), seconds, peak(form.isFloat, isa));
+    const double limit = peak(form.isFloat, isa) / (form.products ? form.products : 1);
+    report(name, l, (double)(rows * depth * w.output_channels), seconds, limit);
     free(input), free(output), free(scratch);
 }
 
@@ -284,8 +291,8 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     float *scale = allocate(channels * sizeof(float));
     int64_t *bias = allocate(channels * sizeof(int64_t));
     memset(scale, 0, channels * sizeof(float));
-    const struct form f32 = {1, 4, 1, 0, 0}, bf16 = {1, 2, 2, 4, 0};
-    struct form u8 = {0, 1, 4, 0, 0}, s16 = {0, 2, 2, 0, 0};
+    const struct form f32 = {1, 4, 1, 0, 0, 0}, bf16 = {1, 2, 2, 4, 0, 0}, bf16x3 = {1, 4, 1, 0, 0, 6};
+    struct form u8 = {0, 1, 4, 0, 0, 0}, s16 = {0, 2, 2, 0, 0, 0};
     const struct eo_f32_gemm_parameters clamp = {-1e30f, 1e30f};
     const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true, true};
     const struct eo_u8_depthwise_parameters depthwise_bytes = {127, -128, 0, 0, 0x80};
@@ -298,6 +305,10 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                              eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
         for (size_t m = 2; m <= 4 && l->kernel == 3 && l->stride == 1 && strstr("eo_winograd", kernel_part); m += 2)
             winograd(m, l, weights);
+        EACH_ROW(eo_bf16x3_gemm, packed = allocate(eo_f32_gemm_packed_size(k->nr, depth, channels));
+                 eo_f32_gemm_pack(k->nr, depth, channels, weights, NULL, packed);
+                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16x3, packed,
+                             eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
         EACH_ROW(eo_bf16_gemm, packed = allocate(eo_bf16_gemm_packed_size(k, depth, channels));
                  eo_bf16_gemm_pack(k, depth, channels, weights, NULL, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16, packed,

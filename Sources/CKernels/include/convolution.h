@@ -60,7 +60,7 @@ typedef eo_gather_function eo_gather_split_function;
     ROW(eo_gather_split__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_split)
 
-// Floats in three parts of bfloat16, in the order of eo_bf16x3_gemm's rows; row_stride is 6 bytes for each float.
+// Floats in three parts of bfloat16, in the order of eo_bf16x3_gemm's rows; row_stride is eo_bf16x3_row_size.
 typedef eo_gather_function eo_gather_bf16x3_function;
 #define EO_GATHER_BF16X3_ROWS(ROW)                                                                                     \
     X86_ROW(ROW, eo_gather_bf16x3__avx512, ISA_AVX512, 0, 0)                                                           \

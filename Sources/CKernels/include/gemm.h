@@ -163,11 +163,12 @@ void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t 
 // multiply faster than floats all the same. Sums are rounded in an order of the kernel's own; an infinity counts as
 // NaN, parts below the normal numbers as zero. Parameters: eo_f32_gemm_parameters.
 //
-// Rows and weights are cut into steps of 32 in depth, filled up with zeros. A step of 16 rows has a tile of lines of 64
-// bytes for each part, largest first, in which numbers k and k + 16 are pair k; tiles follow one another, step after
-// step. Rows come in eo_gather_bf16x3's order: eo_bf16x3_height of them for a tile, an even number of tiles, 16 *
-// input_stride bytes from one to the next 16 rows. Block: float bias[NR]; of each step and part weights [16
-// pairs][NR][2], in tiles of 16 columns.
+// Weights are those of eo_f32_gemm for as many columns; they are split a block at a time. Rows come in
+// eo_gather_bf16x3's order, cut into steps of 32 in depth, the last filled up with zeros: a step of 16 rows has a tile
+// of lines of 64 bytes for each part, largest first, in which numbers k and k + 16 are pair k; tiles follow one
+// another, step after step. A tile has eo_bf16x3_height rows; there is an even number of tiles, 16 * input_stride bytes
+// from one to the next. Behind them eo_bf16x3_weights_size bytes are at the kernel's disposal, `input` is not const
+// there.
 enum {
     EO_BF16X3_PARTS = 3,
     EO_BF16X3_STEP = 32,
@@ -181,22 +182,17 @@ typedef eo_gemm_function eo_bf16x3_gemm_function;
     ROW(eo_bf16x3_gemm_32x8__scalar, ISA_SCALAR, 32, 8)
 KERNEL_FAMILY(eo_bf16x3_gemm)
 
+// Bytes of a row.
+static inline size_t eo_bf16x3_row_size(size_t depth) {
+    return (depth + EO_BF16X3_STEP - 1) / EO_BF16X3_STEP * EO_BF16X3_PARTS * EO_BF16X3_LINE;
+}
 // Rows of a tile, for so many rows of a call.
 static inline size_t eo_bf16x3_height(size_t rows) {
     const size_t tiles = (rows + 2 * EO_BF16X3_SIDE - 1) / (2 * EO_BF16X3_SIDE) * 2;
     return (rows + tiles - 1) / tiles;
 }
-size_t eo_bf16x3_gemm_packed_size(const eo_bf16x3_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
-// As eo_f32_gemm_pack.
-void eo_bf16x3_gemm_pack(const eo_bf16x3_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
-                         const void *_Nonnull weights, const void *_Nullable bias, void *_Nonnull packed);
-
-// Step by step, lines of 16 rows' parts: those of the floats at x, whose number 32 divides, at to, to + 3072, ...
-typedef void eo_bf16x3_split_function(size_t count, const float *_Nonnull x, void *_Nonnull to);
-#define EO_BF16X3_SPLIT_ROWS(ROW)                                                                                      \
-    X86_ROW(ROW, eo_bf16x3_split__avx512, ISA_AVX512, 0, 0)                                                            \
-    ROW(eo_bf16x3_split__scalar, ISA_SCALAR, 0, 0)
-KERNEL_FAMILY(eo_bf16x3_split)
+// Two blocks of 32 columns.
+static inline size_t eo_bf16x3_weights_size(size_t depth) { return 2 * 32 * eo_bf16x3_row_size(depth); }
 
 // Sums of outer products of bfloat16 on tiles, which want both factors in an order of their own. What bfloat_gradient.c
 // makes of an image, line after line: `pixels` pixels that lie `step` floats apart, rounded to nearest, ties to even
@@ -386,9 +382,6 @@ EO_S16_GEMM_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;
 EO_F32_TO_BF16_ROWS(KERNEL_ROW)
-#undef KERNEL_ROW
-#define KERNEL_ROW(function, ...) eo_bf16x3_split_function function;
-EO_BF16X3_SPLIT_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_outer_function function;
 EO_F32_OUTER_ROWS(KERNEL_ROW)

@@ -4,7 +4,6 @@
 #include <string.h>
 
 KERNEL_FAMILY_TABLE(eo_bf16x3_gemm, EO_BF16X3_GEMM_ROWS)
-KERNEL_FAMILY_TABLE(eo_bf16x3_split, EO_BF16X3_SPLIT_ROWS)
 KERNEL_FAMILY_TABLE(eo_gather_bf16x3, EO_GATHER_BF16X3_ROWS)
 
 enum { NR = 8 };
@@ -33,10 +32,6 @@ static void split_step(const float *x, char *to) {
 
 void eo_gather_bf16x3__scalar(const struct eo_gather *gather) { split_rows(gather); }
 
-void eo_bf16x3_split__scalar(size_t count, const float *x, void *to) {
-    for (size_t i = 0; i < count; i += EO_BF16X3_STEP) split_step(x + i, (char *)to + i / EO_BF16X3_STEP * STEP_SIZE);
-}
-
 static float part_of(const uint16_t *numbers, size_t at) {
     const uint32_t bits = (uint32_t)numbers[at] << 16;
     float x;
@@ -44,32 +39,34 @@ static float part_of(const uint16_t *numbers, size_t at) {
     return x;
 }
 
-// Step after step, the largest products last.
-static float sum_of(const struct eo_gemm_tile *t, const char *row, const char *weights, size_t column, float sum) {
-    for (size_t step = 0; step < t->depth / EO_BF16X3_STEP;
-         step++, row += STEP_SIZE, weights += STEP_SIZE * NR / EO_BF16X3_SIDE)
-        for (size_t all = EO_BF16X3_PARTS; all-- > 0;)
-            for (size_t part = 0; part <= all; part++) {
-                const uint16_t *x = (const uint16_t *)(row + part * EO_BF16X3_TILE);
-                const uint16_t *w = (const uint16_t *)(weights + (all - part) * EO_BF16X3_LINE * NR);
-                for (size_t pair = 0; pair < 16; pair++)
-                    for (size_t i = 0; i < 2; i++)
-                        sum += part_of(x, 2 * pair + i) * part_of(w, (pair * NR + column) * 2 + i);
-            }
+// Number k of a row times a weight.
+static float product(const char *row, size_t k, float weight) {
+    const char *line = row + k / STEP * STEP_SIZE;
+    const size_t at = k % SIDE * 2 + k % STEP / SIDE;
+    float weights[EO_BF16X3_PARTS], sum = 0;
+    for (size_t part = 0; part < EO_BF16X3_PARTS; part++) {
+        const uint16_t upper = take_upper(&weight);
+        weights[part] = part_of(&upper, 0);
+    }
+    for (size_t all = EO_BF16X3_PARTS; all-- > 0;)
+        for (size_t part = 0; part <= all; part++)
+            sum += part_of((const uint16_t *)(line + part * EO_BF16X3_TILE), at) * weights[all - part];
     return sum;
 }
 
 void eo_bf16x3_gemm_32x8__scalar(const struct eo_gemm_tile *t) {
     const struct eo_f32_gemm_parameters *p = t->parameters;
-    const char *block = t->weights;
-    const size_t height = eo_bf16x3_height(t->rows), size = NR * (sizeof(float) + 6 * t->depth);
-    for (size_t column = 0; column < t->columns; column += NR, block += size)
+    const float *block = t->weights;
+    const size_t height = eo_bf16x3_height(t->rows);
+    for (size_t column = 0; column < t->columns; column += NR, block += NR * (1 + t->depth))
         for (size_t i = 0; i < t->rows; i++) {
             const char *row =
-                (const char *)t->input + i / height * EO_BF16X3_SIDE * t->input_stride + i % height * EO_BF16X3_LINE;
+                (const char *)t->input + i / height * SIDE * t->input_stride + i % height * EO_BF16X3_LINE;
             float *output = (float *)((char *)t->output + i * t->output_stride) + column;
-            for (size_t j = 0; j < NR && column + j < t->columns; j++)
-                output[j] = clamp(sum_of(t, row, block + NR * sizeof(float), j, ((const float *)block)[j]), p->minimum,
-                                  p->maximum);
+            for (size_t j = 0; j < NR && column + j < t->columns; j++) {
+                float sum = block[j];
+                for (size_t k = 0; k < t->depth; k++) sum += product(row, k, block[NR * (1 + k) + j]);
+                output[j] = clamp(sum, p->minimum, p->maximum);
+            }
         }
 }

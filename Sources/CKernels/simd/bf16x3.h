@@ -90,7 +90,8 @@ SIMD void split_row(const struct windows *s, size_t pixel, size_t fill, char *to
 
 SIMD void split_rows(const struct eo_gather *g) {
     const struct eo_window *w = g->window;
-    const size_t height = eo_bf16x3_height(g->pixels), fill = g->fill / sizeof(float);
+    const size_t height = eo_bf16x3_height(g->pixels), depth = w->kernel_height * w->kernel_width * w->input_channels;
+    const size_t fill = g->row_stride / (EO_BF16X3_PARTS * sizeof(uint16_t)) - depth;
     const bool by_taps = w->input_channels % STEP == 0 || w->kernel_height * w->kernel_width == 1;
     char *to = g->rows;
     for (size_t done = 0; done < g->pixels; done += height, to += SIDE * g->row_stride) {

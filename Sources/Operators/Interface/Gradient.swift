@@ -93,8 +93,6 @@ package struct GradientContext {
 extension OperatorDefinition {
     /// The same operator with a gradient.
     func gradient(_ gradient: @escaping Gradient) -> OperatorDefinition {
-        var definition = self
-        definition.gradient = gradient
-        return definition
+        OperatorDefinition(self, gradient: gradient)
     }
 }

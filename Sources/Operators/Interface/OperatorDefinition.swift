@@ -1,7 +1,7 @@
 import Model
 
 /// What the library knows about one operator. Each operator's file makes one; `OperatorRegistry` lists them.
-package struct OperatorDefinition: Sendable {
+package final class OperatorDefinition: Sendable {
     package let code: BuiltinOperator
     /// Set for custom operators: the name the file uses.
     package let custom: String?
@@ -18,7 +18,7 @@ package struct OperatorDefinition: Sendable {
     /// Output 0 is input 0 under another shape: no work at all.
     package let isView: Bool
     /// Emits the gradients of the inputs; nil: the operator is not differentiable.
-    package internal(set) var gradient: Gradient?
+    package let gradient: Gradient?
     /// The outputs depend on the shapes of the inputs, not on their values.
     package var readsOnlyShapes: Bool { code == .shape || code == .rank }
     /// The same inputs need not give the same outputs.
@@ -39,6 +39,20 @@ package struct OperatorDefinition: Sendable {
         self.isView = isView
         self.shapes = shapes
         self.prepare = prepare
+        gradient = nil
+    }
+
+    /// The same operator with a gradient.
+    init(_ other: OperatorDefinition, gradient: @escaping Gradient) {
+        code = other.code
+        custom = other.custom
+        maxVersion = other.maxVersion
+        quantization = other.quantization
+        inPlace = other.inPlace
+        isView = other.isView
+        shapes = other.shapes
+        prepare = other.prepare
+        self.gradient = gradient
     }
 }
 

@@ -6,8 +6,8 @@ extension Compiler {
     /// SOFTMAX written out in float32: with d = x - REDUCE_MAX(x) along rows, EXP(d) / SUM(EXP(d)). Rounding changes.
     mutating func fuseSoftmax(_ graph: Graph, _ items: inout [Item]) {
         guard arithmetic == .fast, let definition = OperatorRegistry.definition(OperatorCode(.softmax)) else { return }
-        rewrite(graph, &items) { matcher, _, quotient in
-            guard quotient.definition.code == .div, graph.tensors[quotient.outputs[0]].type == .float32,
+        rewrite(graph, &items, endingWith: [.div]) { matcher, _, quotient in
+            guard graph.tensors[quotient.outputs[0]].type == .float32,
                 matcher.isPlain(quotient), let exponential = matcher.take(quotient.inputs[0], .exp),
                 let sum = matcher.take(quotient.inputs[1], .sum), sum.inputs[0] == quotient.inputs[0],
                 matcher.reducesRows(sum), let difference = matcher.take(exponential.inputs[0], .sub),
@@ -25,7 +25,7 @@ extension Compiler {
     mutating func fuseAttention(_ graph: Graph, _ items: inout [Item]) {
         guard arithmetic == .fast else { return }
         // From the end: the transposition of a result comes before the product.
-        rewrite(graph, &items, fromEnd: true) { matcher, _, last in
+        rewrite(graph, &items, endingWith: [.batchMatmul, .transpose], fromEnd: true) { matcher, _, last in
             var (product, output) = (last, MatrixView(graph.tensors[last.outputs[0]]))
             if let order = matcher.permutation(last) {
                 guard let found = matcher.take(last.inputs[0], .batchMatmul) else { return nil }

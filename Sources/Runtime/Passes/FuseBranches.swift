@@ -7,7 +7,7 @@ extension Compiler {
     mutating func fuseBranches(_ graph: Graph, _ items: inout [Item]) {
         guard arithmetic == .fast else { return }
         let weights = loaded.weights
-        rewrite(graph, &items) { matcher, _, last in
+        rewrite(graph, &items, endingWith: [.custom]) { matcher, _, last in
             guard last.definition.custom == ScaleShift.name, let layer = matcher.take(last.inputs[0], layers),
                 layer.outputs.count == 1
             else { return nil }

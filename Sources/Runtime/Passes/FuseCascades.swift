@@ -17,8 +17,8 @@ extension Compiler {
     mutating func fuseCascades(_ graph: Graph, _ items: inout [Item]) {
         guard arithmetic == .fast else { return }
         let compiler = self
-        rewrite(graph, &items, fromEnd: true) { matcher, index, last in
-            guard last.definition.code == .conv2D, last.inputs[0] >= 0 else { return nil }
+        rewrite(graph, &items, endingWith: [.conv2D], fromEnd: true) { matcher, index, last in
+            guard last.inputs[0] >= 0 else { return nil }
             var (stages, nodes) = compiler.stages(endingWith: last, graph, matcher)
             while nodes.count > 1 {
                 let between = stages.dropLast().reduce(0) { $0 + $1.stage.imageBytes }

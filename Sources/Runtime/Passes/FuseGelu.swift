@@ -6,8 +6,8 @@ extension Compiler {
     /// 2016), however its products and sums are written.
     mutating func fuseGelu(_ graph: Graph, _ items: inout [Item]) {
         guard arithmetic == .fast, let definition = OperatorRegistry.definition(OperatorCode(.gelu)) else { return }
-        rewrite(graph, &items) { matcher, index, last in
-            guard last.definition.code == .mul, matcher.isPlain(last),
+        rewrite(graph, &items, endingWith: [.mul]) { matcher, index, last in
+            guard matcher.isPlain(last),
                 graph.tensors[last.outputs[0]].type == .float32,
                 let tanh = Expansion.find(.tanh, below: last, matcher, depth: 0)
             else { return nil }

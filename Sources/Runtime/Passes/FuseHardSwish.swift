@@ -7,8 +7,8 @@ extension Compiler {
         guard arithmetic == .fast, let definition = OperatorRegistry.definition(OperatorCode(.hardSwish)) else {
             return
         }
-        rewrite(graph, &items) { matcher, index, last in
-            guard last.definition.code == .mul || last.definition.code == .div, matcher.isPlain(last),
+        rewrite(graph, &items, endingWith: [.mul, .div]) { matcher, index, last in
+            guard matcher.isPlain(last),
                 graph.tensors[last.outputs[0]].type == .float32
             else { return nil }
             guard let x = Self.hardSwish(&matcher, index, last),

@@ -6,8 +6,8 @@ extension Compiler {
     /// + epsilon), g = r gamma: x g + (beta - m g).
     mutating func fuseLayerNormalization(_ graph: Graph, _ items: inout [Item]) {
         guard arithmetic == .fast else { return }
-        rewrite(graph, &items) { matcher, index, sum in
-            guard sum.definition.code == .add, graph.tensors[sum.outputs[0]].type == .float32, matcher.isPlain(sum)
+        rewrite(graph, &items, endingWith: [.add]) { matcher, index, sum in
+            guard graph.tensors[sum.outputs[0]].type == .float32, matcher.isPlain(sum)
             else { return nil }
             for (scaled, rest) in matcher.orders(sum) {
                 matcher.begin(index)

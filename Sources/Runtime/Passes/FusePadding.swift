@@ -5,9 +5,8 @@ extension Compiler {
     /// A PAD of height and width right before a convolution or a maximum pool becomes part of its padding. The bits
     /// stay, but for the sign of a zero that is a maximum: what is padded adds nothing to any sum.
     mutating func fusePadding(_ graph: Graph, _ items: inout [Item]) {
-        rewrite(graph, &items) { matcher, _, layer in
-            guard [.conv2D, .depthwiseConv2D, .maxPool2D].contains(layer.definition.code),
-                let pad = matcher.take(layer.inputs[0], .pad), pad.inputs.count == 2,
+        rewrite(graph, &items, endingWith: [.conv2D, .depthwiseConv2D, .maxPool2D]) { matcher, _, layer in
+            guard let pad = matcher.take(layer.inputs[0], .pad), pad.inputs.count == 2,
                 let numbers = graph.tensors[pad.inputs[1]].integers, numbers.count == 8,
                 let margins = Margins(numbers)
             else { return nil }

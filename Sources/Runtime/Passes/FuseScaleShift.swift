@@ -5,8 +5,7 @@ extension Compiler {
     /// x * c + d and x * c - d, the constants along the channels. The bits stay.
     mutating func fuseScaleShift(_ graph: Graph, _ items: inout [Item]) {
         guard arithmetic == .fast else { return }
-        rewrite(graph, &items) { matcher, _, sum in
-            guard sum.definition.code == .add || sum.definition.code == .sub else { return nil }
+        rewrite(graph, &items, endingWith: [.add, .sub]) { matcher, _, sum in
             for (middle, shifts) in matcher.orders(sum) where matcher.isConstant(shifts) {
                 // c - x is something else.
                 if sum.definition.code == .sub, middle != sum.inputs[0] { continue }

@@ -6,7 +6,7 @@ extension Compiler {
     /// go into its weights and bias. Rounding changes.
     mutating func fuseScaledLayers(_ graph: Graph, _ items: inout [Item]) {
         guard arithmetic == .fast else { return }
-        rewrite(graph, &items, fromEnd: true) { matcher, _, last in
+        rewrite(graph, &items, endingWith: affine, fromEnd: true) { matcher, _, last in
             var steps: [(code: BuiltinOperator, constant: Int, comesFirst: Bool)] = []
             var node = last
             while affine.contains(node.definition.code), steps.count < 4 {

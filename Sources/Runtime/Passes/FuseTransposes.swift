@@ -6,7 +6,7 @@ extension Compiler {
     /// The bits stay: products are summed in the same order, whoever is transposed.
     mutating func fuseTransposes(_ graph: inout Graph, _ items: inout [Item]) {
         let given = graph
-        rewrite(given, &items) { matcher, _, last in
+        rewrite(given, &items, endingWith: [.transpose]) { matcher, _, last in
             guard let second = matcher.permutation(last), let first = matcher.take(last.inputs[0], .transpose),
                 let order = matcher.permutation(first)
             else { return nil }
@@ -15,8 +15,8 @@ extension Compiler {
                 inputs: [first.inputs[0]])
         }
         transposeProducts(graph, &items)
-        for index in items.indices where items[index].delegate == nil { foldOperands(&graph, &items, index) }
-        for index in items.indices where items[index].delegate == nil {
+        for index in items.indices { foldOperands(&graph, &items, index) }
+        for index in items.indices where items[index].code == .transpose {
             let node = items[index].nodes[0]
             guard let order = graph.permutation(node), order.movesNothing(graph.tensors[node.inputs[0]].shape) else {
                 continue
@@ -33,7 +33,7 @@ extension Compiler {
 
     /// (A B)^T = B^T A^T.
     private mutating func transposeProducts(_ graph: Graph, _ items: inout [Item]) {
-        rewrite(graph, &items) { matcher, _, last in
+        rewrite(graph, &items, endingWith: [.transpose]) { matcher, _, last in
             guard let order = matcher.permutation(last), order.swapsMatrix,
                 let product = matcher.take(last.inputs[0], .batchMatmul),
                 graph.tensors[product.inputs[0]].type == graph.tensors[product.inputs[1]].type
@@ -50,8 +50,9 @@ extension Compiler {
     /// An operand that is a transposition of its own takes over the exchange of rows and columns, if what is left of the
     /// transposition then moves whole rows, and the product reads its operand no worse.
     private func foldOperands(_ graph: inout Graph, _ items: inout [Item], _ index: Int) {
+        guard items[index].code == .batchMatmul else { return }
         let node = items[index].nodes[0]
-        guard node.definition.code == .batchMatmul, node.inputs[0] != node.inputs[1] else { return }
+        guard node.inputs[0] != node.inputs[1] else { return }
         let counts = graph.readCounts()
         for side in 0...1 {
             let operand = node.inputs[side]

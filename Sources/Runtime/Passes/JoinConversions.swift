@@ -4,8 +4,8 @@ import Operators
 extension Compiler {
     /// DEQUANTIZE and QUANTIZE back to the same numbers: nothing happens. The bits stay: (q - z) s / s rounds to q - z.
     mutating func joinConversions(_ graph: Graph, _ items: inout [Item]) {
-        rewrite(graph, &items) { matcher, _, last in
-            guard last.definition.code == .quantize, let first = matcher.take(last.inputs[0], .dequantize) else {
+        rewrite(graph, &items, endingWith: [.quantize]) { matcher, _, last in
+            guard let first = matcher.take(last.inputs[0], .dequantize) else {
                 return nil
             }
             let (before, after) = (graph.tensors[first.inputs[0]], graph.tensors[last.outputs[0]])

@@ -123,17 +123,22 @@ struct Matcher {
 }
 
 extension Compiler {
-    /// Runs `match` for every item of the CPU; it gives the nodes that one has replaced, the last first. Not optimized:
-    /// there would be a copy of it for each pass.
+    /// Runs `match` for every item of the CPU, or for those with one of `codes`; it gives the nodes that one has replaced,
+    /// the last first. Not optimized: there would be a copy of it for each pass.
     @_optimize(none)
     mutating func rewrite(
-        _ graph: Graph, _ items: inout [Item], fromEnd: Bool = false,
+        _ graph: Graph, _ items: inout [Item], endingWith codes: [BuiltinOperator] = [], fromEnd: Bool = false,
         _ match: (inout Matcher, Int, Node) -> [Node]?
     ) {
+        let ends = items.indices.filter { index in
+            guard let code = items[index].code else { return false }
+            return codes.isEmpty || codes.contains(code)
+        }
+        guard !ends.isEmpty else { return }
         var matcher = Matcher(graph, items)
         var hasMatched = false
-        for number in matcher.indices {
-            let index = fromEnd ? matcher.indices.count - 1 - number : number
+        for number in ends.indices {
+            let index = ends[fromEnd ? ends.count - 1 - number : number]
             guard let node = matcher.node(index), !node.outputs.isEmpty else { continue }
             matcher.begin(index)
             guard let replaced = match(&matcher, index, node) else { continue }
