@@ -53,15 +53,11 @@ struct SVDF: Sendable {
         hasBias = op.hasInput(Input.bias)
         activation = try FusedActivation(option: op.options.int(Field.activation), operator: op.name)
         guard activation != .signBit else { throw op.unsupported("activation sign") }
-        guard features.shape[1] == inputs, memory > 0, time.count == filters * memory,
-            state.count == batch * filters * memory, state.isVariable
-        else {
-            throw op.invalid(
-                "\(time.described) and the state \(state.described) do not go with the input and its weights")
-        }
-        guard try op.output().count == batch * (filters / rank) else {
-            throw op.invalid("\(try op.output().described)")
-        }
+        guard features.shape[1] == inputs, memory > 0, state.isVariable,
+            try op.output().count == batch * (filters / rank)
+        else { throw op.invalid("\(features.described), \(time.described) and the state do not go with the input") }
+        try op.require(Input.time, count: filters * memory)
+        try op.require(Input.state, count: batch * filters * memory)
         if hasBias { try op.require(Input.bias, count: filters / rank) }
     }
 

@@ -121,12 +121,11 @@ enum DetectionPostProcess {
 
         init(_ op: Preparation) throws(Failure) {
             options = try Options(op.inference)
-            let (x, y, z) = (try op.input(0), try op.input(1), try op.input(2))
-            guard x.rank == 3, x.shape[0] == 1, x.shape[2] >= 4, y.rank == 3, y.shape[0] == 1, y.shape[1] == x.shape[1],
-                z.shape == [x.shape[1], 4], x.shape[1] < Int(Int32.max)
-            else {
-                throw op.invalid("\(x.described), \(y.described) and \(z.described) do not go together")
-            }
+            let (x, y) = (try op.input(0), try op.input(1))
+            guard x.rank == 3, x.shape[0] == 1, x.shape[2] >= 4, y.rank == 3, x.shape[1] < Int(Int32.max),
+                y.shape.dropLast() == x.shape.dropLast()
+            else { throw op.invalid("\(x.described) and \(y.described) do not go together") }
+            try op.require(2, count: 4 * x.shape[1])
             (boxes, length, columns) = (x.shape[1], x.shape[2], y.shape[2])
             guard options.classes > 0, (0...1).contains(columns - options.classes) else {
                 throw op.invalid("\(y.described) has no scores for \(options.classes) classes")

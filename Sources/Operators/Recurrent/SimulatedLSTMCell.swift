@@ -41,14 +41,12 @@ package enum SimulatedLSTMCell {
             let (samples, cells) = (shape[0], shape[1])
             let gates = try op.input(Input.inputSums).count / (samples * cells)
             guard gates == 3 || gates == 4 else { throw op.unsupportedTypes() }
+            let (states, sums) = (samples * cells, samples * cells * gates)
+            let counts = [states, states, sums, sums, states, Scale.weights + 2 * gates + 3, cells, cells, cells]
+            guard op.inputs.count <= counts.count, op.hasInput(Input.scales) else { throw op.unsupportedTypes() }
             for index in op.inputs.indices where op.hasInput(index) {
                 guard try op.input(index).type == .float32 else { throw op.unsupportedTypes() }
-                switch index {
-                case 0, 1, Input.cell: try op.require(index, count: samples * cells)
-                case Input.scales: try op.require(index, count: Scale.weights + 2 * gates + 3)
-                case Input.peepholes...: try op.require(index, count: cells)
-                default: try op.require(index, count: samples * cells * gates)
-                }
+                try op.require(index, count: counts[index])
             }
             let state = op.scratch(bytes: 2 * samples * cells)
             let hidden = op.scratch(bytes: 4 * samples * cells)
