@@ -391,17 +391,34 @@ void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t w
     run_unit(c, &pieces, &unit, rows);
 }
 
-void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
+// Where a line's own numbers begin in it, and how many they are; none of a line of zeros. `from`: of the image.
+static size_t framed(const struct eo_bf16_image *i, size_t line, size_t *count, size_t *from) {
     const struct eo_window *w = i->window;
     const size_t pixel = w->groups * w->input_channels, y = line % i->height - i->top;
-    const size_t left = i->left * pixel, columns = smaller(w->input_width, i->width - i->left) * pixel;
-    uint16_t *to = i->to + line * i->width * pixel;
-    if (y >= w->input_height) { // wrapped around where it lies above
-        memset(to, 0, i->width * pixel * sizeof *to);
-        return;
-    }
+    const bool is_inside = y < w->input_height; // wrapped around where it lies above
+    *count = is_inside ? smaller(w->input_width, i->width - i->left) * pixel : 0;
+    *from = (line / i->height * w->input_height + y) * w->input_width * pixel;
+    return is_inside ? i->left * pixel : 0;
+}
+
+void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
+    const size_t all = i->width * i->window->groups * i->window->input_channels;
+    size_t count, from;
+    const size_t left = framed(i, line, &count, &from);
+    uint16_t *to = i->to + line * all;
     memset(to, 0, left * sizeof *to);
-    const size_t from = (line / i->height * w->input_height + y) * w->input_width * pixel;
-    eo_f32_to_bf16_best()->run(columns, i->from + from, to + left);
-    memset(to + left + columns, 0, (i->width * pixel - left - columns) * sizeof *to);
+    eo_f32_to_bf16_best()->run(count, i->from + from, to + left);
+    memset(to + left + count, 0, (all - left - count) * sizeof *to);
+}
+
+void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t part, const float *scale, size_t line) {
+    const size_t all = i->width * i->window->groups * i->window->input_channels;
+    size_t count, from;
+    const size_t left = framed(i, line, &count, &from);
+    uint16_t *to = i->to + line * all;
+    eo_bf16_split_best()->run(count, i->from + from, scale, to + left, part);
+    for (int p = 0; p < EO_BF16_PARTS; p++, to += part) {
+        memset(to, 0, left * sizeof *to);
+        memset(to + left + count, 0, (all - left - count) * sizeof *to);
+    }
 }

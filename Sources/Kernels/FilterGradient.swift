@@ -6,8 +6,8 @@ import Model
 package final class FilterGradient: @unchecked Sendable {
     private enum Form {
         case float(eo_filter_gradient)
-        /// Both images rounded to bfloat16 for the filter's gradient, not for the bias'.
-        case bfloat(eo_bf16_filter_gradient)
+        /// On tiles: the filter's gradient in parts of bfloat16, or rounded to it; not the bias'.
+        case tiles(eo_tile_gradient)
     }
     private let form: Form
     private let shape: ConvolutionShape
@@ -15,23 +15,31 @@ package final class FilterGradient: @unchecked Sendable {
     package let kernelName: String
     package let scratchByteCount: Int
 
-    /// `shape`: of the convolution. `roundsToBfloat`: where there are no groups, nor very many zeros around the images.
-    package init(_ shape: ConvolutionShape, roundsToBfloat: Bool = false, threads: Int) throws(Failure) {
+    /// `shape`: of the convolution. `roundsToBfloat`: where there are no groups. `wholeInput`: the images are whole
+    /// numbers up to 256 times a scale, which `run` is told.
+    package init(
+        _ shape: ConvolutionShape, roundsToBfloat: Bool = false, wholeInput: Bool = false, threads: Int
+    ) throws(Failure) {
         try shape.check()
         self.shape = shape
-        if roundsToBfloat, shape.groups == 1, BfloatImage(shape, for: [shape]) != nil {
-            let kernel = eo_bf16_outer_best().pointee
-            var context = eo_bf16_filter_gradient()
+        let tiles = eo_bf16_tiles_best().pointee
+        if roundsToBfloat || tiles.isa != ISA_SCALAR && shape.inputChannels >= Self.tileChannels, shape.groups == 1,
+            BfloatImage(shape, for: [shape]) != nil
+        {
+            var context = eo_tile_gradient()
             context.window = shape.window
-            context.run = kernel.run
+            context.dz_parts = roundsToBfloat ? 1 : Int(EO_BF16_PARTS)
+            context.x_parts = wholeInput ? 1 : context.dz_parts
+            context.scale = 1
+            context.run = tiles.run
             context.pairs = eo_bf16_pairs_best().pointee.run
             context.rows = eo_bf16_rows_best().pointee.run
             context.add_biases = eo_f32_outer_best().pointee.run
-            eo_bf16_filter_gradient_plan(&context)
-            kernelName = String(cString: kernel.name)
-            slots = max(1, threads)
-            scratchByteCount = context.scratch_size
-            form = .bfloat(context)
+            eo_tile_gradient_plan(&context)
+            kernelName = String(cString: tiles.name)
+            slots = min(max(1, threads), context.strips)
+            scratchByteCount = context.strips * context.strip_size + slots * context.slot_size
+            form = .tiles(context)
             return
         }
         let kernel = eo_f32_outer_best().pointee
@@ -45,11 +53,14 @@ package final class FilterGradient: @unchecked Sendable {
         form = .float(context)
     }
 
-    /// `input`: images; `dz`: the gradient of the convolution's output; `db`: empty if it is not wanted; `scratch`:
+    /// With fewer channels tiles are filled less than vectors of floats.
+    private static let tileChannels = 8
+
+    /// `input`: images, whole numbers times `scale` if they were said to be; `dz`: the gradient of the convolution's output; `db`: empty if it is not wanted; `scratch`:
     /// 64-byte aligned.
     package func run(
-        _ input: Span<Float>, _ dz: Span<Float>, _ dw: inout MutableSpan<Float>, _ db: inout MutableSpan<Float>,
-        scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Float>, scale: Float = 1, _ dz: Span<Float>, _ dw: inout MutableSpan<Float>,
+        _ db: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
         precondition(input.count >= shape.inputCount && dz.count >= shape.outputCount)
         precondition(scratch.count >= scratchByteCount && dw.count >= shape.outputChannels * shape.depth)
@@ -67,10 +78,10 @@ package final class FilterGradient: @unchecked Sendable {
                             context.partial = memory.assumingMemoryBound(to: Float.self)
                             context.scratch = memory + (context.partial_size + 63) / 64 * 64
                             run(&context, pool)
-                        case .bfloat(var context):
+                        case .tiles(var context):
                             (context.input, context.dz) = (input.baseAddress, dz.baseAddress)
                             (context.dw, context.db) = (dw.baseAddress, biases)
-                            context.scratch = memory
+                            (context.scale, context.scratch) = (scale, memory)
                             run(&context, pool)
                         }
                     }
@@ -89,17 +100,12 @@ package final class FilterGradient: @unchecked Sendable {
         }
     }
 
-    private func run(_ context: inout eo_bf16_filter_gradient, _ pool: ThreadPool) {
-        for first in stride(from: 0, to: context.window.batch, by: context.images) {
-            context.first = first
-            context.count = min(context.images, context.window.batch - first)
-            pool.run(context.count, &context) { context, image, _ in
-                eo_bf16_filter_gradient_arrange(context.assumingMemoryBound(to: eo_bf16_filter_gradient.self), image)
-            }
-            pool.run(eo_bf16_filter_gradient_units(&context), &context) { context, unit, _ in
-                eo_bf16_filter_gradient_work(context.assumingMemoryBound(to: eo_bf16_filter_gradient.self), unit)
-            }
-            eo_bf16_filter_gradient_join(&context)
+    private func run(_ context: inout eo_tile_gradient, _ pool: ThreadPool) {
+        pool.run(context.strips, workers: slots, &context) { context, strip, worker in
+            eo_tile_gradient_work(context.assumingMemoryBound(to: eo_tile_gradient.self), strip, worker)
+        }
+        pool.run(eo_tile_gradient_blocks(&context), &context) { context, block, _ in
+            eo_tile_gradient_join(context.assumingMemoryBound(to: eo_tile_gradient.self), block)
         }
     }
 }

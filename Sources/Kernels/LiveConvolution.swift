@@ -49,6 +49,8 @@ package final class LiveConvolution: @unchecked Sendable {
     private let resultBytes: Int
     /// Instead of the parts, of which there is one then.
     private let winograd: eo_winograd?
+    /// Instead of all that.
+    private let tiles: TileConvolution?
     private let slots: Int
     /// Packed weights, then what they were made of, bias included; nil: they are packed in scratch memory each time.
     private let kept: Storage?
@@ -63,13 +65,20 @@ package final class LiveConvolution: @unchecked Sendable {
     /// `transposed`: `shape` has the output of the convolution as input, and the other way round; strides, dilation and
     /// padding are those of the convolution that leads from this one's output to its input. `sumsInOrder`: by the
     /// definition, also where Winograd's transform is faster. `roundsToBfloat`: input and weights, as
-    /// `BfloatConvolution` does, unless there are few products for each result.
+    /// `BfloatConvolution` does, unless there are few products for each result. `wholeWeights`: they are whole numbers up
+    /// to 256 times a scale for each input channel, which `run` is told.
     package init(
         _ shape: ConvolutionShape, _ strides: WeightStrides, transposed: Bool, minimum: Float = -.infinity,
-        maximum: Float = .infinity, sumsInOrder: Bool = false, roundsToBfloat: Bool = false, threads: Int
+        maximum: Float = .infinity, sumsInOrder: Bool = false, roundsToBfloat: Bool = false,
+        wholeWeights: Bool = false, threads: Int
     ) throws(Failure) {
         try shape.check()
         let phases = transposed ? shape.phases : [shape.wholePhase]
+        tiles =
+            sumsInOrder || roundsToBfloat
+            ? nil
+            : try TileConvolution(
+                shape, strides, phases, minimum: minimum, maximum: maximum, wholeWeights: wholeWeights)
         var parts: [Part] = []
         let isBfloat = roundsToBfloat && shape.depth >= Self.bfloatDepth
         if isBfloat, let image = BfloatImage(shape, for: phases.map { $0.shape }) {
@@ -81,7 +90,7 @@ package final class LiveConvolution: @unchecked Sendable {
             let kernel = eo_f32_gemm_best().pointee
             for phase in phases { parts.append(Self.part(phase, strides, kernel, threads)) }
             bfloat = nil
-            (nr, kernelName) = (Int(kernel.nr), Self.name(parts, kernel.name))
+            (nr, kernelName) = (Int(kernel.nr), tiles?.kernelName ?? Self.name(parts, kernel.name))
         }
         hasGaps = transposed && parts.count < shape.strideHeight * shape.strideWidth
         parameters = eo_f32_gemm_parameters(minimum: minimum, maximum: maximum)
@@ -92,7 +101,7 @@ package final class LiveConvolution: @unchecked Sendable {
             packedBytes += Self.lines(parts[index].plan.context.group_size * shape.groups)
         }
         winograd =
-            !sumsInOrder && bfloat == nil && !hasGaps && parts.count == 1 && parts[0].spread == nil
+            !sumsInOrder && bfloat == nil && tiles == nil && !hasGaps && parts.count == 1 && parts[0].spread == nil
                 && shape.batch * shape.outputHeight * shape.outputWidth >= Self.winogradPixels
             ? WinogradPlan.context(parts[0].plan.context.window, clamp: parameters) : nil
         var work = parts.reduce(0) { max($0, $1.plan.scratchByteCount) }
@@ -105,7 +114,9 @@ package final class LiveConvolution: @unchecked Sendable {
         let sources = (shape.weightCount + shape.outputChannels) * 4
         let isKept = (bfloat != nil || winograd != nil) && packedBytes <= Self.keptBytes
         kept = isKept ? try Storage.allocate(packedBytes + sources) : nil
-        scratchByteCount = (kept == nil ? packedBytes : 0) + resultBytes + (bfloat?.image.byteCount ?? 0) + work
+        scratchByteCount =
+            tiles?.scratchByteCount
+            ?? (kept == nil ? packedBytes : 0) + resultBytes + (bfloat?.image.byteCount ?? 0) + work
         (self.shape, self.strides, self.parts, self.packedBytes) = (shape, strides, parts, packedBytes)
     }
 
@@ -142,15 +153,17 @@ package final class LiveConvolution: @unchecked Sendable {
 
     private static func lines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 
-    /// `input`, `output`: NHWC. `scratch`: of `scratchByteCount` bytes, 64-byte aligned.
+    /// `input`, `output`: NHWC. `scratch`: of `scratchByteCount` bytes, 64-byte aligned. `weightScales`: of whole weights.
     package func run(
-        _ input: Span<Float>, weights: Span<Float>, bias: Span<Float>?, _ output: inout MutableSpan<Float>,
-        scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+        _ input: Span<Float>, weights: Span<Float>, weightScales: Span<Float>? = nil, bias: Span<Float>?,
+        _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
         precondition(input.count >= shape.inputCount && output.count >= shape.outputCount)
         precondition(scratch.count >= scratchByteCount, "scratch memory of a convolution is too small")
         precondition(weights.count >= shape.weightCount)
         precondition(bias == nil || (bias?.count ?? 0) >= shape.outputChannels)
+        var scales: UnsafeBufferPointer<Float>?
+        if let weightScales { scales = weightScales.withUnsafeBufferPointer { $0 } }
         input.withUnsafeBufferPointer { input in
             weights.withUnsafeBufferPointer { weights in
                 output.withUnsafeMutableBufferPointer { output in
@@ -158,13 +171,15 @@ package final class LiveConvolution: @unchecked Sendable {
                         let memory = UnsafeMutableRawPointer(scratch.baseAddress!)
                         if hasGaps { output.update(repeating: 0) }
                         guard let bias else {
-                            run(input.baseAddress!, weights.baseAddress!, nil, output.baseAddress!, memory, pool)
+                            run(
+                                input.baseAddress!, weights.baseAddress!, scales, nil, output.baseAddress!, memory, pool
+                            )
                             return
                         }
                         bias.withUnsafeBufferPointer {
                             run(
-                                input.baseAddress!, weights.baseAddress!, $0.baseAddress, output.baseAddress!, memory,
-                                pool)
+                                input.baseAddress!, weights.baseAddress!, scales, $0.baseAddress, output.baseAddress!,
+                                memory, pool)
                             if hasGaps { fillGaps($0, output) }
                         }
                     }
@@ -174,9 +189,11 @@ package final class LiveConvolution: @unchecked Sendable {
     }
 
     private func run(
-        _ input: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ bias: UnsafePointer<Float>?,
-        _ output: UnsafeMutablePointer<Float>, _ memory: UnsafeMutableRawPointer, _ pool: ThreadPool
+        _ input: UnsafePointer<Float>, _ weights: UnsafePointer<Float>, _ scales: UnsafeBufferPointer<Float>?,
+        _ bias: UnsafePointer<Float>?, _ output: UnsafeMutablePointer<Float>, _ memory: UnsafeMutableRawPointer,
+        _ pool: ThreadPool
     ) {
+        if let tiles { return tiles.run(input, weights, bias, scales: scales, output, memory, pool) }
         var (packed, free) = (memory, memory + packedBytes)
         if let kept { (packed, free) = (UnsafeMutableRawPointer(mutating: Bytes(kept).baseAddress), memory) }
         pack(weights, bias, packed, pool)

@@ -36,6 +36,9 @@ struct ConvolutionPhase {
     let taps: [Int]
     /// From the dense result to the places in the output; nil: the result is the output.
     let spread: StridedCopy?
+    /// Its first output, and how far the next ones are.
+    var first = (row: 0, column: 0)
+    var step = (row: 1, column: 1)
 }
 
 extension ConvolutionShape {
@@ -57,7 +60,8 @@ extension ConvolutionShape {
                     ConvolutionPhase(
                         shape: phase(row, column),
                         taps: row.taps.flatMap { y in column.taps.map { x in y * kernelWidth + x } },
-                        spread: isWhole ? nil : spread(row, column)))
+                        spread: isWhole ? nil : spread(row, column), first: (row.first, column.first),
+                        step: (strideHeight, strideWidth)))
             }
         }
         return phases

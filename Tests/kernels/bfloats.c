@@ -25,13 +25,27 @@ static void line_case(const char *name, arrange_function *run, arrange_function 
                       size_t channels) {
     const size_t step = channels + (size_t)number(0, 5), blocks = (channels + 15) / 16;
     struct block from = floats((pixels - 1) * step + channels);
-    struct eo_bf16_line line = {.from = from.base, .pixels = pixels, .channels = channels, .step = step};
-    line.filled = (pixels + 1) / 2 * 2 + 2 * (size_t)number(0, 20);
-    line.to_step = pairs ? line.filled * 16 : pixels + (size_t)number(0, 3);
-    const size_t size = pairs ? blocks * line.to_step : (channels - 1) * line.to_step + pixels;
+    struct eo_bf16_line line = {.from = from.base, .pixels = pixels, .channels = channels, .step = step, .scale = 1};
+    line.parts = number(0, 1) ? EO_BF16_PARTS : 1, line.scale = number(0, 1) ? 1 : 0.37f;
+    if (pairs) line.skip = (size_t)number(-2, 3), line.copies = (size_t)number(0, 3);
+    line.filled = pairs ? (pixels + 1) / 2 * 2 + 2 * (size_t)number(0, 3) : pixels + (size_t)number(0, 40);
+    line.to_step = pairs ? line.filled * 16 : line.filled + (size_t)number(0, 3);
+    line.to_part = pairs ? blocks * line.to_step : (channels - 1) * line.to_step + line.filled;
+    line.to_copy = line.parts * line.to_part;
+    const size_t size = (line.copies + 1) * line.to_copy;
     struct block found = arranged(run, &line, size), expected = arranged(twin, &line, size);
     check(same(&found, &expected), name, "%zu pixels of %zu channels", pixels, channels);
     block_free(&from), block_free(&found), block_free(&expected);
+}
+
+static void split_case(const eo_bf16_split_kernel *kernel, size_t count) {
+    struct block x = floats(count), scale = floats(count), found = block_of(3 * (count + 1) * 2);
+    struct block expected = block_copy(found.base, found.size);
+    const float *scales = count % 2 ? scale.base : NULL;
+    kernel->run(count, x.base, scales, found.base, count + 1);
+    eo_bf16_split__scalar(count, x.base, scales, expected.base, count + 1);
+    check(same(&found, &expected), kernel->name, "%zu numbers", count);
+    block_free(&x), block_free(&scale), block_free(&found), block_free(&expected);
 }
 
 static struct block bfloats(size_t count) {
@@ -41,27 +55,34 @@ static struct block bfloats(size_t count) {
     return to;
 }
 
-static void outer_case(const eo_bf16_outer_kernel *kernel, eo_bf16_outer_function *twin, size_t rows, size_t columns) {
-    const size_t steps = (size_t)number(1, 3), images = (size_t)number(1, 3), height = (size_t)number(1, 16);
-    const size_t pixels = steps * EO_OUTER_STEP, shift = (size_t)number(0, 5), step = 3 * 16 + 2;
-    struct block a = bfloats(images * 16 * (pixels + 5)), b = bfloats(images * 32 * pixels);
-    struct block start = floats((columns - 1) * step + 48), found = block_copy(start.base, start.size);
-    struct block expected = block_copy(start.base, start.size);
-    struct eo_bf16_outer_tile tile = {.rows = rows, .columns = columns, .a_step = pixels + 5, .b = b.base};
-    tile.b_step = 16 * pixels, tile.images = images, tile.steps = steps;
-    tile.a_image = 16 * (pixels + 5), tile.b_image = 32 * pixels, tile.output_step = step, tile.adds = rows % 2;
+static void tiles_case(const eo_bf16_tiles_kernel *kernel, size_t tiles, bool shares_rows) {
+    enum { MOST = 3 * 2 * 2 * 1024 };
+    struct block a = bfloats(MOST), b = bfloats(MOST), bias = floats(16), start = floats(EO_TILES * 256);
+    struct eo_bf16_tiles t = {.shares_rows = shares_rows, .count = tiles, .shared = shares_rows ? a.base : b.base};
+    t.segments = (size_t)number(1, 2), t.steps = (size_t)number(1, 2), t.goes_on = number(0, 1);
+    t.depth = t.steps > 1 ? EO_TILE_STEP : 2 * (size_t)number(1, 16);
+    const size_t last = t.steps > 1 ? (size_t)number(1, 32) : 0;
+    const struct eo_bf16_factor rows = {.parts = 3, .part = 2048, .segment = 512, .step = 32, .last = last, .row = 48};
+    const struct eo_bf16_factor columns = {3, 2048, 1024, 512, (t.steps - 1) * 512, 0};
+    t.of_tiles = shares_rows ? columns : rows, t.of_shared = shares_rows ? rows : columns;
+    if (number(0, 2) == 0) (shares_rows ? &t.of_tiles : &t.of_shared)->parts = 1;
+    if (number(0, 2) == 0) t.of_tiles.parts = t.of_shared.parts = 1;
+    const size_t height = (size_t)number(1, 16), width = (size_t)number(1, 16);
+    t.output_step = 16, t.scale = 0.5f, t.minimum = -2, t.maximum = 3, t.bias = number(0, 1) ? bias.base : NULL;
+    struct block found = block_copy(start.base, start.size), expected = block_copy(start.base, start.size);
+    struct block squares = block_copy(start.base, start.size), twins = block_copy(start.base, start.size);
     for (int i = 0; i < 2; i++) {
-        for (size_t r = 0; r < rows; r++) {
-            tile.a[r] = (uint16_t *)a.base + shift * (r != 1);
-            tile.height[r] = r == 0 ? height : (height + 1) / 2;
-            tile.output[r] = (float *)(i ? expected : found).base + 16 * r;
+        for (size_t r = 0; r < tiles; r++) {
+            t.tiles[r] = (uint16_t *)(shares_rows ? b.base : a.base) + 32 * r;
+            t.rows[r] = shares_rows || r == 0 ? height : (height + 1) / 2, t.columns[r] = shares_rows && r ? 16 : width;
+            t.output[r] = (float *)(i ? expected : found).base + 256 * r;
         }
-        (i ? twin : kernel->run)(&tile);
+        t.squares = i ? twins.base : squares.base;
+        (i ? eo_bf16_tiles__scalar : kernel->run)(&t, 1);
     }
-    const float terms = (float)(images * pixels + 1);
-    check(alike(found.base, expected.base, start.size / 4, terms * terms * 0x1p-24f), kernel->name, "%zu x %zu", rows,
-          columns);
-    block_free(&a), block_free(&b), block_free(&start), block_free(&found), block_free(&expected);
+    check(alike(found.base, expected.base, start.size / 4, 600 * 0x1p-20f), kernel->name, "%zu tiles", tiles);
+    block_free(&a), block_free(&b), block_free(&bias), block_free(&start), block_free(&found);
+    block_free(&expected), block_free(&squares), block_free(&twins);
 }
 
 static struct eo_window any_window(void) {
@@ -87,52 +108,62 @@ static struct eo_window any_window(void) {
     return w;
 }
 
-static float expected_sum(const struct eo_window *w, const float *x, const float *dz, size_t o, size_t row,
-                          size_t column, size_t channel) {
+// And the sum of the products' sizes.
+static double expected_sum(const struct eo_window *w, bool rounds, const float *x, const float *dz, size_t o,
+                           size_t row, size_t column, size_t channel, double *size) {
     double sum = 0;
+    *size = 0;
     for (size_t p = 0; p < w->batch * w->output_height * w->output_width; p++) {
         const size_t line = p / w->output_width % w->output_height, image = p / w->output_width / w->output_height;
         const size_t i = line * w->stride_height + row * w->dilation_height - w->padding_top;
         const size_t j = p % w->output_width * w->stride_width + column * w->dilation_width - w->padding_left;
         if (i >= w->input_height || j >= w->input_width) continue;
         const float a = x[((image * w->input_height + i) * w->input_width + j) * w->input_channels + channel];
-        sum += (double)rounded(dz[p * w->output_channels + o]) * rounded(a);
+        const float b = dz[p * w->output_channels + o];
+        const double product = rounds ? (double)rounded(b) * rounded(a) : (double)b * a;
+        sum += product, *size += product < 0 ? -product : product;
     }
-    return (float)sum;
+    return sum;
 }
 
-// The driver, by kernels of number `table` of each family.
-static void gradient_case(const eo_bf16_outer_kernel *kernel, eo_bf16_pairs_function *pairs,
-                          eo_bf16_rows_function *rows) {
-    struct eo_bf16_filter_gradient g = {.window = any_window(), .pairs = pairs, .rows = rows, .run = kernel->run};
+// Sums of parts err less than float32 may: by so much of the sum of the products' sizes.
+static bool is_near(float found, double expected, double size) {
+    const double error = found - expected;
+    return (error < 0 ? -error : error) <= 0x1p-22 * size + 1e-30;
+}
+
+// The driver, by kernels of number `table` of each family. `parts`: of dz; of x too, unless it is whole numbers.
+static void gradient_case(const eo_bf16_tiles_kernel *kernel, eo_bf16_pairs_function *pairs,
+                          eo_bf16_rows_function *rows, size_t parts, bool whole) {
+    struct eo_tile_gradient g = {.window = any_window(), .pairs = pairs, .rows = rows, .run = kernel->run};
     const struct eo_window w = g.window;
     const size_t pixels = w.batch * w.output_height * w.output_width;
     struct block x = floats(w.batch * w.input_height * w.input_width * w.input_channels);
     struct block dz = floats(pixels * w.output_channels);
-    eo_bf16_filter_gradient_plan(&g);
+    g.x_parts = whole ? 1 : parts, g.dz_parts = parts, g.scale = whole ? 0.0137f : 1;
+    for (size_t i = 0; i < x.size / 4 && whole; i++) ((float *)x.base)[i] = g.scale * (float)number(-255, 255);
+    eo_tile_gradient_plan(&g);
     if (g.images > 2 && number(0, 1)) g.images = 2;
     struct block dw = block_of(w.output_channels * g.depth * 4), db = block_of(w.output_channels * 4);
     // As aligned as the library's.
-    struct block scratch = block_of((g.scratch_size + 63) / 64 * 64);
+    struct block scratch = block_of((g.strips * g.strip_size + g.slot_size + 63) / 64 * 64);
     g.add_biases = eo_f32_outer__scalar, g.input = x.base, g.dz = dz.base, g.dw = dw.base, g.db = db.base;
     g.scratch = scratch.base;
-    for (; g.first < g.window.batch; g.first += g.images) {
-        g.count = g.window.batch - g.first < g.images ? g.window.batch - g.first : g.images;
-        for (size_t image = 0; image < g.count; image++) eo_bf16_filter_gradient_arrange(&g, image);
-        for (size_t unit = 0; unit < eo_bf16_filter_gradient_units(&g); unit++) eo_bf16_filter_gradient_work(&g, unit);
-        eo_bf16_filter_gradient_join(&g);
-    }
-    const float terms = (float)(pixels + 1);
+    for (size_t strip = 0; strip < g.strips; strip++) eo_tile_gradient_work(&g, strip, 0);
+    for (size_t block = 0; block < eo_tile_gradient_blocks(&g); block++) eo_tile_gradient_join(&g, block);
     for (size_t i = 0; i < w.output_channels * g.depth; i++) {
         const size_t channel = i % w.input_channels, tap = i % g.depth / w.input_channels;
-        const float expected =
-            expected_sum(&w, x.base, dz.base, i / g.depth, tap / w.kernel_width, tap % w.kernel_width, channel);
-        if (!check(alike((float *)dw.base + i, &expected, 1, terms * 8 * 0x1p-20f), kernel->name,
-                   "gradient of %zux%zu filters, stride %zux%zu, %zux%zu channels: %g, not %g", w.kernel_height,
-                   w.kernel_width, w.stride_height, w.stride_width, w.input_channels, w.output_channels,
-                   ((float *)dw.base)[i], expected))
+        double size;
+        const double expected = expected_sum(&w, parts == 1 && !whole, x.base, dz.base, i / g.depth,
+                                             tap / w.kernel_width, tap % w.kernel_width, channel, &size);
+        const float found = ((float *)dw.base)[i];
+        if (!check(is_near(found, expected, parts == 1 && whole ? 0x1p14 * size : 2 * size), kernel->name,
+                   "gradient of %zux%zu filters, stride %zux%zu, %zux%zu channels, %zu parts: %g, not %g",
+                   w.kernel_height, w.kernel_width, w.stride_height, w.stride_width, w.input_channels,
+                   w.output_channels, parts, found, expected))
             break;
     }
+    const float terms = (float)(pixels + 1);
     for (size_t o = 0; o < w.output_channels; o++) {
         double sum = 0;
         for (size_t p = 0; p < pixels; p++) sum += ((float *)dz.base)[p * w.output_channels + o];
@@ -140,6 +171,56 @@ static void gradient_case(const eo_bf16_outer_kernel *kernel, eo_bf16_pairs_func
         check(alike((float *)db.base + o, &expected, 1, terms * 8 * 0x1p-20f), kernel->name, "gradient of bias");
     }
     block_free(&x), block_free(&dz), block_free(&dw), block_free(&db), block_free(&scratch);
+}
+
+// A convolution from images in three parts, by weights in three or in one.
+static void convolution_case(const eo_bf16_tiles_kernel *kernel, bool whole) {
+    struct eo_window w = any_window();
+    if (w.kernel_width > 1) w.dilation_width = 1;
+    w.padding_top = w.padding_left = 0, w.output_width += 8;
+    w.input_height = (w.output_height - 1) * w.stride_height + (w.kernel_height - 1) * w.dilation_height + 1;
+    w.input_width = (w.output_width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
+    struct eo_tile_convolution c = {.window = w, .x_parts = 3, .w_parts = whole ? 1 : 3, .run = kernel->run};
+    c.pixel_step = w.output_channels + 1, c.line_step = w.output_width * c.pixel_step;
+    c.image_step = w.output_height * c.line_step, c.minimum = -1e9f, c.maximum = 1e9f;
+    if (!eo_tile_convolution_plan(&c)) return;
+    const size_t count = w.batch * w.input_height * w.input_width * w.input_channels;
+    const size_t taps = w.kernel_height * w.kernel_width, depth = taps * w.input_channels;
+    const size_t blocks = (w.output_channels + 15) / 16, pixels = w.batch * w.output_height * w.output_width;
+    struct block x = floats(count), weights = floats(w.output_channels * depth), bias = floats(w.output_channels);
+    struct block image = block_of(3 * count * 2), packed = block_of(blocks * c.block * 2);
+    struct block found = block_of((pixels * c.pixel_step - 1) * 4);
+    for (size_t i = 0; i < weights.size / 4 && whole; i++) ((float *)weights.base)[i] = (float)number(-128, 127);
+    size_t tap[15];
+    for (size_t t = 0; t < taps; t++) tap[t] = t * w.input_channels;
+    const struct eo_strided_weights strided = {weights.base,      tap, taps,  w.input_channels,
+                                               w.output_channels, 1,   depth, NULL};
+    eo_bf16_split__scalar(count, x.base, NULL, image.base, count);
+    for (size_t b = 0; b < blocks; b++)
+        eo_tile_convolution_pack(&c, &strided, NULL, b, (uint16_t *)packed.base + b * c.block);
+    c.image = image.base, c.part = count, c.weights = packed.base, c.bias = bias.base, c.output = found.base;
+    for (size_t unit = 0; unit < eo_tile_convolution_units(&c); unit++) eo_tile_convolution_work(&c, unit);
+    for (size_t p = 0; p < pixels; p++)
+        for (size_t o = 0; o < w.output_channels; o++) {
+            double sum = ((float *)bias.base)[o], size = sum < 0 ? -sum : sum;
+            for (size_t k = 0; k < depth; k++) {
+                const size_t t = k / w.input_channels, line = p / w.output_width;
+                const size_t y = line % w.output_height * w.stride_height + t / w.kernel_width * w.dilation_height;
+                const size_t column = p % w.output_width * w.stride_width + t % w.kernel_width * w.dilation_width;
+                const size_t at = ((line / w.output_height * w.input_height + y) * w.input_width + column);
+                const double product = (double)((float *)x.base)[at * w.input_channels + k % w.input_channels] *
+                                       ((float *)weights.base)[o * depth + k];
+                sum += product, size += product < 0 ? -product : product;
+            }
+            const float result = ((float *)found.base)[p * c.pixel_step + o];
+            if (!check(is_near(result, sum, size), kernel->name, "%zux%zu convolution of %zux%zu channels: %g, not %g",
+                       w.kernel_height, w.kernel_width, w.input_channels, w.output_channels, result, sum)) {
+                p = pixels;
+                break;
+            }
+        }
+    block_free(&x), block_free(&weights), block_free(&bias), block_free(&image), block_free(&packed);
+    block_free(&found);
 }
 
 // Weights in one piece are those of eo_bf16_gemm_pack, wherever they come from.
@@ -208,12 +289,16 @@ static void lines_case(const eo_bf16_gemm_kernel *kernel, size_t channels, size_
 }
 
 void test_bfloats(void) {
-    int count, pair_count, row_count, gemm_count;
+    int count, pair_count, row_count, split_count, gemm_count;
     const eo_bf16_pairs_kernel *pairs = eo_bf16_pairs_rows(&pair_count);
     const eo_bf16_rows_kernel *rows = eo_bf16_rows_rows(&row_count);
-    const eo_bf16_outer_kernel *outer = eo_bf16_outer_rows(&count);
+    const eo_bf16_split_kernel *split = eo_bf16_split_rows(&split_count);
+    const eo_bf16_tiles_kernel *tiles = eo_bf16_tiles_rows(&count);
     const eo_bf16_gemm_kernel *gemm = eo_bf16_gemm_rows(&gemm_count);
-    for (int i = 0; i < 40; i++) gradient_case(outer + count - 1, eo_bf16_pairs__scalar, eo_bf16_rows__scalar);
+    for (int i = 0; i < 40; i++) {
+        gradient_case(tiles + count - 1, eo_bf16_pairs__scalar, eo_bf16_rows__scalar, i % 2 ? 3 : 1, i % 4 == 3);
+        convolution_case(tiles + count - 1, i % 2);
+    }
     for (int i = 0; i < gemm_count; i++) {
         if (!kernels_isa_available(gemm[i].isa)) continue;
         for (size_t taps = 1; taps <= 9; taps += 4)
@@ -224,16 +309,19 @@ void test_bfloats(void) {
             lines_case(gemm + i, channels, channels + 9);
     }
     for (int i = 0; i + 1 < count; i++) {
-        if (!kernels_isa_available(outer[i].isa)) continue;
+        if (!kernels_isa_available(tiles[i].isa)) continue;
         for (size_t pixels = 1; pixels <= 70; pixels++)
             for (size_t channels = 1; channels <= 40; channels += (size_t)number(1, 5)) {
                 line_case(pairs[i].name, pairs[i].run, eo_bf16_pairs__scalar, true, pixels, channels);
                 line_case(rows[i].name, rows[i].run, eo_bf16_rows__scalar, false, pixels, channels);
             }
-        for (size_t r = 1; r <= EO_OUTER_ROWS; r++)
-            for (size_t columns = 1; columns <= EO_OUTER_COLUMNS; columns++)
-                outer_case(outer + i, outer[count - 1].run, r, columns);
-        for (int k = 0; k < 200; k++) gradient_case(outer + i, pairs[i].run, rows[i].run);
-        compared(pairs[i].name, NULL), compared(rows[i].name, NULL), compared(outer[i].name, NULL);
+        for (size_t n = 1; n < 100; n++) split_case(split + i, n);
+        for (int k = 0; k < 300; k++) tiles_case(tiles + i, 1 + (size_t)k % EO_TILES, k / EO_TILES % 2);
+        for (int k = 0; k < 200; k++) {
+            gradient_case(tiles + i, pairs[i].run, rows[i].run, k % 2 ? 3 : 1, k % 4 == 3);
+            convolution_case(tiles + i, k % 2);
+        }
+        compared(pairs[i].name, NULL), compared(rows[i].name, NULL), compared(split[i].name, NULL);
+        compared(tiles[i].name, NULL);
     }
 }

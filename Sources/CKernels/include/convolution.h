@@ -162,5 +162,36 @@ struct eo_bf16_image {
 };
 void eo_bf16_image_line(const struct eo_bf16_image *_Nonnull image, size_t line);
 
+// A line of such an image in EO_BF16_PARTS parts, `part` numbers apart. `scale`: null, or what each number of a line is
+// multiplied by.
+void eo_bf16_image_parts(const struct eo_bf16_image *_Nonnull image, size_t part, const float *_Nullable scale,
+                         size_t line);
+
+// A convolution on tiles that reads its rows from framed images (no padding) as they lie, without groups: a piece for
+// each kernel row, cut into steps. The weights are packed when it runs.
+struct eo_tile_convolution {
+    struct eo_window window; // the input's sizes are those of the frame; dilation_width is 1, or there is one column
+    size_t x_parts, w_parts; // 1 or 3
+    eo_bf16_tiles_function *_Nullable run;
+    size_t depth, steps, last; // of a piece, see eo_bf16_tiles
+    size_t width, lines;       // rows that lie side by side; how many times
+    size_t height, line_tiles; // rows of a tile; tiles of a line
+    size_t block;              // numbers of 16 columns' packed weights
+    const uint16_t *_Nullable image, *_Nullable weights;
+    size_t part; // numbers between parts of the image
+    // Floats between the results of neighbouring pixels, lines, images.
+    size_t pixel_step, line_step, image_step;
+    const float *_Nullable bias;
+    float *_Nullable output;
+    float minimum, maximum;
+};
+// Fills in the plan from window and parts; false if it cannot run so, or tiles would hardly be filled.
+bool eo_tile_convolution_plan(struct eo_tile_convolution *_Nonnull c);
+// Packs 16 columns' weights. `inverse`: null, or what the weights of each channel are multiplied by.
+void eo_tile_convolution_pack(const struct eo_tile_convolution *_Nonnull c, const struct eo_strided_weights *_Nonnull w,
+                              const float *_Nullable inverse, size_t block, uint16_t *_Nonnull packed);
+size_t eo_tile_convolution_units(const struct eo_tile_convolution *_Nonnull c);
+void eo_tile_convolution_work(const struct eo_tile_convolution *_Nonnull c, size_t unit);
+
 #pragma GCC visibility pop
 #endif

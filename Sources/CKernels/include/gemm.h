@@ -194,47 +194,87 @@ static inline size_t eo_bf16x3_height(size_t rows) {
 // Two blocks of 32 columns.
 static inline size_t eo_bf16x3_weights_size(size_t depth) { return 2 * 32 * eo_bf16x3_row_size(depth); }
 
-// Sums of outer products of bfloat16 on tiles, which want both factors in an order of their own. What bfloat_gradient.c
-// makes of an image, line after line: `pixels` pixels that lie `step` floats apart, rounded to nearest, ties to even
-// (numbers below the normal ones may become zero).
+// ------------------------------------------------------------------------------------------------- tiles of parts, as
+// they lie
+
+// The same parts, of images that are cut up once and then read as they lie: three images of bfloat16. Numbers of fewer
+// bits, whole ones up to 256 say, are one part; so is what is rounded to bfloat16 on purpose.
+enum { EO_BF16_PARTS = EO_BF16X3_PARTS };
+// Added to the bits of a float before all but its upper half is dropped: half of what stays counts least, to round to
+// nearest, where more than one part is `left`; the last part is exact.
+static inline int eo_bf16_half(size_t left) { return left > 1 ? 0x8000 : 0; }
+
+// What tile_gradient.c makes of an image, line after line: `pixels` pixels that lie `step` floats apart, times `scale`,
+// in 1 or 3 `parts`, to_part numbers apart. One part is rounded to nearest, ties to even (numbers below the normal ones
+// may become zero).
 struct eo_bf16_line {
     const float *_Nonnull from;
     size_t pixels, channels, step;
+    float scale;
+    size_t parts;
     uint16_t *_Nonnull to;
-    size_t to_step, filled;
+    size_t to_step, to_part;
+    size_t filled;
+    size_t skip, copies, to_copy; // of pairs
 };
-// Pairs: pixels 2 p and 2 p + 1 of channel c at to[c / 16 * to_step + (p * 16 + c % 16) * 2], zeros up to pixel
-// `filled`, an even number, and up to a multiple of 16 channels.
+// Pairs: numbers 2 p and 2 p + 1 of channel c at to[c / 16 * to_step + (p * 16 + c % 16) * 2]: the pixels from number
+// `skip` on (it may be negative), zeros before them and behind up to number `filled`, which is even, and up to a
+// multiple of 16 channels. Then as many copies more, to_copy numbers apart, each with one pixel less to skip. Parts are
+// rounded to nearest.
 typedef void eo_bf16_pairs_function(const struct eo_bf16_line *_Nonnull line);
 #define EO_BF16_PAIRS_ROWS(ROW)                                                                                        \
     X86_ROW(ROW, eo_bf16_pairs__amx, ISA_AMX, 0, 0)                                                                    \
     ROW(eo_bf16_pairs__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_bf16_pairs)
-// Rows: pixel p of channel c at to[c * to_step + p]; `filled` is not used.
+// Rows: pixel p of channel c at to[c * to_step + p], zeros behind up to number `filled`. Parts are cut off.
 typedef void eo_bf16_rows_function(const struct eo_bf16_line *_Nonnull line);
 #define EO_BF16_ROWS_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_bf16_rows__amx, ISA_AMX, 0, 0)                                                                     \
     ROW(eo_bf16_rows__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_bf16_rows)
-// output[r][j * output_step + i] gets, or is increased by, the sum over images and pixels p of a[r][i][p] b[j][p], for
-// i below height[r] and j below `columns`. Pixels of b are pairs, those of a rows; an image has 32 `steps` of them.
-enum { EO_OUTER_ROWS = 3, EO_OUTER_COLUMNS = 32, EO_OUTER_STEP = 32 };
-struct eo_bf16_outer_tile {
-    size_t rows, columns; // at most EO_OUTER_ROWS, EO_OUTER_COLUMNS
-    size_t height[EO_OUTER_ROWS];
-    const uint16_t *_Nullable a[EO_OUTER_ROWS];
-    const uint16_t *_Nonnull b; // of the first 16 columns; those of the others lie b_step numbers behind
-    size_t a_step, b_step;      // numbers between rows of a, between halves of b
-    size_t images, steps, a_image, b_image;
-    float *_Nullable output[EO_OUTER_ROWS];
-    size_t output_step;
-    bool adds;
+// Three parts of x[i] scale[i] (scale null: 1), cut off, at y[i], y[part + i] and y[2 part + i].
+typedef void eo_bf16_split_function(size_t count, const float *_Nonnull x, const float *_Nullable scale,
+                                    uint16_t *_Nonnull y, size_t part);
+#define EO_BF16_SPLIT_ROWS(ROW)                                                                                        \
+    X86_ROW(ROW, eo_bf16_split__amx, ISA_AMX, 0, 0)                                                                    \
+    ROW(eo_bf16_split__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_bf16_split)
+
+// Products of rows by columns, both 16 at most: output[i * output_step + j] gets the sum of a[i][p] b[j][p] over
+// segments and numbers p. A segment is read in steps of `depth` (even, at most EO_TILE_STEP) numbers. Numbers of a row
+// follow each other; those of a step of the columns are a run of depth / 2 x 16 pairs. One factor is `shared` by up to
+// EO_TILES `tiles` of the other one. (Rows that begin within a cache line take six times as long to load as others.)
+enum { EO_TILES = 3, EO_TILE_SIDE = 16, EO_TILE_STEP = 32 };
+struct eo_bf16_factor {
+    size_t parts;         // 1 or 3
+    size_t part, segment; // numbers between parts, between segments
+    size_t step, last;    // between steps; from the beginning of a segment to its last step
+    size_t row;           // of rows: between them
 };
-typedef void eo_bf16_outer_function(const struct eo_bf16_outer_tile *_Nonnull tile);
-#define EO_BF16_OUTER_ROWS(ROW)                                                                                        \
-    X86_ROW(ROW, eo_bf16_outer__amx, ISA_AMX, 16, 16)                                                                  \
-    ROW(eo_bf16_outer__scalar, ISA_SCALAR, 1, 1)
-KERNEL_FAMILY(eo_bf16_outer)
+struct eo_bf16_tiles {
+    bool shares_rows; // otherwise columns
+    size_t count;     // of tiles
+    size_t segments, steps, depth;
+    struct eo_bf16_factor of_tiles, of_shared;
+    const uint16_t *_Nullable tiles[EO_TILES];
+    const uint16_t *_Nonnull shared;
+    size_t rows[EO_TILES], columns[EO_TILES];
+    // Sums go on from the squares [EO_TILES][16][16], if `goes_on`, and back to them; if there is an output they go
+    // there instead, times `scale` and then clamped, and `squares` may be null. `bias`: null, or what is added for each
+    // column in between.
+    float *_Nullable squares;
+    bool goes_on;
+    float *_Nullable output[EO_TILES];
+    size_t output_step;
+    float scale, minimum, maximum;
+    const float *_Nullable bias;
+};
+// Some of them, of the same depth.
+typedef void eo_bf16_tiles_function(const struct eo_bf16_tiles *_Nonnull tiles, size_t count);
+#define EO_BF16_TILES_ROWS(ROW)                                                                                        \
+    X86_ROW(ROW, eo_bf16_tiles__amx, ISA_AMX, 16, 16)                                                                  \
+    ROW(eo_bf16_tiles__scalar, ISA_SCALAR, 1, 1)
+KERNEL_FAMILY(eo_bf16_tiles)
 
 // ------------------------------------------------------------------------------------------- 8 bits to 8 bits or float
 
@@ -390,8 +430,11 @@ EO_F32_OUTER_ROWS(KERNEL_ROW)
 EO_BF16_PAIRS_ROWS(KERNEL_ROW)
 EO_BF16_ROWS_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
-#define KERNEL_ROW(function, ...) eo_bf16_outer_function function;
-EO_BF16_OUTER_ROWS(KERNEL_ROW)
+#define KERNEL_ROW(function, ...) eo_bf16_split_function function;
+EO_BF16_SPLIT_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_bf16_tiles_function function;
+EO_BF16_TILES_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 
 #pragma GCC visibility pop

@@ -36,37 +36,37 @@ void eo_filter_gradient_work(const struct eo_filter_gradient *_Nonnull g, size_t
 // Adds the strips up, for filter number `filter` of all groups'.
 void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t filter);
 
-// The same from both images rounded to bfloat16, without groups. Some images at a time are arranged for tiles: those of
-// the input as rows, those of dz as pairs (gemm.h), both with lines of the same length, such that a tap is a distance
-// between pixels: dz is zero where the lines are longer than its own. With strides the input falls into `phases`, each
-// of every stride-th line and column. Then every square of sums is computed as a whole, in the order of the images.
-struct eo_bf16_filter_gradient {
+// The same on tiles (float32 in parts of bfloat16, gemm.h), without groups. The images are cut into `strips`, each
+// summed for itself. Some images of a strip at a time are arranged: those of dz as rows, those of the input as pairs,
+// once for each column of taps, as dz will meet them, so that a row of taps is a distance between lines. With strides
+// the lines of the input fall into `phases`, each of every stride-th.
+struct eo_tile_gradient {
     struct eo_window window;
+    size_t x_parts, dz_parts; // 1 or 3
     eo_bf16_pairs_function *_Nullable pairs;
     eo_bf16_rows_function *_Nullable rows;
-    eo_bf16_outer_function *_Nullable run;
+    eo_bf16_tiles_function *_Nullable run;
     eo_f32_outer_function *_Nullable add_biases;
-    size_t depth, pixels;      // as above
-    size_t pitch, lines;       // pixels of a line, lines of a phase
-    size_t row_phases, phases; // of lines; all
-    size_t steps, row;         // of an image: of 32 pixels, numbers of a channel in a phase
-    size_t x_image, dz_image;  // numbers of an image
-    size_t images;             // arranged at a time
-    size_t scratch_size;
-    size_t first, count; // the images arranged now
+    size_t depth, pixels;     // as above
+    size_t pitch, lines;      // pixels of a line, an even number; lines of a phase
+    size_t phases;            // of lines
+    size_t steps;             // of an image: of 32 pixels
+    size_t row, dz_row;       // pixels of a phase, of a filter
+    size_t x_image, dz_image; // numbers of a part of an image
+    size_t images;            // arranged at a time
+    size_t strips;
+    size_t strip_size, slot_size; // bytes of scratch: of the sums of a strip, for a worker
+    float scale;                  // the input is a whole number times this; 1 if it is any
     const float *_Nullable input, *_Nullable dz;
     float *_Nullable dw, *_Nullable db; // db: null if it is not wanted
-    void *_Nullable scratch;
+    void *_Nullable scratch;            // strips, then slots
 };
-// Fills in everything from `window`, which may change.
-void eo_bf16_filter_gradient_plan(struct eo_bf16_filter_gradient *_Nonnull g);
-// Arranges one of the `count` images from `first` on.
-void eo_bf16_filter_gradient_arrange(const struct eo_bf16_filter_gradient *_Nonnull g, size_t image);
-// Squares of sums, each of which adds what the arranged images give.
-size_t eo_bf16_filter_gradient_units(const struct eo_bf16_filter_gradient *_Nonnull g);
-void eo_bf16_filter_gradient_work(const struct eo_bf16_filter_gradient *_Nonnull g, size_t unit);
-// Adds the biases of the arranged images up.
-void eo_bf16_filter_gradient_join(const struct eo_bf16_filter_gradient *_Nonnull g);
+// Fills in everything from `window`, which may change, and the numbers of parts.
+void eo_tile_gradient_plan(struct eo_tile_gradient *_Nonnull g);
+void eo_tile_gradient_work(const struct eo_tile_gradient *_Nonnull g, size_t strip, size_t worker);
+// Adds the strips up, for 16 filters; the biases with the first.
+size_t eo_tile_gradient_blocks(const struct eo_tile_gradient *_Nonnull g);
+void eo_tile_gradient_join(const struct eo_tile_gradient *_Nonnull g, size_t block);
 
 // Gradients of DEPTHWISE_CONV_2D; window.output_channels is a multiple of window.input_channels, groups are 1.
 struct eo_depthwise_gradient {

@@ -4,20 +4,23 @@ import Model
 /// The gradients of CONV_2D, and of FULLY_CONNECTED, whose filter has two dimensions. Inputs are dz, the gradient of its
 /// result, and the filter or the images; the options are its own, and the shape of the result is stated.
 enum ConvolutionGradient {
-    /// edgeopt.conv_2d_input_gradient(dz, filter)
+    /// edgeopt.conv_2d_input_gradient(dz, filter), and the scales of a filter of whole numbers.
     static let input = "edgeopt.conv_2d_input_gradient"
-    /// edgeopt.conv_2d_filter_gradient(dz, images); a second output is the gradient of the bias.
+    /// edgeopt.conv_2d_filter_gradient(dz, images), and the scale of images of whole numbers; a second output is the
+    /// gradient of the bias.
     static let filter = "edgeopt.conv_2d_filter_gradient"
 
     /// Of input, filter and bias.
     static func emit(_ g: GradientContext, _ dz: Value) throws(Failure) -> [Value?] {
         let (x, w) = (try g.x, try g.b)
         let hasBias = g.needs(1) && g.needs(2)
+        let scales = g.simulatedScales
         let ofWeights = try dz.graph.emit(
-            OperatorCode(.custom, custom: filter), [dz, x], g.options,
+            OperatorCode(.custom, custom: filter), scales.map { [dz, x, $0.input] } ?? [dz, x], g.options,
             types: hasBias ? [.float32, .float32] : [.float32], shapes: [w.shape, [w.shape[0]]])
         return [
-            try dz.custom(input, w, shape: x.shape, options: g.options), ofWeights[0], hasBias ? ofWeights[1] : dz,
+            try dz.custom(input, w, scales?.weights, shape: x.shape, options: g.options), ofWeights[0],
+            hasBias ? ofWeights[1] : dz,
         ]
     }
 
@@ -38,15 +41,18 @@ enum ConvolutionGradient {
     static var ofFilter: OperatorDefinition {
         .stated(filter) { op throws(Failure) in
             let shape = try shape(op, input: op.input(1), filter: op.output())
+            let isWhole = op.hasInput(2)
+            if isWhole { try op.require(2, count: 1) }
             let gradient = try FilterGradient(
-                shape, roundsToBfloat: op.roundsToBfloat, threads: op.threadCount)
+                shape, roundsToBfloat: op.roundsToBfloat, wholeInput: isWhole, threads: op.threadCount)
             op.kernelName = gradient.kernelName
             let scratch = op.scratch(bytes: gradient.scratchByteCount)
             return { io in
                 var dw = io.output(as: Float.self)
                 var db = io.output(1, as: Float.self)
                 var work = io.scratch(scratch, as: UInt8.self)
-                gradient.run(io.input(1), io.input(0), &dw, &db, scratch: &work, pool: io.pool)
+                let scale = isWhole ? io.input(2, as: Float.self)[0] : 1
+                gradient.run(io.input(1), scale: scale, io.input(0), &dw, &db, scratch: &work, pool: io.pool)
             }
         }
     }
@@ -58,15 +64,20 @@ enum ConvolutionGradient {
             let strides = WeightStrides(
                 group: shape.outputChannels / shape.groups * taps * channels, tap: channels, input: taps * channels,
                 output: 1)
+            let isWhole = op.hasInput(2)
+            if isWhole { try op.require(2, count: 1, shape.outputChannels) }
             shape.turnAround()
             let convolution = try LiveConvolution(
-                shape, strides, transposed: true, roundsToBfloat: op.roundsToBfloat, threads: op.threadCount)
+                shape, strides, transposed: true, roundsToBfloat: op.roundsToBfloat, wholeWeights: isWhole,
+                threads: op.threadCount)
             op.kernelName = convolution.kernelName
             let scratch = op.scratch(bytes: convolution.scratchByteCount)
             return { io in
                 var dx = io.output(as: Float.self)
                 var work = io.scratch(scratch, as: UInt8.self)
-                convolution.run(io.input(0), weights: io.input(1), bias: nil, &dx, scratch: &work, pool: io.pool)
+                convolution.run(
+                    io.input(0), weights: io.input(1), weightScales: isWhole ? io.input(2) : nil, bias: nil, &dx,
+                    scratch: &work, pool: io.pool)
             }
         }
     }

@@ -7,7 +7,7 @@ import Model
 /// options: those of what makes the activations.
 extension LinearLayer {
     /// How many inputs there are behind those of the layer itself.
-    private static let simulatedInputs = 4
+    fileprivate static let simulatedInputs = 4
 
     func simulatedKernel() throws(Failure) -> Kernel {
         let first = roles.count
@@ -35,5 +35,18 @@ extension LinearLayer {
                 io.input(roles.input), weights: io.input(roles.filter), bias: hasBias ? io.input(roles.bias) : nil,
                 grids, weightScales: io.input(first + 2), &y, scratch: &work, pool: io.pool)
         }
+    }
+}
+
+extension GradientContext {
+    /// Of a layer whose quantization is simulated with 8 bits: its images and its weights are whole numbers up to 256
+    /// times these.
+    var simulatedScales: (input: Value, weights: Value)? {
+        let first = LinearLayer.Roles().count
+        guard let settings = FakeQuantizationSettings(customOptions), !settings.isSymmetric,
+            inputs.count == first + LinearLayer.simulatedInputs, let input = inputs[first],
+            let weights = inputs[first + 2]
+        else { return nil }
+        return (input, weights)
     }
 }

@@ -1,0 +1,297 @@
+#if defined(__x86_64__)
+#include "gemm.h"
+
+#include <immintrin.h>
+
+#define TARGET                                                                                                         \
+    __attribute__((                                                                                                    \
+        target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx512vbmi2,avx2,bmi2,fma,f16c")))
+#define SIMD static inline __attribute__((always_inline)) TARGET
+
+enum { SIDE = 16, LINE = 64 };
+
+// A square of words, in four rounds of exchanges.
+SIMD void transpose(__m512i x[SIDE]) {
+    __m512i y[SIDE];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < SIDE; i += 2) {
+        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < SIDE; i += 4)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < 2; j++) {
+            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + j + 2]);
+            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + j + 2]);
+        }
+        // Now lane l of x[4 g + k] is column 4 l + k of the rows 4 g ... 4 g + 3.
+#pragma clang loop unroll(full)
+    for (int k = 0; k < 4; k++) {
+        const __m512i a = _mm512_shuffle_i32x4(x[k], x[k + 4], 0x88), b = _mm512_shuffle_i32x4(x[k], x[k + 4], 0xdd);
+        const __m512i c = _mm512_shuffle_i32x4(x[k + 8], x[k + 12], 0x88);
+        const __m512i d = _mm512_shuffle_i32x4(x[k + 8], x[k + 12], 0xdd);
+        y[k] = _mm512_shuffle_i32x4(a, c, 0x88), y[k + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
+        y[k + 8] = _mm512_shuffle_i32x4(a, c, 0xdd), y[k + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < SIDE; i++) x[i] = y[i];
+}
+
+static inline __mmask16 mask_of(size_t count) { return (__mmask16)(count < SIDE ? (1u << count) - 1 : 0xffff); }
+
+// Two rows of 16 floats as pairs of numbers of bfloat16, rounded to nearest, ties to even.
+SIMD __m512i rounded(__m512 low, __m512 high) {
+    static const _Alignas(64) uint16_t places[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                     8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return _mm512_permutexvar_epi16(_mm512_load_si512(places), (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
+SIMD __m512 upper_of(__m512i bits) { return (__m512)_mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000)); }
+
+// The next part of each, as pairs; what is left of them stays. `half`: of the last bit, to round to nearest.
+SIMD __m512i next_part(__m512 *low, __m512 *high, int half) {
+    const __m512i a = _mm512_add_epi32((__m512i)*low, _mm512_set1_epi32(half));
+    const __m512i b = _mm512_add_epi32((__m512i)*high, _mm512_set1_epi32(half));
+    *low = _mm512_sub_ps(*low, upper_of(a)), *high = _mm512_sub_ps(*high, upper_of(b));
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
+}
+
+// All parts of two pixels.
+SIMD void parts_of(const int parts, __m512 low, __m512 high, const int rounds, __m512i words[EO_BF16_PARTS]) {
+    if (parts == 1) {
+        words[0] = rounded(low, high);
+        return;
+    }
+#pragma clang loop unroll(full)
+    for (int part = 0; part < EO_BF16_PARTS; part++)
+        words[part] = next_part(&low, &high, rounds ? eo_bf16_half(EO_BF16_PARTS - part) : 0);
+}
+
+// Pixel p of 16 channels, times the scale; zeros where there is none.
+SIMD __m512 pixel(const struct eo_bf16_line *l, size_t p, size_t channel, __mmask16 channels) {
+    const float *from = l->from + p * l->step + channel;
+    return _mm512_mul_ps(_mm512_maskz_loadu_ps(p < l->pixels ? channels : 0, from), _mm512_set1_ps(l->scale));
+}
+
+// A copy of pairs, each moved by a pixel; `last`: the pixel that comes in at the end.
+SIMD void move_pairs(const uint16_t *from, uint16_t *to, size_t pixels, __m512i last) {
+    for (size_t p = 0; p + 2 < pixels; p += 2, from += 2 * SIDE, to += 2 * SIDE)
+        _mm512_storeu_si512(to, _mm512_shrdi_epi32(_mm512_loadu_si512(from), _mm512_loadu_si512(from + 2 * SIDE), 16));
+    _mm512_storeu_si512(to, _mm512_shrdi_epi32(_mm512_loadu_si512(from), last, 16));
+}
+
+SIMD void pairs(const int parts, const struct eo_bf16_line *l) {
+    for (size_t c = 0; c < l->channels; c += SIDE) {
+        const __mmask16 channels = mask_of(l->channels - c);
+        uint16_t *to = l->to + c / SIDE * l->to_step;
+        for (size_t p = 0; p < l->filled; p += 2) {
+            const size_t place = p - l->skip; // wrapped around before the first one
+            __m512i words[EO_BF16_PARTS];
+            parts_of(parts, pixel(l, place, c, channels), pixel(l, place + 1, c, channels), 1, words);
+#pragma clang loop unroll(full)
+            for (int part = 0; part < parts; part++)
+                _mm512_storeu_si512(to + part * l->to_part + p * SIDE, words[part]);
+        }
+        for (size_t copy = 0; copy < l->copies; copy++, to += l->to_copy) {
+            __m512i last[EO_BF16_PARTS];
+            parts_of(parts, pixel(l, l->filled + copy - l->skip, c, channels), _mm512_setzero_ps(), 1, last);
+            for (int part = 0; part < parts; part++)
+                move_pairs(to + part * l->to_part, to + part * l->to_part + l->to_copy, l->filled, last[part]);
+        }
+    }
+}
+
+TARGET void eo_bf16_pairs__amx(const struct eo_bf16_line *l) {
+    if (l->parts == 1)
+        pairs(1, l);
+    else
+        pairs(EO_BF16_PARTS, l);
+}
+
+SIMD void rows(const int parts, const struct eo_bf16_line *l) {
+    for (size_t c = 0; c < l->channels; c += SIDE) {
+        const size_t count = l->channels - c < SIDE ? l->channels - c : SIDE;
+        const __mmask16 channels = mask_of(count);
+        for (size_t p = 0; p < l->filled; p += 2 * SIDE) {
+            const size_t left = l->filled - p;
+            const __mmask32 pixels = left >= 2 * SIDE ? ~0u : (1u << left) - 1;
+            __m512i words[EO_BF16_PARTS][SIDE];
+            for (size_t i = 0; i < SIDE; i++) {
+                __m512i found[EO_BF16_PARTS];
+                parts_of(parts, pixel(l, p + 2 * i, c, channels), pixel(l, p + 2 * i + 1, c, channels), 0, found);
+#pragma clang loop unroll(full)
+                for (int part = 0; part < parts; part++) words[part][i] = found[part];
+            }
+            for (int part = 0; part < parts; part++) {
+                transpose(words[part]);
+                uint16_t *to = l->to + part * l->to_part + c * l->to_step + p;
+                for (size_t i = 0; i < count; i++, to += l->to_step)
+                    _mm512_mask_storeu_epi16(to, pixels, words[part][i]);
+            }
+        }
+    }
+}
+
+TARGET void eo_bf16_rows__amx(const struct eo_bf16_line *l) {
+    if (l->parts == 1)
+        rows(1, l);
+    else
+        rows(EO_BF16_PARTS, l);
+}
+
+SIMD __m512 rest_of(__m512 x) { return _mm512_sub_ps(x, upper_of((__m512i)x)); }
+
+TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale, uint16_t *y, size_t part) {
+    static const _Alignas(64) uint16_t upper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
+                                                    33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    for (size_t i = 0; i < count; i += 2 * SIDE) {
+        const __mmask16 first = mask_of(count - i), second = count - i > SIDE ? mask_of(count - i - SIDE) : 0;
+        __m512 a = _mm512_maskz_loadu_ps(first, x + i), b = _mm512_maskz_loadu_ps(second, x + i + SIDE);
+        if (scale) {
+            a = _mm512_mul_ps(a, _mm512_maskz_loadu_ps(first, scale + i));
+            b = _mm512_mul_ps(b, _mm512_maskz_loadu_ps(second, scale + i + SIDE));
+        }
+        const __mmask32 mask = first | (__mmask32)second << SIDE;
+        for (size_t p = 0; p < EO_BF16_PARTS; p++, a = rest_of(a), b = rest_of(b))
+            _mm512_mask_storeu_epi16(y + p * part + i, mask,
+                                     _mm512_permutex2var_epi16((__m512i)a, _mm512_load_si512(upper), (__m512i)b));
+    }
+}
+
+TARGET void eo_f32_to_bf16__amx(size_t count, const float *x, uint16_t *y) {
+    size_t i = 0;
+    for (; i + 2 * SIDE <= count; i += 2 * SIDE)
+        _mm512_storeu_si512(y + i, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + i + SIDE), _mm512_loadu_ps(x + i)));
+    for (; i < count; i += SIDE) {
+        const __mmask16 mask = mask_of(count - i);
+        _mm256_mask_storeu_epi16(y + i, mask, (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, x + i)));
+    }
+}
+
+struct tile_configuration {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+};
+
+// Registers: sums 0, 1, 2, a part of their tiles in 3, 4, 5, parts of what they share in 6 and 7.
+SIMD void configure(size_t height, size_t depth, bool shares_rows) {
+    struct tile_configuration c = {.palette = 1};
+    for (int tile = 0; tile < 8; tile++) {
+        const bool is_columns = tile > 5 ? !shares_rows : tile > 2 && shares_rows;
+        c.rows[tile] = (uint8_t)(is_columns ? depth / 2 : height);
+        c.row_bytes[tile] = tile < 3 || is_columns ? LINE : (uint16_t)(2 * depth);
+    }
+    _tile_loadconfig(&c);
+}
+
+#define PRODUCT(R, TILE, SHARED)                                                                                       \
+    do {                                                                                                               \
+        if (shares_rows)                                                                                               \
+            _tile_dpbf16ps(R, SHARED, TILE);                                                                           \
+        else                                                                                                           \
+            _tile_dpbf16ps(R, TILE, SHARED);                                                                           \
+    } while (0)
+// Products begin in their order, and each waits for the one before on the same sums: neighbours have others.
+#define MULTIPLY(SHARED)                                                                                               \
+    do {                                                                                                               \
+        PRODUCT(0, 3, SHARED);                                                                                         \
+        if (count > 1) PRODUCT(1, 4, SHARED);                                                                          \
+        if (count > 2) PRODUCT(2, 5, SHARED);                                                                          \
+    } while (0)
+#define LOAD_TILES(PART)                                                                                               \
+    do {                                                                                                               \
+        _tile_loadd(3, (const char *)(t->tiles[0] + at) + PART * part, row);                                           \
+        if (count > 1) _tile_loadd(4, (const char *)(t->tiles[1] + at) + PART * part, row);                            \
+        if (count > 2) _tile_loadd(5, (const char *)(t->tiles[2] + at) + PART * part, row);                            \
+    } while (0)
+#define LOAD_SHARED(TILE, PART) _tile_loadd(TILE, shared + PART * shared_part, shared_row)
+#define START(R) _tile_loadd(R, t->goes_on &&count > R ? (const void *)sums[R] : zeros, LINE)
+
+SIMD void step(const int shares_rows, const int parts, const int shared_parts, const int count,
+               const struct eo_bf16_tiles *t, size_t at, size_t row, size_t part, const char *shared, size_t shared_row,
+               size_t shared_part) {
+    LOAD_TILES(0);
+    if (shared_parts > 1) {
+        LOAD_SHARED(6, 2);
+        MULTIPLY(6);
+        LOAD_SHARED(7, 1);
+        MULTIPLY(7);
+    }
+    LOAD_SHARED(6, 0);
+    MULTIPLY(6);
+    if (parts > 1) {
+        LOAD_TILES(1);
+        MULTIPLY(6);
+        if (shared_parts > 1) MULTIPLY(7);
+        LOAD_TILES(2);
+        MULTIPLY(6);
+    }
+}
+
+SIMD void products(const int shares_rows, const int parts, const int shared_parts, const struct eo_bf16_tiles *t,
+                   float (*sums)[SIDE][SIDE]) {
+    static const _Alignas(64) float zeros[SIDE * SIDE];
+    const struct eo_bf16_factor tiles = t->of_tiles, ones = t->of_shared;
+    const size_t count = t->count, row = shares_rows ? LINE : tiles.row * 2;
+    const size_t shared_row = shares_rows ? ones.row * 2 : LINE;
+    const size_t part = tiles.part * 2, shared_part = ones.part * 2;
+    START(0), START(1), START(2);
+    for (size_t segment = 0; segment < t->segments; segment++)
+        for (size_t i = 0; i < t->steps; i++) {
+            const bool is_last = i + 1 == t->steps;
+            const size_t at = segment * tiles.segment + (is_last ? tiles.last : i * tiles.step);
+            const char *shared =
+                (const char *)(t->shared + segment * ones.segment + (is_last ? ones.last : i * ones.step));
+            if (count == EO_TILES)
+                step(shares_rows, parts, shared_parts, EO_TILES, t, at, row, part, shared, shared_row, shared_part);
+            else
+                step(shares_rows, parts, shared_parts, (int)count, t, at, row, part, shared, shared_row, shared_part);
+        }
+    _tile_stored(0, sums[0], LINE);
+    if (count > 1) _tile_stored(1, sums[1], LINE);
+    if (count > 2) _tile_stored(2, sums[2], LINE);
+}
+
+#define PRODUCTS(ROWS, P, S)                                                                                           \
+    static TARGET void products_##ROWS##_##P##_##S(const struct eo_bf16_tiles *t, float(*sums)[SIDE][SIDE]) {          \
+        products(ROWS, P, S, t, sums);                                                                                 \
+    }
+PRODUCTS(0, 1, 1)
+PRODUCTS(0, 3, 1)
+PRODUCTS(0, 3, 3)
+PRODUCTS(1, 1, 1)
+PRODUCTS(1, 1, 3)
+PRODUCTS(1, 3, 3)
+
+static TARGET void leave(const struct eo_bf16_tiles *t, size_t tile, float (*sums)[SIDE]) {
+    const __mmask16 mask = mask_of(t->columns[tile]);
+    const __m512 bias = t->bias ? _mm512_maskz_loadu_ps(mask, t->bias) : _mm512_setzero_ps();
+    const __m512 low = _mm512_set1_ps(t->minimum), high = _mm512_set1_ps(t->maximum), scale = _mm512_set1_ps(t->scale);
+    float *output = t->output[tile];
+    for (size_t i = 0; i < t->rows[tile]; i++, output += t->output_step) {
+        // A NaN stays one.
+        const __m512 y = _mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(sums[i]), scale), bias);
+        _mm512_mask_storeu_ps(output, mask, _mm512_min_ps(high, _mm512_max_ps(low, y)));
+    }
+}
+
+TARGET void eo_bf16_tiles__amx(const struct eo_bf16_tiles *tiles, size_t count) {
+    _Alignas(64) float own[EO_TILES][SIDE][SIDE];
+    size_t height = 1;
+    for (size_t i = 0; i < count; i++)
+        for (size_t r = 0; r < tiles[i].count; r++) height = tiles[i].rows[r] > height ? tiles[i].rows[r] : height;
+    configure(height, tiles->depth, tiles->shares_rows);
+    for (const struct eo_bf16_tiles *t = tiles; t < tiles + count; t++) {
+        float(*sums)[SIDE][SIDE] = t->squares ? (float(*)[SIDE][SIDE])t->squares : own;
+        const bool whole = t->of_tiles.parts > 1, shared = t->of_shared.parts > 1;
+        if (t->shares_rows)
+            (!shared ? products_1_1_1 : whole ? products_1_3_3 : products_1_1_3)(t, sums);
+        else
+            (!whole ? products_0_1_1 : shared ? products_0_3_3 : products_0_3_1)(t, sums);
+        for (size_t r = 0; r < t->count && t->output[0]; r++) leave(t, r, sums[r]);
+    }
+    _tile_release();
+}
+#endif
