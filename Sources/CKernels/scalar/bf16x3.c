@@ -28,6 +28,7 @@ static void split_step(const float *x, char *to) {
 }
 
 #define SIMD static inline
+#define TARGET
 #include "../simd/bf16x3.h"
 
 void eo_gather_bf16x3__scalar(const struct eo_gather *gather) { split_rows(gather); }

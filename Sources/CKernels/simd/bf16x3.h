@@ -1,5 +1,5 @@
-// Rows of floats split into three bfloat16 parts, see eo_bf16x3_gemm in gemm.h, over a vocabulary of one function:
-// split_step(x, to) splits the 32 floats at `x` into lines of 64 bytes at to, to + 1024 and to + 2048.
+// Rows of floats split into three bfloat16 parts, see eo_bf16x3_gemm in gemm.h, over a vocabulary of one function, and
+// TARGET: split_step(x, to) splits the 32 floats at `x` into lines of 64 bytes at to, to + 1024 and to + 2048.
 #include "convolution.h"
 
 enum { SIDE = EO_BF16X3_SIDE, STEP = EO_BF16X3_STEP, STEP_SIZE = EO_BF16X3_PARTS * EO_BF16X3_TILE };
@@ -48,7 +48,7 @@ struct splitting {
 };
 
 // From null: zeros.
-SIMD void split_piece(struct splitting *s, const float *from, size_t count) {
+static __attribute__((noinline)) TARGET void split_piece(struct splitting *s, const float *from, size_t count) {
     for (size_t taken; count > 0; count -= taken, from = from ? from + taken : NULL) {
         taken = count < STEP - s->count ? count : STEP - s->count;
         const float *floats = from && taken == STEP ? from : s->floats;

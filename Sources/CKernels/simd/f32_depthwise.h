@@ -164,14 +164,12 @@ SIMD void rectangle_run(const int size, const struct rectangle *r) {
     const size_t channels = r->lines->window->input_channels;
     float *scratch = r->lines->scratch;
     for (size_t i = 0; i < r->rows * r->columns; i++) vec_store(scratch + i * LANES, vec_set(0));
-    size_t channel = 0;
-    for (; channel + LANES <= channels; channel += LANES) {
-        copy_channels(r, channel, 0);
-        convolve(size, r, channel, 0);
+    // Once for whole vectors and the part of one, which cost as much code as all of this.
+    for (size_t channel = 0; channel < channels; channel += LANES) {
+        const size_t part = channels - channel < LANES ? channels - channel : 0;
+        copy_channels(r, channel, part);
+        convolve(size, r, channel, part);
     }
-    if (channel == channels) return;
-    copy_channels(r, channel, channels - channel);
-    convolve(size, r, channel, channels - channel);
 }
 
 // Output lines `first` to `end` of one image.

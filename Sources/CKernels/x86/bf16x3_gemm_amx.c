@@ -42,7 +42,8 @@ struct splitting {
 // the products wait.
 enum { AHEAD = 16 * 1024 };
 
-SIMD void split_pairs(struct splitting *s, size_t count) {
+// Called: its code would be there twelve times.
+static __attribute__((noinline)) TARGET void split_pairs(struct splitting *s, size_t count) {
     for (; count > 0 && s->pair < s->pairs; count--, s->pair++) {
         const size_t k = s->pair / SIDE * EO_BF16X3_STEP + s->pair % SIDE;
         char *to = s->to + s->pair / SIDE * 2 * STEP_SIZE + s->pair % SIDE * LINE;

@@ -56,3 +56,10 @@ extension Tensor {
     /// need not be stored twice.
     package var shortName: String { String(decoding: name.utf8.prefix { $0 != UInt8(ascii: ";") }, as: UTF8.self) }
 }
+
+extension String {
+    /// Of ASCII letters alone: `lowercased()` would bring 17 KB of Unicode's tables.
+    package var lowercaseASCII: String {
+        String(decoding: utf8.map { (65...90).contains($0) ? $0 | 32 : $0 }, as: UTF8.self)
+    }
+}

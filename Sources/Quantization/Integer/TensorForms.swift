@@ -81,7 +81,7 @@ struct TensorForms {
         var result = tensor
         func put(_ code: BuiltinOperator, _ bound: Int) throws(Failure) {
             var pattern = model.subgraphs[graph].tensors[tensor]
-            pattern.name = pattern.shortName + "_" + code.name.lowercased()
+            pattern.name = pattern.shortName + "_" + code.name.lowercaseASCII
             let raw = model.add(pattern, to: graph)
             let limit = Tensor(name: pattern.name, type: parameters.type, shape: [1])
             let constant =
@@ -127,7 +127,7 @@ struct TensorForms {
             return source
         }
         var copy = model.subgraphs[graph].tensors[source]
-        copy.name = copy.shortName + (parameters.map { "_\($0.type.name.lowercased())" } ?? "_float32")
+        copy.name = copy.shortName + (parameters.map { "_\($0.type.name.lowercaseASCII)" } ?? "_float32")
         let tensor = model.add(copy, to: graph)
         shape(tensor, source, parameters, in: &model)
         return tensor
