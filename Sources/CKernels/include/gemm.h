@@ -78,8 +78,8 @@ bool eo_renew(void *_Nonnull copy, const void *_Nonnull source, size_t size);
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
 
 // Sums of outer products: the sum over the pixels p of a[p][i] b[p][j] is added to output[i][j], in the order of the
-// pixels; consecutive pixels of a run are a_step and b_step floats apart. Neither factor is packed: what a product with
-// a transposed left side asks for, as gradients of weights are.
+// pixels (a kernel may sum every second one apart); consecutive pixels of a run are a_step and b_step floats apart.
+// Neither factor is packed: what a product with a transposed left side asks for, as gradients of weights are.
 struct eo_outer_run {
     const float *_Nonnull a, *_Nonnull b;
     size_t count;
@@ -227,8 +227,8 @@ typedef void eo_bf16_pairs_function(const struct eo_bf16_line *_Nonnull line);
     X86_ROW(ROW, eo_bf16_pairs__amx, ISA_AMX, 0, 0)                                                                    \
     ROW(eo_bf16_pairs__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_bf16_pairs)
-// Rows of tiles: pair n of channel c at to[c / 16 * to_step + ((n / 16 * 16 + c % 16) * 16 + n % 16) * 2]; `filled` is a
-// multiple of 16. Parts are cut off.
+// Rows of tiles: pair n of channel c at to[c / 16 * to_step + ((n / 16 * 16 + c % 16) * 16 + n % 16) * 2]; `filled` is
+// a multiple of 16. Parts are cut off.
 typedef void eo_bf16_rows_function(const struct eo_bf16_line *_Nonnull line);
 #define EO_BF16_ROWS_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_bf16_rows__amx, ISA_AMX, 0, 0)                                                                     \

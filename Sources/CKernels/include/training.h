@@ -24,6 +24,7 @@ struct eo_filter_gradient {
     size_t partial_size; // bytes for the sums of all strips; 0: there is one
     size_t slot_size;    // bytes of scratch for a worker
     bool joins_taps;     // a kernel row at a time
+    bool swaps;          // partial sums are [tap, i][o]: filters fill vectors better than taps do
     const float *_Nullable input, *_Nullable dz;
     float *_Nullable dw, *_Nullable db, *_Nullable partial; // db: null if it is not wanted
     void *_Nullable scratch;
