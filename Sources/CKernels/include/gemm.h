@@ -78,8 +78,8 @@ bool eo_renew(void *_Nonnull copy, const void *_Nonnull source, size_t size);
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
 
 // Sums of outer products: the sum over the pixels p of a[p][i] b[p][j] is added to output[i][j], in the order of the
-// pixels (a kernel may sum every second one apart); consecutive pixels of a run are a_step and b_step floats apart.
-// Neither factor is packed: what a product with a transposed left side asks for, as gradients of weights are.
+// pixels (a kernel may sum every second or fourth one apart); consecutive pixels of a run are a_step and b_step floats
+// apart. Neither factor is packed: what a product with a transposed left side asks for, as gradients of weights are.
 struct eo_outer_run {
     const float *_Nonnull a, *_Nonnull b;
     size_t count;

@@ -13,39 +13,36 @@ SIMD void store_columns(float *p, vec x, size_t count) {
         vec_store_part(p, x, count);
 }
 
-// With so few rows each sum would wait for the one before: every second pixel has sums of its own.
-enum { FEW_ROWS = 4 };
-
 // A block of `columns` columns. `rows` is a constant where this is called: the sums stay in registers, and each step
 // takes its row factors straight from memory.
 SIMD void add_outer(const int rows, const struct eo_outer_tile *t, size_t row, size_t column, size_t columns) {
     float *output = t->output + row * t->output_step + column;
-    vec sum[MR], others[FEW_ROWS];
-    const int few = rows <= FEW_ROWS ? rows : 0;
+    // A sum waits for the one before: with few rows, neighbouring pixels have sums of their own.
+    const int chains = rows == 1 ? 4 : rows <= 4 ? 2 : 1;
+    vec sum[MR];
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) sum[i] = load_columns(output + i * t->output_step, columns);
-#pragma clang loop unroll(full)
-    for (int i = 0; i < few; i++) others[i] = vec_set(0);
+    for (int i = 0; i < chains * rows; i++)
+        sum[i] = i < rows ? load_columns(output + i * t->output_step, columns) : vec_set(0);
     for (const struct eo_outer_run *run = t->runs; run < t->runs + t->run_count; run++) {
         const float *a = run->a + row, *b = run->b + column;
         size_t p = 0;
-        for (; few && p + 2 <= run->count; p += 2, a += 2 * t->a_step, b += 2 * t->b_step) {
-            const vec x = load_columns(b, columns), y = load_columns(b + t->b_step, columns);
-#pragma clang loop unroll(full)
-            for (int i = 0; i < few; i++) {
-                sum[i] = vec_fma(vec_set(a[i]), x, sum[i]);
-                others[i] = vec_fma(vec_set(a[t->a_step + i]), y, others[i]);
-            }
-        }
 #pragma clang loop unroll(disable)
-        for (; p < run->count; p++, a += t->a_step, b += t->b_step) {
+        for (; p + (size_t)chains <= run->count; p += (size_t)chains)
+#pragma clang loop unroll(full)
+            for (int k = 0; k < chains; k++, a += t->a_step, b += t->b_step) {
+                const vec x = load_columns(b, columns);
+#pragma clang loop unroll(full)
+                for (int i = 0; i < rows; i++) sum[k * rows + i] = vec_fma(vec_set(a[i]), x, sum[k * rows + i]);
+            }
+#pragma clang loop unroll(disable)
+        for (; chains > 1 && p < run->count; p++, a += t->a_step, b += t->b_step) {
             const vec x = load_columns(b, columns);
 #pragma clang loop unroll(full)
             for (int i = 0; i < rows; i++) sum[i] = vec_fma(vec_set(a[i]), x, sum[i]);
         }
     }
 #pragma clang loop unroll(full)
-    for (int i = 0; i < few; i++) sum[i] += others[i];
+    for (int i = rows; i < chains * rows; i++) sum[i % rows] += sum[i];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) store_columns(output + i * t->output_step, sum[i], columns);
 }
