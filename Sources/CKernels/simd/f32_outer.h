@@ -18,7 +18,7 @@ SIMD void store_columns(float *p, vec x, size_t count) {
 SIMD void add_outer(const int rows, const struct eo_outer_tile *t, size_t row, size_t column, size_t columns) {
     float *output = t->output + row * t->output_step + column;
     // A sum waits for the one before: with few rows, neighbouring pixels have sums of their own.
-    const int chains = rows == 1 ? 4 : rows <= 4 ? 2 : 1;
+    const int chains = rows == 1 ? 4 : rows == 3 ? 2 : 1;
     vec sum[MR];
 #pragma clang loop unroll(full)
     for (int i = 0; i < chains * rows; i++)

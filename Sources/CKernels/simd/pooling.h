@@ -209,23 +209,16 @@ POOL_KERNEL(f32_average_pool, float, 32)
             }                                                                                                          \
     }
 PLACE_BODIES(16)
-PLACE_BODIES(8)
 PLACE_BODIES(4)
 PLACE_BODIES(1)
 
-// Blocks of 16 channels, of 8, of 4, and single ones, of all windows. Where the next window overwrites what is too
-// much, the last block of a window is a whole one.
+// Blocks of 16 channels, of 4, and single ones, of all windows. A block may reach over a window's last channel where
+// the windows behind overwrite what is too much.
 #define EACH_BLOCK(call, overwrites)                                                                                   \
     for (size_t i = 0; i < w->count; i++) {                                                                            \
-        const size_t at = i * w->channels;                                                                             \
+        const size_t at = i * w->channels, end = (overwrites ? w->count - i : 1) * w->channels;                        \
         size_t c = 0;                                                                                                  \
-        for (; c + 16 <= w->channels; c += 16) call(16);                                                               \
-        const size_t left = overwrites && i + 1 < w->count ? w->channels - c : 0;                                      \
-        if (left > 8) {                                                                                                \
-            call(16);                                                                                                  \
-            continue;                                                                                                  \
-        }                                                                                                              \
-        for (; c + 8 <= w->channels; c += 8) call(8);                                                                  \
+        for (; c < w->channels && c + 16 <= end; c += 16) call(16);                                                    \
         for (; c + 4 <= w->channels; c += 4) call(4);                                                                  \
         for (; c < w->channels; c++) call(1);                                                                          \
     }

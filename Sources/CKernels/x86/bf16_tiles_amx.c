@@ -12,7 +12,7 @@
 enum { SIDE = 16, LINE = 64 };
 
 // A square of words, in four rounds of exchanges.
-SIMD void transpose(__m512i x[SIDE]) {
+static __attribute__((noinline)) TARGET void transpose(__m512i x[SIDE]) {
     __m512i y[SIDE];
 #pragma clang loop unroll(full)
     for (int i = 0; i < SIDE; i += 2) {
