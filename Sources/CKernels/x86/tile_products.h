@@ -280,7 +280,12 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
                     const size_t columns = t->columns - column < NR ? t->columns - column : NR;
                     b.stores = stored.left > 0 ? stored.sums : NULL;
                     if (c.soon) leaves = stored;
-                    run_block(numbers, fast, p, &c, &b, columns > LANES, &leaves, count, &ahead);
+                    // Code of its own where it is worth it.
+                    const int right = columns > LANES;
+                    if (fast && right)
+                        run_block(numbers, fast, p, &c, &b, 1, &leaves, count, &ahead);
+                    else
+                        run_block(numbers, fast, p, &c, &b, fast ? 0 : right, &leaves, count, &ahead);
                     if (!c.soon) leaves = stored;
                     turn ^= !c.soon;
                     b.back ^= c.turns;
