@@ -1,7 +1,8 @@
 // Products of rows by packed weights on tile registers. Sums of a block of two tiles of rows and NR columns stay in
 // four registers while the depth passes by. A block's sums are stored one by one just before the next block needs their
-// registers, and become results during the block after that, a pair of rows after each product of tiles: loads,
-// products and what the including file's `leave_pair` does go on side by side only if they stand side by side.
+// registers, and become results during the rest of that block, or if it is short during the one after it, a pair of
+// rows after each product of tiles: loads, products and what the including file's `leave_rows` does go on side by side
+// only if they stand side by side.
 #ifndef EDGEOPT_X86_TILE_PRODUCTS_H
 #define EDGEOPT_X86_TILE_PRODUCTS_H
 
@@ -19,14 +20,10 @@ enum { TILE_ROWS = 16, TILE_BYTES = 64, NR = 32 };
 // in register 4, the lower ones of the same rows in 5.
 enum numbers { UNSIGNED_BYTES, SIGNED_BYTES, WORDS, BFLOATS };
 
-struct sums {
-    _Alignas(64) int32_t values[2 * TILE_ROWS][NR];
-};
-
 // A block on its way to the output: what leaves next, row `row` of its first tile and the same row of the other,
 // `below` rows further on in the output, and how many are left.
 struct leaving {
-    const int32_t *sums;
+    int32_t *sums;
     char *output; // of row `row`
     size_t row, left;
     ptrdiff_t below;
@@ -48,6 +45,8 @@ struct cut {
     size_t step, steps;           // bytes of a step; all steps
     size_t line_rows, line_tiles; // rows that lie input_stride apart, and how many tiles make them
     size_t height;                // rows of a tile
+    bool soon;                    // sums leave during the block that stores them, before their lines leave the cache
+    bool turns;                   // every other block goes through the depth backwards
 };
 
 // The next row of both tiles becomes results; of WORDS both tiles are halves of the same. `fast`: what the caller of
@@ -92,7 +91,7 @@ static const _Alignas(64) char zeros[2 * TILE_BYTES];
 // the upper halves of WORDS do. (Setting a register to zero would be slower than loading zeros.)
 #define EXCHANGE(sum)                                                                                                  \
     do {                                                                                                               \
-        if (stores) _tile_stored(sum, stores->values[sum / 2 * TILE_ROWS] + sum % 2 * LANES, sizeof(int32_t[NR]));     \
+        if (stores) _tile_stored(sum, stores + sum / 2 * TILE_ROWS * NR + sum % 2 * LANES, sizeof(int32_t[NR]));       \
         _tile_loadd(sum, (numbers == WORDS && sum < 2 ? zeros : start) + sum % 2 * TILE_BYTES, 0);                     \
     } while (0)
 
@@ -105,7 +104,7 @@ struct ahead {
 // A step of a block; the first one lets the sums of the block before go to `stores`. Without `right` there are at most
 // 16 columns, and whatever the other registers hold.
 SIMD void step(const enum numbers numbers, const int fast, const int first, const int right, const struct product *p,
-               size_t step_size, const char *start, struct sums *stores, struct leaving *leaves, size_t count,
+               size_t step_size, const char *start, int32_t *stores, struct leaving *leaves, size_t count,
                const char *upper, const char *lower, const char *w) {
     const size_t stride = p->tile->input_stride;
     _tile_loadd(6, w, TILE_BYTES);
@@ -130,26 +129,43 @@ SIMD void step(const enum numbers numbers, const int fast, const int first, cons
     }
 }
 
+// Where a block's numbers are.
+struct block {
+    const char *head, *start; // of the weights; what sums begin with
+    const char *upper, *lower;
+    int32_t *stores; // for the sums of the block before, or null
+    bool back;       // from the last step to the first
+};
+
 SIMD void run_block(const enum numbers numbers, const int fast, const struct product *p, const struct cut *c,
-                    const char *head, const char *start, int right, struct sums *stores, struct leaving *leaves,
-                    size_t count, const char *upper, const char *lower, struct ahead *ahead) {
-    const char *w = head + p->heads * 4 * NR;
-    const size_t depth = c->depth, weights = c->step * NR;
-    step(numbers, fast, 1, right, p, c->step, start, stores, leaves, count, upper, lower, w);
+                    const struct block *b, int right, struct leaving *leaves, size_t count, struct ahead *ahead) {
+    const size_t depth = c->depth, last = depth - c->step, weights = c->step * NR;
+    const char *upper = b->upper, *lower = b->lower, *w = b->head + p->heads * 4 * NR;
+    ptrdiff_t segment = (ptrdiff_t)p->tile->segment_stride, next = (ptrdiff_t)weights;
     size_t k = 0;
+    if (b->back) {
+        k = last;
+        upper += (ptrdiff_t)(c->pieces - 1) * segment;
+        lower += (ptrdiff_t)(c->pieces - 1) * segment;
+        w += (c->steps - 1) * weights;
+        segment = -segment;
+        next = -next;
+    }
+    step(numbers, fast, 1, right, p, c->step, b->start, b->stores, leaves, c->soon ? 0 : count, upper + k, lower + k,
+         w);
     for (size_t piece = 0;;) {
         for (size_t i = 0; i < ahead->lines; i++, ahead->at += 64) _mm_prefetch(ahead->at, _MM_HINT_T1);
-        if (k + TILE_BYTES < depth) {
-            // The last step overlaps the one before: what it has in common with it has weights of 0.
-            k = k + 2 * TILE_BYTES <= depth ? k + TILE_BYTES : depth - TILE_BYTES;
+        // The last step of a piece overlaps the one before: what it has in common with it has weights of 0.
+        if (b->back ? k > 0 : k < last) {
+            k = b->back ? (k - 1) / TILE_BYTES * TILE_BYTES : k + TILE_BYTES < last ? k + TILE_BYTES : last;
         } else {
             if (++piece == c->pieces) break;
-            k = 0;
-            upper += p->tile->segment_stride;
-            lower += p->tile->segment_stride;
+            k = b->back ? last : 0;
+            upper += segment;
+            lower += segment;
         }
-        w += weights;
-        step(numbers, fast, 0, right, p, c->step, start, stores, leaves, count, upper + k, lower + k, w);
+        w += next;
+        step(numbers, fast, 0, right, p, c->step, b->start, b->stores, leaves, count, upper + k, lower + k, w);
     }
     leave(fast, p, leaves, SIZE_MAX);
 }
@@ -196,80 +212,100 @@ static TARGET struct cut cut_rows(const struct eo_gemm_tile *t, const enum numbe
 }
 
 // Bytes of rows that stay in the first-level cache while the weights pass by; but where there are many weights, and
-// they leave the second-level cache room for all rows, each block of weights comes but once.
-enum { PANEL_SIZE = 16 * 1024, MANY_WEIGHTS = 128 * 1024, ALL_ROWS = 256 * 1024 };
+// they leave the second-level cache room for all rows, each block of weights comes but once. Weights of as many blocks
+// as fit NEAR_WEIGHTS pass by together, so that neighbouring results are stored while their line is in the nearest
+// cache. Where a single block is larger, every other one begins with what the one before ended with. A block of
+// SOON_DEPTH bytes is long enough for sums to leave in.
+enum {
+    PANEL_SIZE = 16 * 1024,
+    MANY_WEIGHTS = 128 * 1024,
+    ALL_ROWS = 256 * 1024,
+    NEAR_WEIGHTS = 20 * 1024,
+    SOON_DEPTH = 3 * TILE_BYTES
+};
 
-// All blocks: panels of rows, in them columns, in them rows.
+// All blocks: panels of rows, in them some columns, in them rows, in them columns.
 SIMD void tile_products(const enum numbers numbers, const int fast, const struct product *p) {
     const struct eo_gemm_tile *t = p->tile;
-    const struct cut c = cut_rows(t, numbers);
-    const size_t size = NR * (p->heads * 4 + c.steps * c.step), count = (c.height + 4 * c.steps - 1) / (4 * c.steps);
+    struct cut c = cut_rows(t, numbers);
+    const size_t size = NR * (p->heads * 4 + c.steps * c.step);
+    const size_t near_columns = size > NEAR_WEIGHTS ? NR : NEAR_WEIGHTS / size * NR;
+    c.soon = c.steps * c.step >= SOON_DEPTH && c.steps > 1;
+    c.turns = size > NEAR_WEIGHTS;
+    const size_t products = 4 * (c.steps - c.soon), count = (c.height + products - 1) / products;
     const size_t tiles = t->rows / c.line_rows * c.line_tiles, in_block = numbers == WORDS ? 1 : 2;
     // Neighbouring pixels share most of their pieces.
     const size_t row_size = c.pieces > 1 ? t->input_stride * c.pieces : c.depth;
     const size_t fitting = PANEL_SIZE / (row_size * TILE_ROWS) / 2 * 2, weights = (t->columns + NR - 1) / NR * size;
     const bool once = weights > MANY_WEIGHTS && row_size * t->rows <= ALL_ROWS;
     const size_t panel = once ? tiles : fitting < 2 ? 2 : fitting;
-    // The next block of weights comes while this one is multiplied.
+    // The next blocks of weights come while these are multiplied.
     struct ahead ahead = {t->weights, 0};
     if (weights > MANY_WEIGHTS) {
         const size_t passes = ((once ? tiles : panel) + in_block - 1) / in_block * c.steps;
         ahead.lines = (size / 64 + passes - 1) / passes;
     }
-    struct sums sums[2];
+    _Alignas(64) int32_t sums[2][2 * TILE_ROWS * NR];
     struct leaving stored = {.left = 0}, leaves = {.left = 0};
+    struct block b = {.back = false};
     size_t turn = 0;
     tiles_configure(c.height, c.step);
     for (size_t top = 0, bottom; top < tiles; top = bottom) {
         bottom = tiles - top < panel ? tiles : top + panel;
-        const char *head = t->weights;
         if (top > 0) ahead.lines = 0;
-        for (size_t column = 0; column < t->columns; column += NR, head += size) {
-            ahead.at = head + size;
-            const char *start = p->has_bias ? head : zeros;
-            _Alignas(64) int32_t narrow[NR];
-            if (numbers == WORDS && fast) {
-                for (int j = 0; j < NR; j++) narrow[j] = (int32_t)((const int64_t *)head)[j];
-                start = (const char *)narrow;
-            }
-            for (size_t tile = top; tile < bottom; tile += in_block, turn ^= 1) {
+        for (size_t first = 0, end; first < t->columns; first = end) {
+            end = t->columns - first < near_columns ? t->columns : first + near_columns;
+            const char *heads = (const char *)t->weights + first / NR * size;
+            ahead.at = heads + near_columns / NR * size;
+            for (size_t tile = top; tile < bottom; tile += in_block) {
                 size_t line;
                 const size_t at = first_row(&c, t->rows, tile, &line), row = line * c.line_rows + at;
-                const char *upper = (const char *)t->input + line * t->line_stride + at * t->input_stride;
-                const char *lower = upper + t->input_stride / 2;
+                b.upper = (const char *)t->input + line * t->line_stride + at * t->input_stride;
+                b.lower = b.upper + t->input_stride / 2;
+                b.head = heads;
                 size_t other = row;
                 if (numbers != WORDS) {
                     const size_t next = tile + 1 < bottom ? tile + 1 : tile;
                     const size_t at = first_row(&c, t->rows, next, &line);
-                    lower = (const char *)t->input + line * t->line_stride + at * t->input_stride;
+                    b.lower = (const char *)t->input + line * t->line_stride + at * t->input_stride;
                     other = line * c.line_rows + at;
                 }
-                const size_t columns = t->columns - column < NR ? t->columns - column : NR;
-                struct sums *stores = stored.left > 0 ? sums + !turn : NULL;
-                // Code of its own where it is worth it.
-                const int right = columns > LANES;
-                if (fast && right)
-                    run_block(numbers, fast, p, &c, head, start, 1, stores, &leaves, count, upper, lower, &ahead);
-                else
-                    run_block(numbers, fast, p, &c, head, start, fast ? 0 : right, stores, &leaves, count, upper, lower,
-                              &ahead);
-                leaves = stored;
-                stored = (struct leaving){.sums = sums[turn].values[0],
-                                          .output = (char *)t->output + row * t->output_stride + column * p->element,
-                                          .row = row,
-                                          .left = c.height,
-                                          .below = (ptrdiff_t)other - (ptrdiff_t)row,
-                                          .head = head,
-                                          .columns = columns};
+                for (size_t column = first; column < end; column += NR, b.head += size) {
+                    b.start = p->has_bias ? b.head : zeros;
+                    _Alignas(64) int32_t narrow[NR];
+                    if (numbers == WORDS && fast) {
+                        for (int j = 0; j < NR; j++) narrow[j] = (int32_t)((const int64_t *)b.head)[j];
+                        b.start = (const char *)narrow;
+                    }
+                    const size_t columns = t->columns - column < NR ? t->columns - column : NR;
+                    b.stores = stored.left > 0 ? stored.sums : NULL;
+                    if (c.soon) leaves = stored;
+                    // Code of its own where it is worth it.
+                    const int right = columns > LANES;
+                    if (fast && right)
+                        run_block(numbers, fast, p, &c, &b, 1, &leaves, count, &ahead);
+                    else
+                        run_block(numbers, fast, p, &c, &b, fast ? 0 : right, &leaves, count, &ahead);
+                    if (!c.soon) leaves = stored;
+                    turn ^= !c.soon;
+                    b.back ^= c.turns;
+                    stored =
+                        (struct leaving){.sums = sums[turn],
+                                         .output = (char *)t->output + row * t->output_stride + column * p->element,
+                                         .row = row,
+                                         .left = c.height,
+                                         .below = (ptrdiff_t)other - (ptrdiff_t)row,
+                                         .head = b.head,
+                                         .columns = columns};
+                }
             }
         }
     }
     leave(fast, p, &leaves, SIZE_MAX);
-    int32_t(*values)[NR] = sums[!turn].values;
-    _tile_stored(0, values, sizeof *values);
-    _tile_stored(1, values[0] + LANES, sizeof *values);
-    _tile_stored(2, values + TILE_ROWS, sizeof *values);
-    _tile_stored(3, values[TILE_ROWS] + LANES, sizeof *values);
+    _tile_stored(0, stored.sums, sizeof(int32_t[NR]));
+    _tile_stored(1, stored.sums + LANES, sizeof(int32_t[NR]));
+    _tile_stored(2, stored.sums + TILE_ROWS * NR, sizeof(int32_t[NR]));
+    _tile_stored(3, stored.sums + TILE_ROWS * NR + LANES, sizeof(int32_t[NR]));
     _tile_release();
     leave(fast, p, &stored, SIZE_MAX);
 }
