@@ -242,7 +242,8 @@ static void lines_case(const eo_bf16_gemm_kernel *kernel, size_t channels, size_
     enum { TAPS = 3, WIDTH = 21, LINES = 4 };
     const size_t line = (WIDTH + TAPS - 1) * channels, depth = TAPS * TAPS * channels, nr = (size_t)kernel->nr;
     const size_t size = eo_bf16_gemm_packed_size(kernel, depth, TAPS);
-    struct block image = bfloats((LINES + TAPS - 1) * line + 1), weights = floats(columns * depth), bias = floats(columns);
+    struct block image = bfloats((LINES + TAPS - 1) * line + 1), weights = floats(columns * depth),
+                 bias = floats(columns);
     struct block packed = block_of((columns + nr - 1) / nr * size), found = block_of(LINES * WIDTH * columns * 4);
     const size_t tap[] = {0};
     const struct eo_strided_weights w = {weights.base, tap, 1, depth, columns, 1, depth, bias.base};

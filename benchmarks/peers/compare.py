@@ -187,7 +187,8 @@ def compare(model: str, threads: int, precision: str, repeats: int, seconds: flo
             warm.append(in_fresh_process("edgeopt", model, threads, precision, 0, weights))
     wall = time.perf_counter() - start
     everyone_after, ours_after = busy_cores()
-    row = {"model": Path(model).stem, "threads": threads, "precision": precision, "runs": runs, "warm": warm, "peers": {}}
+    row = {"model": Path(model).stem, "threads": threads, "precision": precision}
+    row |= {"runs": runs, "warm": warm, "peers": {}}
     row["foreign_cores"] = max(0.0, (everyone_after - everyone - (ours_after - ours)) / wall)
     if not any("error" in run for run in warm):
         row["warm_milliseconds"] = statistics.median(run["compile_milliseconds"] for run in warm)
