@@ -50,6 +50,9 @@ void eo_filter_gradient_plan(struct eo_filter_gradient *g, size_t lanes) {
     const size_t lines = w->batch * w->output_height;
     size_t strips = smaller(ceiling(UNITS, w->groups * chunks(w)), smaller(lines, ceiling(g->pixels, STRIP_PIXELS)));
     g->strips = larger(1, smaller(strips, strip_bytes / (sums(g) * sizeof(float))));
+    g->swaps =
+        g->joins_taps && g->strips > 1 &&
+        taps * channels * ceiling(w->output_channels, lanes) < w->output_channels * ceiling(taps * channels, lanes);
     g->partial_size = g->strips > 1 ? g->strips * sums(g) * sizeof(float) : 0;
     g->slot_size = ceiling(2 * g->block_lines * sizeof(struct eo_outer_run), 64) * 64;
 }
@@ -81,11 +84,10 @@ static void point(struct part *p, size_t row, size_t column, size_t first, size_
         const size_t from = (line / w->output_height * w->input_height + y) * w->input_width;
         const size_t x = first * w->stride_width + column * w->dilation_width - w->padding_left;
         const size_t pixel = line * w->output_width + first;
-        p->runs[p->run_count++] = (struct eo_outer_run){
-            g->dz + pixel * out_pixel + p->group * w->output_channels + p->filter,
-            g->input + (from + x) * in_pixel + p->group * w->input_channels,
-            smaller(end - first, g->pixels - pixel),
-        };
+        const float *dz = g->dz + pixel * out_pixel + p->group * w->output_channels + p->filter;
+        const float *input = g->input + (from + x) * in_pixel + p->group * w->input_channels;
+        p->runs[p->run_count++] = (struct eo_outer_run){g->swaps ? input : dz, g->swaps ? dz : input,
+                                                        smaller(end - first, g->pixels - pixel)};
     }
 }
 
@@ -93,14 +95,12 @@ static void point(struct part *p, size_t row, size_t column, size_t first, size_
 static void add(struct part *p, size_t tap, size_t taps) {
     const struct eo_filter_gradient *g = p->gradient;
     const struct eo_window *w = &g->window;
-    const struct eo_outer_tile tile = {.rows = p->filters,
-                                       .columns = taps * w->input_channels,
-                                       .runs = p->runs,
-                                       .run_count = p->run_count,
-                                       .a_step = filters(w),
-                                       .b_step = w->stride_width * w->groups * w->input_channels,
-                                       .output = p->dw + tap * w->input_channels,
-                                       .output_step = g->depth};
+    const size_t row = tap * w->input_channels, rows = taps * w->input_channels;
+    const size_t in_step = w->stride_width * w->groups * w->input_channels, out_step = filters(w);
+    struct eo_outer_tile tile = {p->filters, rows, p->runs, p->run_count, out_step, in_step, p->dw + row, g->depth};
+    if (g->swaps)
+        tile = (struct eo_outer_tile){
+            rows, p->filters, p->runs, p->run_count, in_step, out_step, p->dw + row * out_step, out_step};
     if (p->run_count > 0) g->run(&tile);
     p->run_count = 0;
 }
@@ -155,9 +155,12 @@ void eo_filter_gradient_work(const struct eo_filter_gradient *g, size_t unit, si
     p.runs = (struct eo_outer_run *)((char *)g->scratch + worker * g->slot_size);
     const size_t first = p.group * w->output_channels + p.filter, lines = w->batch * w->output_height;
     float *strip_sums = g->partial + strip * sums(g);
-    p.dw = (g->strips > 1 ? strip_sums : g->dw) + first * g->depth;
+    p.dw = (g->strips > 1 ? strip_sums : g->dw) + first * (g->swaps ? 1 : g->depth);
     if (g->db) p.db = (g->strips > 1 ? strip_sums + filters(w) * g->depth : g->db) + first;
-    memset(p.dw, 0, p.filters * g->depth * sizeof *p.dw);
+    if (g->swaps)
+        for (size_t i = 0; i < g->depth; i++) memset(p.dw + i * filters(w), 0, p.filters * sizeof *p.dw);
+    else
+        memset(p.dw, 0, p.filters * g->depth * sizeof *p.dw);
     if (g->db) memset(p.db, 0, p.filters * sizeof *p.db);
     const size_t end = lines * (strip + 1) / g->strips;
     for (p.line = lines * strip / g->strips; p.line < end; p.line += p.lines) {
@@ -168,11 +171,11 @@ void eo_filter_gradient_work(const struct eo_filter_gradient *g, size_t unit, si
 }
 
 void eo_filter_gradient_join(const struct eo_filter_gradient *g, size_t filter) {
+    const size_t all = filters(&g->window), step = g->swaps ? all : 1;
     float *dw = g->dw + filter * g->depth;
-    const float *bias = g->partial + filters(&g->window) * g->depth + filter;
-    for (size_t strip = 0; strip < g->strips; strip++, bias += sums(g)) {
-        const float *from = g->partial + strip * sums(g) + filter * g->depth;
-        for (size_t i = 0; i < g->depth; i++) dw[i] = strip == 0 ? from[i] : dw[i] + from[i];
+    const float *from = g->partial + filter * (g->swaps ? 1 : g->depth), *bias = g->partial + all * g->depth + filter;
+    for (size_t strip = 0; strip < g->strips; strip++, from += sums(g), bias += sums(g)) {
+        for (size_t i = 0; i < g->depth; i++) dw[i] = strip == 0 ? from[i * step] : dw[i] + from[i * step];
         if (g->db) g->db[filter] = strip == 0 ? *bias : g->db[filter] + *bias;
     }
 }

@@ -34,7 +34,6 @@ package final class FilterGradient: @unchecked Sendable {
             context.run = tiles.run
             context.pairs = eo_bf16_pairs_best().pointee.run
             context.rows = eo_bf16_rows_best().pointee.run
-            context.add_biases = eo_f32_outer_best().pointee.run
             eo_tile_gradient_plan(&context)
             kernelName = String(cString: tiles.name)
             slots = min(max(1, threads), context.strips)

@@ -78,7 +78,8 @@ package final class LiveConvolution: @unchecked Sendable {
             sumsInOrder || roundsToBfloat
             ? nil
             : try TileConvolution(
-                shape, strides, phases, minimum: minimum, maximum: maximum, wholeWeights: wholeWeights)
+                shape, strides, phases, minimum: minimum, maximum: maximum, wholeWeights: wholeWeights,
+                threads: threads)
         var parts: [Part] = []
         let isBfloat = roundsToBfloat && shape.depth >= Self.bfloatDepth
         if isBfloat, let image = BfloatImage(shape, for: phases.map { $0.shape }) {

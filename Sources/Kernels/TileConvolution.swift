@@ -21,7 +21,9 @@ final class TileConvolution: @unchecked Sendable {
     private let shape: ConvolutionShape
     private let strides: WeightStrides
     private let parts: [Part]
+    /// Of some images at a time, whose parts stay in the second-level cache.
     private let image: BfloatImage
+    private let images: Int
     private let packedBytes: Int
     /// Packed weights, then what they were made of; nil: they are packed in scratch memory each time.
     private let kept: Storage?
@@ -29,23 +31,28 @@ final class TileConvolution: @unchecked Sendable {
     private static let keptBytes = 1 << 20
     /// Packing costs as much as so many rows.
     private static let fewestRows = 64
+    /// What is cut up at a time for a thread.
+    private static let cutBytes = 256 << 10
 
     /// As `LiveConvolution`. `wholeWeights`: they are whole numbers up to 256 times a scale for each input channel.
     /// nil: this machine has no tiles, or floats are faster.
     init?(
         _ shape: ConvolutionShape, _ strides: WeightStrides, _ phases: [ConvolutionPhase], minimum: Float,
-        maximum: Float, wholeWeights: Bool
+        maximum: Float, wholeWeights: Bool, threads: Int
     ) throws(Failure) {
         let kernel = eo_bf16_tiles_best().pointee
         let rows = shape.batch * shape.outputHeight * shape.outputWidth
+        var some = shape
+        some.batch = Self.images(shape, threads)
         guard kernel.isa != ISA_SCALAR, shape.groups == 1, rows >= Self.fewestRows,
-            let image = BfloatImage(shape, for: phases.map { $0.shape })
+            let image = BfloatImage(some, for: phases.map { $0.shape })
         else { return nil }
         var parts: [Part] = []
         var numbers = 0
         for phase in phases {
             var context = eo_tile_convolution()
             context.window = image.framed(phase.shape).window
+            context.window.batch = some.batch
             (context.x_parts, context.w_parts) = (Int(EO_BF16_PARTS), wholeWeights ? 1 : Int(EO_BF16_PARTS))
             (context.run, context.part) = (kernel.run, image.byteCount / 2)
             (context.minimum, context.maximum) = (minimum, maximum)
@@ -68,7 +75,16 @@ final class TileConvolution: @unchecked Sendable {
         let scales =
             wholeWeights ? Self.lines(shape.inputWidth * shape.inputChannels) + Self.lines(shape.inputChannels) : 0
         scratchByteCount = Int(EO_BF16_PARTS) * image.byteCount + scales + (kept == nil ? packedBytes : 0)
-        (self.shape, self.strides, self.parts, self.image) = (shape, strides, parts, image)
+        (self.shape, self.strides, self.parts, self.image, images) = (shape, strides, parts, image, some.batch)
+    }
+
+    /// A divisor of the batch.
+    private static func images(_ shape: ConvolutionShape, _ threads: Int) -> Int {
+        let batch = max(1, shape.batch)
+        let bytes = max(1, shape.inputCount / batch * 2 * Int(EO_BF16_PARTS))
+        var images = min(batch, max(1, cutBytes * max(1, threads) / bytes))
+        while batch % images > 0 { images -= 1 }
+        return images * shape.outputHeight * shape.outputWidth < fewestRows ? batch : images
     }
 
     private static func blocks(_ shape: ConvolutionShape) -> Int { (shape.outputChannels + 15) / 16 }
@@ -98,14 +114,17 @@ final class TileConvolution: @unchecked Sendable {
         }
         let packed = kept.map { UnsafeMutableRawPointer(mutating: Bytes($0).baseAddress) } ?? free
         pack(weights, inverse, packed, pool)
-        image.cut(input, scale: pattern, cut, pool)
-        for part in parts {
-            var context = part.context
-            context.image = UnsafePointer(cut + part.origin)
-            context.weights = UnsafePointer(packed.assumingMemoryBound(to: UInt16.self) + part.packed)
-            (context.bias, context.output) = (bias, output + part.output)
-            pool.run(eo_tile_convolution_units(&context), &context) { context, unit, _ in
-                eo_tile_convolution_work(context.assumingMemoryBound(to: eo_tile_convolution.self), unit)
+        let (from, to) = (shape.inputCount / shape.batch, shape.outputCount / shape.batch)
+        for first in stride(from: 0, to: shape.batch, by: images) {
+            image.cut(input + first * from, scale: pattern, cut, pool)
+            for part in parts {
+                var context = part.context
+                context.image = UnsafePointer(cut + part.origin)
+                context.weights = UnsafePointer(packed.assumingMemoryBound(to: UInt16.self) + part.packed)
+                (context.bias, context.output) = (bias, output + part.output + first * to)
+                pool.run(eo_tile_convolution_units(&context), &context) { context, unit, _ in
+                    eo_tile_convolution_work(context.assumingMemoryBound(to: eo_tile_convolution.self), unit)
+                }
             }
         }
     }

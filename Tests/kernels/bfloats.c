@@ -1,6 +1,8 @@
 // Gradients of filters in bfloat16, and weights packed for products of bfloat16 from floats that lie anywhere.
 #include "check.h"
 
+#include <math.h>
+
 static bool same(const struct block *a, const struct block *b) { return memcmp(a->base, b->base, a->size) == 0; }
 
 typedef void arrange_function(const struct eo_bf16_line *line);
@@ -15,19 +17,23 @@ static struct block arranged(arrange_function *run, const struct eo_bf16_line *l
 
 static void line_case(const char *name, arrange_function *run, arrange_function *twin, bool pairs, size_t pixels,
                       size_t channels) {
-    const size_t step = channels + (size_t)number(0, 5), blocks = (channels + 15) / 16;
-    struct block from = floats((pixels - 1) * step + channels);
-    struct eo_bf16_line line = {.from = from.base, .pixels = pixels, .channels = channels, .step = step, .scale = 1};
-    line.parts = number(0, 1) ? EO_BF16_PARTS : 1, line.scale = number(0, 1) ? 1 : 0.37f;
-    if (pairs) line.skip = (size_t)number(-2, 3), line.copies = (size_t)number(0, 3);
-    line.filled = pairs ? (pixels + 1) / 2 * 2 + 2 * (size_t)number(0, 3) : pixels + (size_t)number(0, 40);
-    line.to_step = pairs ? line.filled * 16 : line.filled + (size_t)number(0, 3);
-    line.to_part = pairs ? blocks * line.to_step : (channels - 1) * line.to_step + line.filled;
-    line.to_copy = line.parts * line.to_part;
-    const size_t size = (line.copies + 1) * line.to_copy;
-    struct block found = arranged(run, &line, size), expected = arranged(twin, &line, size);
-    check(same(&found, &expected), name, "%zu pixels of %zu channels", pixels, channels);
-    block_free(&from), block_free(&found), block_free(&expected);
+    struct eo_bf16_line line = {.pixels = pixels, .channels = channels, .step = channels + (size_t)number(0, 5)};
+    line.abreast = (size_t)number(1, 3), line.images = (size_t)number(1, 2 * (int)line.abreast);
+    line.last = pixels - (size_t)number(0, 1), line.image = (pixels - 1) * line.step + channels + (size_t)number(0, 9);
+    struct block from = floats(line.images * line.image);
+    line.from = from.base, line.parts = number(0, 1) ? EO_BF16_PARTS : 1, line.scale = number(0, 1) ? 1 : 0.37f;
+    const size_t most = pixels * line.abreast;
+    if (pairs) line.skip = (size_t)number(-2, 3);
+    line.filled = pairs ? most + (size_t)number(0, 5) : (most + 15) / 16 * 16 + 16 * (size_t)number(0, 1);
+    line.to_step = line.filled * 32, line.to_part = (channels + 15) / 16 * line.to_step;
+    struct block sums = floats(channels), twins = block_copy(sums.base, sums.size);
+    const bool adds = !pairs && number(0, 1);
+    line.sums = adds ? sums.base : NULL;
+    struct block found = arranged(run, &line, line.parts * line.to_part);
+    line.sums = adds ? twins.base : NULL;
+    struct block expected = arranged(twin, &line, line.parts * line.to_part);
+    check(same(&found, &expected) && same(&sums, &twins), name, "%zu pixels of %zu channels", pixels, channels);
+    block_free(&from), block_free(&found), block_free(&expected), block_free(&sums), block_free(&twins);
 }
 
 static void split_case(const eo_bf16_split_kernel *kernel, size_t count) {
@@ -61,6 +67,8 @@ static void tiles_case(const eo_bf16_tiles_kernel *kernel, size_t tiles, bool sh
     if (number(0, 2) == 0) t.of_tiles.parts = t.of_shared.parts = 1;
     const size_t height = (size_t)number(1, 16), width = (size_t)number(1, 16);
     t.output_step = 16, t.scale = 0.5f, t.minimum = -2, t.maximum = 3, t.bias = number(0, 1) ? bias.base : NULL;
+    const bool plain = number(0, 2) == 0;
+    if (plain) t.scale = 1, t.minimum = -INFINITY, t.maximum = INFINITY, t.bias = NULL;
     struct block found = block_copy(start.base, start.size), expected = block_copy(start.base, start.size);
     struct block squares = block_copy(start.base, start.size), twins = block_copy(start.base, start.size);
     for (int i = 0; i < 2; i++) {
@@ -69,7 +77,7 @@ static void tiles_case(const eo_bf16_tiles_kernel *kernel, size_t tiles, bool sh
             t.rows[r] = shares_rows || r == 0 ? height : (height + 1) / 2, t.columns[r] = shares_rows && r ? 16 : width;
             t.output[r] = (float *)(i ? expected : found).base + 256 * r;
         }
-        t.squares = i ? twins.base : squares.base;
+        t.squares = plain && !t.goes_on ? NULL : i ? twins.base : squares.base;
         (i ? eo_bf16_tiles__scalar : kernel->run)(&t, 1);
     }
     check(alike(found.base, expected.base, start.size / 4, 600 * 0x1p-20f), kernel->name, "%zu tiles", tiles);
@@ -135,11 +143,11 @@ static void gradient_case(const eo_bf16_tiles_kernel *kernel, eo_bf16_pairs_func
     g.x_parts = whole ? 1 : parts, g.dz_parts = parts, g.scale = whole ? 0.0137f : 1;
     for (size_t i = 0; i < x.size / 4 && whole; i++) ((float *)x.base)[i] = g.scale * (float)number(-255, 255);
     eo_tile_gradient_plan(&g);
-    if (g.images > 2 && number(0, 1)) g.images = 2;
+    if (g.sets > 2 && number(0, 1)) g.sets = 2;
     struct block dw = block_of(w.output_channels * g.depth * 4), db = block_of(w.output_channels * 4);
     // As aligned as the library's.
     struct block scratch = block_of((g.strips * g.strip_size + g.slot_size + 63) / 64 * 64);
-    g.add_biases = eo_f32_outer__scalar, g.input = x.base, g.dz = dz.base, g.dw = dw.base, g.db = db.base;
+    g.input = x.base, g.dz = dz.base, g.dw = dw.base, g.db = db.base;
     g.scratch = scratch.base;
     for (size_t strip = 0; strip < g.strips; strip++) eo_tile_gradient_work(&g, strip, 0);
     for (size_t block = 0; block < eo_tile_gradient_blocks(&g); block++) eo_tile_gradient_join(&g, block);

@@ -80,8 +80,8 @@ bool eo_renew(void *_Nonnull copy, const void *_Nonnull source, size_t size);
 void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
 
 // Sums of outer products: the sum over the pixels p of a[p][i] b[p][j] is added to output[i][j], in the order of the
-// pixels; consecutive pixels of a run are a_step and b_step floats apart. Neither factor is packed: what a product with
-// a transposed left side asks for, as gradients of weights are.
+// pixels (a kernel may sum every second or fourth one apart); consecutive pixels of a run are a_step and b_step floats
+// apart. Neither factor is packed: what a product with a transposed left side asks for, as gradients of weights are.
 struct eo_outer_run {
     const float *_Nonnull a, *_Nonnull b;
     size_t count;
@@ -221,29 +221,31 @@ enum { EO_BF16_PARTS = EO_BF16X3_PARTS };
 // nearest, where more than one part is `left`; the last part is exact.
 static inline int eo_bf16_half(size_t left) { return left > 1 ? 0x8000 : 0; }
 
-// What tile_gradient.c makes of an image, line after line: `pixels` pixels that lie `step` floats apart, times `scale`,
-// in 1 or 3 `parts`, to_part numbers apart. One part is rounded to nearest, ties to even (numbers below the normal ones
-// may become zero).
+// What tile_gradient.c makes of a line of some images at a time, in pairs: pair number n is pixel n / abreast - skip of
+// the images 2 (n % abreast) and the one behind it, times `scale`, or 0 where there is no such pixel or image, in 1 or
+// 3 `parts`, to_part numbers apart. One part is rounded to nearest, ties to even (numbers below the normal ones may
+// become zero).
 struct eo_bf16_line {
-    const float *_Nonnull from;
-    size_t pixels, channels, step;
+    const float *_Nonnull from;   // the first image's line
+    size_t images, image;         // how many there are, floats from one to the next
+    size_t pixels, last;          // of a line, of the last image's
+    size_t channels, step;        // floats between pixels
+    size_t abreast, skip, filled; // `filled`: pairs; `skip` may be negative
     float scale;
     size_t parts;
     uint16_t *_Nonnull to;
     size_t to_step, to_part;
-    size_t filled;
-    size_t skip, copies, to_copy; // of pairs
+    float *_Nullable sums; // of rows: null, or where the sums of each channel are added
 };
-// Pairs: numbers 2 p and 2 p + 1 of channel c at to[c / 16 * to_step + (p * 16 + c % 16) * 2]: the pixels from number
-// `skip` on (it may be negative), zeros before them and behind up to number `filled`, which is even, and up to a
-// multiple of 16 channels. Then as many copies more, to_copy numbers apart, each with one pixel less to skip. Parts are
-// rounded to nearest.
+// Pair n of channel c at to[c / 16 * to_step + (n * 16 + c % 16) * 2], zeros up to a multiple of 16 channels: a window
+// that moves by a pixel moves by `abreast` pairs. Parts are rounded to nearest.
 typedef void eo_bf16_pairs_function(const struct eo_bf16_line *_Nonnull line);
 #define EO_BF16_PAIRS_ROWS(ROW)                                                                                        \
     X86_ROW(ROW, eo_bf16_pairs__amx, ISA_AMX, 0, 0)                                                                    \
     ROW(eo_bf16_pairs__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_bf16_pairs)
-// Rows: pixel p of channel c at to[c * to_step + p], zeros behind up to number `filled`. Parts are cut off.
+// Rows of tiles: pair n of channel c at to[c / 16 * to_step + ((n / 16 * 16 + c % 16) * 16 + n % 16) * 2]; `filled` is
+// a multiple of 16. Parts are cut off.
 typedef void eo_bf16_rows_function(const struct eo_bf16_line *_Nonnull line);
 #define EO_BF16_ROWS_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_bf16_rows__amx, ISA_AMX, 0, 0)                                                                     \

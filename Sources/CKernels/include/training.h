@@ -24,6 +24,7 @@ struct eo_filter_gradient {
     size_t partial_size; // bytes for the sums of all strips; 0: there is one
     size_t slot_size;    // bytes of scratch for a worker
     bool joins_taps;     // a kernel row at a time
+    bool swaps;          // partial sums are [tap, i][o]: filters fill vectors better than taps do
     const float *_Nullable input, *_Nullable dz;
     float *_Nullable dw, *_Nullable db, *_Nullable partial; // db: null if it is not wanted
     void *_Nullable scratch;
@@ -36,24 +37,25 @@ void eo_filter_gradient_work(const struct eo_filter_gradient *_Nonnull g, size_t
 // Adds the strips up, for filter number `filter` of all groups'.
 void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t filter);
 
-// The same on tiles (float32 in parts of bfloat16, gemm.h), without groups. The images are cut into `strips`, each
-// summed for itself. Some images of a strip at a time are arranged: those of dz as rows, those of the input as pairs,
-// once for each column of taps, as dz will meet them, so that a row of taps is a distance between lines. With strides
-// the lines of the input fall into `phases`, each of every stride-th.
+// The same on tiles (float32 in parts of bfloat16, gemm.h), without groups. A tile multiplies pairs, here of the same
+// pixel of two images: so each tap of a window begins a few pairs further on, and what is arranged once serves all of
+// them. Where lines are short, pairs of several images lie `abreast`; what is arranged together is a set. Sets are cut
+// into `strips`, each summed for itself. With strides the pixels of the input fall into phases, each of every stride-th
+// line and column.
 struct eo_tile_gradient {
     struct eo_window window;
     size_t x_parts, dz_parts; // 1 or 3
     eo_bf16_pairs_function *_Nullable pairs;
     eo_bf16_rows_function *_Nullable rows;
     eo_bf16_tiles_function *_Nullable run;
-    eo_f32_outer_function *_Nullable add_biases;
-    size_t depth, pixels;     // as above
-    size_t pitch, lines;      // pixels of a line, an even number; lines of a phase
-    size_t phases;            // of lines
-    size_t steps;             // of an image: of 32 pixels
-    size_t row, dz_row;       // pixels of a phase, of a filter
-    size_t x_image, dz_image; // numbers of a part of an image
-    size_t images;            // arranged at a time
+    size_t depth, pixels;              // as above
+    size_t abreast;                    // pairs
+    size_t line_phases, column_phases; // of the input
+    size_t lines, pitch;               // of a phase: lines, and the pairs of one
+    size_t steps;                      // of a line of dz: of 16 pairs
+    size_t row, dz_block;              // pairs of a phase, numbers of 16 filters
+    size_t x_set, dz_set;              // numbers of a part of a set
+    size_t sets;                       // arranged at a time
     size_t strips;
     size_t strip_size, slot_size; // bytes of scratch: of the sums of a strip, for a worker
     float scale;                  // the input is a whole number times this; 1 if it is any

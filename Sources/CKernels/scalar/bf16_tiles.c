@@ -28,23 +28,30 @@ static void split(size_t parts, bool rounds, float x, uint16_t *to, size_t to_pa
     for (size_t p = 0; p < parts; p++) to[p * to_part] = next_part(&x, rounds ? eo_bf16_half(parts - p) : 0);
 }
 
+// One half of pair number n.
+static float pixel(const struct eo_bf16_line *l, size_t n, size_t half, size_t channel) {
+    const size_t image = n % l->abreast * 2 + half, p = n / l->abreast - l->skip; // wrapped around before the first
+    if (image >= l->images || p >= (image + 1 < l->images ? l->pixels : l->last) || channel >= l->channels) return 0;
+    return l->from[image * l->image + p * l->step + channel] * l->scale;
+}
+
 void eo_bf16_pairs__scalar(const struct eo_bf16_line *l) {
-    for (size_t copy = 0; copy <= l->copies; copy++)
-        for (size_t c = 0; c < (l->channels + 15) / 16 * 16; c++)
-            for (size_t n = 0; n < l->filled; n++) {
-                const size_t p = n + copy - l->skip; // wrapped around before the first one
-                const float x = p < l->pixels && c < l->channels ? l->from[p * l->step + c] * l->scale : 0;
-                uint16_t *to = l->to + copy * l->to_copy + c / 16 * l->to_step + (n / 2 * 16 + c % 16) * 2 + n % 2;
-                split(l->parts, true, x, to, l->to_part);
-            }
+    for (size_t c = 0; c < (l->channels + 15) / 16 * 16; c++)
+        for (size_t n = 0; n < 2 * l->filled; n++)
+            split(l->parts, true, pixel(l, n / 2, n % 2, c),
+                  l->to + c / 16 * l->to_step + (n / 2 * 16 + c % 16) * 2 + n % 2, l->to_part);
 }
 
 void eo_bf16_rows__scalar(const struct eo_bf16_line *l) {
-    for (size_t p = 0; p < l->filled; p++)
-        for (size_t c = 0; c < l->channels; c++) {
-            const float x = p < l->pixels ? l->from[p * l->step + c] * l->scale : 0;
-            split(l->parts, false, x, l->to + c * l->to_step + p, l->to_part);
+    for (size_t c = 0; c < l->channels; c++) {
+        float sums[2] = {0, 0};
+        for (size_t n = 0; n < 2 * l->filled; n++) {
+            const float x = pixel(l, n / 2, n % 2, c);
+            sums[n % 2] += x;
+            split(l->parts, false, x, l->to + c / 16 * l->to_step + (n / 32 * 16 + c % 16) * 32 + n % 32, l->to_part);
         }
+        if (l->sums) l->sums[c] += sums[0] + sums[1];
+    }
 }
 
 void eo_bf16_split__scalar(size_t count, const float *x, const float *scale, uint16_t *y, size_t part) {

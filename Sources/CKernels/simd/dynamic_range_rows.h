@@ -1,21 +1,33 @@
 // Bodies of the dynamic range kernels over an integer vocabulary. Include after the vocabulary.
 #include "dynamic_range.h"
 
+enum { CHAINS = 4 };
+
 SIMD struct eo_range find_range(const float *x, size_t count) {
-    vec low = vec_set(0), high = vec_set(0), check = vec_set(0);
+    // Each waits for the one before: neighbours go to others.
+    vec low[CHAINS], high[CHAINS], check[CHAINS];
     const vec zero = vec_set(0);
+    for (int j = 0; j < CHAINS; j++) low[j] = high[j] = check[j] = zero;
     size_t i = 0;
+    for (; i + CHAINS * LANES <= count; i += CHAINS * LANES)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < CHAINS; j++) {
+            const vec v = vec_load(x + i + j * LANES);
+            low[j] = vec_min(low[j], v), high[j] = vec_max(high[j], v), check[j] = vec_fma(v, zero, check[j]);
+        }
     for (; i < count; i += LANES) {
         // Lanes beyond the end are 0, which changes nothing.
         const vec v = count - i >= LANES ? vec_load(x + i) : vec_load_part(x + i, count - i);
-        low = vec_min(low, v);
-        high = vec_max(high, v);
-        check = vec_fma(v, zero, check);
+        low[0] = vec_min(low[0], v), high[0] = vec_max(high[0], v), check[0] = vec_fma(v, zero, check[0]);
+    }
+    for (int j = 1; j < CHAINS; j++) {
+        low[0] = vec_min(low[0], low[j]), high[0] = vec_max(high[0], high[j]);
+        check[0] = vec_add(check[0], check[j]);
     }
     float lows[LANES], highs[LANES], checks[LANES];
-    vec_store(lows, low);
-    vec_store(highs, high);
-    vec_store(checks, check);
+    vec_store(lows, low[0]);
+    vec_store(highs, high[0]);
+    vec_store(checks, check[0]);
     struct eo_range range = {0, 0, 0};
     for (int j = 0; j < LANES; j++) {
         range.low = lows[j] < range.low ? lows[j] : range.low;

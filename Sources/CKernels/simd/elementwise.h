@@ -505,12 +505,13 @@ INLINE bits16 passing(f32x16 x, struct eo_fake_quantize_params p) {
 }
 
 static void K(f32_passing)(size_t n, const float *x, uint8_t *bits, const struct eo_fake_quantize_params *params) {
+    const struct eo_fake_quantize_params p = *params; // which bytes that are written might be
     for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES, bits += SUM_LANES / 8) {
-        const bits16 b = passing(load_f32x16(x, SUM_LANES), *params);
+        const bits16 b = passing(load_f32x16(x, SUM_LANES), p);
         __builtin_memcpy(bits, &b, SUM_LANES / 8);
     }
     if (n == 0) return;
-    const bits16 b = passing(load_f32x16(x, n), *params);
+    const bits16 b = passing(load_f32x16(x, n), p);
     __builtin_memcpy(bits, &b, (n + 7) / 8);
 }
 

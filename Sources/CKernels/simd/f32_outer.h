@@ -17,18 +17,32 @@ SIMD void store_columns(float *p, vec x, size_t count) {
 // takes its row factors straight from memory.
 SIMD void add_outer(const int rows, const struct eo_outer_tile *t, size_t row, size_t column, size_t columns) {
     float *output = t->output + row * t->output_step + column;
+    // A sum waits for the one before: with few rows, neighbouring pixels have sums of their own.
+    const int chains = rows == 1 ? 4 : rows == 3 ? 2 : 1;
     vec sum[MR];
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) sum[i] = load_columns(output + i * t->output_step, columns);
+    for (int i = 0; i < chains * rows; i++)
+        sum[i] = i < rows ? load_columns(output + i * t->output_step, columns) : vec_set(0);
     for (const struct eo_outer_run *run = t->runs; run < t->runs + t->run_count; run++) {
         const float *a = run->a + row, *b = run->b + column;
+        size_t p = 0;
 #pragma clang loop unroll(disable)
-        for (size_t p = 0; p < run->count; p++, a += t->a_step, b += t->b_step) {
+        for (; p + (size_t)chains <= run->count; p += (size_t)chains)
+#pragma clang loop unroll(full)
+            for (int k = 0; k < chains; k++, a += t->a_step, b += t->b_step) {
+                const vec x = load_columns(b, columns);
+#pragma clang loop unroll(full)
+                for (int i = 0; i < rows; i++) sum[k * rows + i] = vec_fma(vec_set(a[i]), x, sum[k * rows + i]);
+            }
+#pragma clang loop unroll(disable)
+        for (; chains > 1 && p < run->count; p++, a += t->a_step, b += t->b_step) {
             const vec x = load_columns(b, columns);
 #pragma clang loop unroll(full)
             for (int i = 0; i < rows; i++) sum[i] = vec_fma(vec_set(a[i]), x, sum[i]);
         }
     }
+#pragma clang loop unroll(full)
+    for (int i = rows; i < chains * rows; i++) sum[i % rows] += sum[i];
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) store_columns(output + i * t->output_step, sum[i], columns);
 }

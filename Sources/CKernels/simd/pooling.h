@@ -209,28 +209,27 @@ POOL_KERNEL(f32_average_pool, float, 32)
             }                                                                                                          \
     }
 PLACE_BODIES(16)
-PLACE_BODIES(8)
 PLACE_BODIES(4)
 PLACE_BODIES(1)
 
-// Blocks of 16 channels, of 8, of 4, and single ones, of all windows.
-#define EACH_BLOCK(call)                                                                                               \
+// Blocks of 16 channels, of 4, and single ones, of all windows. A block may reach over a window's last channel where
+// the windows behind overwrite what is too much.
+#define EACH_BLOCK(call, overwrites)                                                                                   \
     for (size_t i = 0; i < w->count; i++) {                                                                            \
-        const size_t at = i * w->channels;                                                                             \
+        const size_t at = i * w->channels, end = (overwrites ? w->count - i : 1) * w->channels;                        \
         size_t c = 0;                                                                                                  \
-        for (; c + 16 <= w->channels; c += 16) call(16);                                                               \
-        for (; c + 8 <= w->channels; c += 8) call(8);                                                                  \
+        for (; c < w->channels && c + 16 <= end; c += 16) call(16);                                                    \
         for (; c + 4 <= w->channels; c += 4) call(4);                                                                  \
         for (; c < w->channels; c++) call(1);                                                                          \
     }
 static void K(f32_max_pool_place)(const struct eo_pool_window *w, const float *x, float *y, uint16_t *place) {
 #define CALL(lanes) f32_max_pool_place_##lanes(w, x + i * w->step + c, y + at + c, place + at + c)
-    EACH_BLOCK(CALL)
+    EACH_BLOCK(CALL, true)
 #undef CALL
 }
 static void K(f32_max_unpool)(const struct eo_pool_window *w, const uint16_t *place, const float *dy, float *dx,
                               bool adds) {
 #define CALL(lanes) f32_max_unpool_##lanes(w, place + at + c, dy + at + c, dx + i * w->step + c, adds)
-    EACH_BLOCK(CALL)
+    EACH_BLOCK(CALL, !adds)
 #undef CALL
 }

@@ -2,6 +2,7 @@
 #include "gemm.h"
 
 #include <immintrin.h>
+#include <math.h>
 
 #define TARGET                                                                                                         \
     __attribute__((                                                                                                    \
@@ -11,7 +12,7 @@
 enum { SIDE = 16, LINE = 64 };
 
 // A square of words, in four rounds of exchanges.
-SIMD void transpose(__m512i x[SIDE]) {
+static __attribute__((noinline)) TARGET void transpose(__m512i x[SIDE]) {
     __m512i y[SIDE];
 #pragma clang loop unroll(full)
     for (int i = 0; i < SIDE; i += 2) {
@@ -68,36 +69,35 @@ SIMD void parts_of(const int parts, __m512 low, __m512 high, const int rounds, _
         words[part] = next_part(&low, &high, rounds ? eo_bf16_half(EO_BF16_PARTS - part) : 0);
 }
 
-// Pixel p of 16 channels, times the scale; zeros where there is none.
-SIMD __m512 pixel(const struct eo_bf16_line *l, size_t p, size_t channel, __mmask16 channels) {
-    const float *from = l->from + p * l->step + channel;
-    return _mm512_mul_ps(_mm512_maskz_loadu_ps(p < l->pixels ? channels : 0, from), _mm512_set1_ps(l->scale));
+// Where the halves of a pair are.
+struct place {
+    size_t pixel, image;
+};
+static inline struct place next(const struct eo_bf16_line *l, struct place at) {
+    at.image += 2;
+    return at.image < 2 * l->abreast ? at : (struct place){at.pixel + 1, 0};
 }
 
-// A copy of pairs, each moved by a pixel; `last`: the pixel that comes in at the end.
-SIMD void move_pairs(const uint16_t *from, uint16_t *to, size_t pixels, __m512i last) {
-    for (size_t p = 0; p + 2 < pixels; p += 2, from += 2 * SIDE, to += 2 * SIDE)
-        _mm512_storeu_si512(to, _mm512_shrdi_epi32(_mm512_loadu_si512(from), _mm512_loadu_si512(from + 2 * SIDE), 16));
-    _mm512_storeu_si512(to, _mm512_shrdi_epi32(_mm512_loadu_si512(from), last, 16));
+// 16 channels of a pixel, times the scale; zeros where there is none.
+SIMD __m512 pixel(const struct eo_bf16_line *l, struct place at, size_t channel, __mmask16 channels) {
+    const size_t pixels = at.image + 1 < l->images ? l->pixels : at.image + 1 == l->images ? l->last : 0;
+    const float *from = l->from + at.image * l->image + at.pixel * l->step + channel;
+    return _mm512_mul_ps(_mm512_maskz_loadu_ps(at.pixel < pixels ? channels : 0, from), _mm512_set1_ps(l->scale));
+}
+SIMD __m512 other(const struct eo_bf16_line *l, struct place at, size_t channel, __mmask16 channels) {
+    return pixel(l, (struct place){at.pixel, at.image + 1}, channel, channels);
 }
 
 SIMD void pairs(const int parts, const struct eo_bf16_line *l) {
     for (size_t c = 0; c < l->channels; c += SIDE) {
         const __mmask16 channels = mask_of(l->channels - c);
         uint16_t *to = l->to + c / SIDE * l->to_step;
-        for (size_t p = 0; p < l->filled; p += 2) {
-            const size_t place = p - l->skip; // wrapped around before the first one
+        struct place at = {0 - l->skip, 0}; // wrapped around before the first one
+        for (size_t n = 0; n < l->filled; n++, at = next(l, at), to += 2 * SIDE) {
             __m512i words[EO_BF16_PARTS];
-            parts_of(parts, pixel(l, place, c, channels), pixel(l, place + 1, c, channels), 1, words);
+            parts_of(parts, pixel(l, at, c, channels), other(l, at, c, channels), 1, words);
 #pragma clang loop unroll(full)
-            for (int part = 0; part < parts; part++)
-                _mm512_storeu_si512(to + part * l->to_part + p * SIDE, words[part]);
-        }
-        for (size_t copy = 0; copy < l->copies; copy++, to += l->to_copy) {
-            __m512i last[EO_BF16_PARTS];
-            parts_of(parts, pixel(l, l->filled + copy - l->skip, c, channels), _mm512_setzero_ps(), 1, last);
-            for (int part = 0; part < parts; part++)
-                move_pairs(to + part * l->to_part, to + part * l->to_part + l->to_copy, l->filled, last[part]);
+            for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
         }
     }
 }
@@ -113,23 +113,27 @@ SIMD void rows(const int parts, const struct eo_bf16_line *l) {
     for (size_t c = 0; c < l->channels; c += SIDE) {
         const size_t count = l->channels - c < SIDE ? l->channels - c : SIDE;
         const __mmask16 channels = mask_of(count);
-        for (size_t p = 0; p < l->filled; p += 2 * SIDE) {
-            const size_t left = l->filled - p;
-            const __mmask32 pixels = left >= 2 * SIDE ? ~0u : (1u << left) - 1;
-            __m512i words[EO_BF16_PARTS][SIDE];
-            for (size_t i = 0; i < SIDE; i++) {
-                __m512i found[EO_BF16_PARTS];
-                parts_of(parts, pixel(l, p + 2 * i, c, channels), pixel(l, p + 2 * i + 1, c, channels), 0, found);
-#pragma clang loop unroll(full)
-                for (int part = 0; part < parts; part++) words[part][i] = found[part];
+        __m512 sum = _mm512_setzero_ps(), others = sum;
+        struct place at = {0, 0};
+        for (size_t n = 0; n < l->filled; n += SIDE) {
+            __m512i low[SIDE], high[SIDE];
+            for (size_t i = 0; i < SIDE; i++, at = next(l, at)) {
+                const __m512 x = pixel(l, at, c, channels), y = other(l, at, c, channels);
+                sum = _mm512_add_ps(sum, x), others = _mm512_add_ps(others, y);
+                low[i] = (__m512i)x, high[i] = (__m512i)y;
             }
-            for (int part = 0; part < parts; part++) {
-                transpose(words[part]);
-                uint16_t *to = l->to + part * l->to_part + c * l->to_step + p;
-                for (size_t i = 0; i < count; i++, to += l->to_step)
-                    _mm512_mask_storeu_epi16(to, pixels, words[part][i]);
+            transpose(low), transpose(high);
+            uint16_t *to = l->to + c / SIDE * l->to_step + 2 * SIDE * n;
+            for (size_t i = 0; i < count; i++, to += 2 * SIDE) {
+                __m512i words[EO_BF16_PARTS];
+                parts_of(parts, (__m512)low[i], (__m512)high[i], 0, words);
+#pragma clang loop unroll(full)
+                for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
             }
         }
+        if (!l->sums) continue;
+        sum = _mm512_add_ps(sum, others);
+        _mm512_mask_storeu_ps(l->sums + c, channels, _mm512_add_ps(_mm512_maskz_loadu_ps(channels, l->sums + c), sum));
     }
 }
 
@@ -230,8 +234,14 @@ SIMD void step(const int shares_rows, const int parts, const int shared_parts, c
     }
 }
 
+// Where the sums of a tile go.
+struct target {
+    float *to;
+    size_t row; // bytes
+};
+
 SIMD void products(const int shares_rows, const int parts, const int shared_parts, const struct eo_bf16_tiles *t,
-                   float (*sums)[SIDE][SIDE]) {
+                   float (*sums)[SIDE][SIDE], const struct target *targets) {
     static const _Alignas(64) float zeros[SIDE * SIDE];
     const struct eo_bf16_factor tiles = t->of_tiles, ones = t->of_shared;
     const size_t count = t->count, row = shares_rows ? LINE : tiles.row * 2;
@@ -249,14 +259,15 @@ SIMD void products(const int shares_rows, const int parts, const int shared_part
             else
                 step(shares_rows, parts, shared_parts, (int)count, t, at, row, part, shared, shared_row, shared_part);
         }
-    _tile_stored(0, sums[0], LINE);
-    if (count > 1) _tile_stored(1, sums[1], LINE);
-    if (count > 2) _tile_stored(2, sums[2], LINE);
+    _tile_stored(0, targets[0].to, targets[0].row);
+    if (count > 1) _tile_stored(1, targets[1].to, targets[1].row);
+    if (count > 2) _tile_stored(2, targets[2].to, targets[2].row);
 }
 
 #define PRODUCTS(ROWS, P, S)                                                                                           \
-    static TARGET void products_##ROWS##_##P##_##S(const struct eo_bf16_tiles *t, float(*sums)[SIDE][SIDE]) {          \
-        products(ROWS, P, S, t, sums);                                                                                 \
+    static TARGET void products_##ROWS##_##P##_##S(const struct eo_bf16_tiles *t, float(*sums)[SIDE][SIDE],            \
+                                                   const struct target *targets) {                                     \
+        products(ROWS, P, S, t, sums, targets);                                                                        \
     }
 PRODUCTS(0, 1, 1)
 PRODUCTS(0, 3, 1)
@@ -277,6 +288,12 @@ static TARGET void leave(const struct eo_bf16_tiles *t, size_t tile, float (*sum
     }
 }
 
+// Sums that leave as they are go straight to the output.
+static bool is_plain(const struct eo_bf16_tiles *t) {
+    return t->output[0] && !t->squares && !t->bias && t->scale == 1 && t->minimum == -INFINITY &&
+           t->maximum == INFINITY;
+}
+
 TARGET void eo_bf16_tiles__amx(const struct eo_bf16_tiles *tiles, size_t count) {
     _Alignas(64) float own[EO_TILES][SIDE][SIDE];
     size_t height = 1;
@@ -285,12 +302,20 @@ TARGET void eo_bf16_tiles__amx(const struct eo_bf16_tiles *tiles, size_t count) 
     configure(height, tiles->depth, tiles->shares_rows);
     for (const struct eo_bf16_tiles *t = tiles; t < tiles + count; t++) {
         float(*sums)[SIDE][SIDE] = t->squares ? (float(*)[SIDE][SIDE])t->squares : own;
+        struct target targets[EO_TILES];
+        const bool plain = is_plain(t);
+        for (size_t r = 0; r < t->count; r++) {
+            const bool direct = plain && t->rows[r] == height && t->columns[r] == SIDE;
+            targets[r] = direct ? (struct target){t->output[r], t->output_step * sizeof(float)}
+                                : (struct target){sums[r][0], LINE};
+        }
         const bool whole = t->of_tiles.parts > 1, shared = t->of_shared.parts > 1;
         if (t->shares_rows)
-            (!shared ? products_1_1_1 : whole ? products_1_3_3 : products_1_1_3)(t, sums);
+            (!shared ? products_1_1_1 : whole ? products_1_3_3 : products_1_1_3)(t, sums, targets);
         else
-            (!whole ? products_0_1_1 : shared ? products_0_3_3 : products_0_3_1)(t, sums);
-        for (size_t r = 0; r < t->count && t->output[0]; r++) leave(t, r, sums[r]);
+            (!whole ? products_0_1_1 : shared ? products_0_3_3 : products_0_3_1)(t, sums, targets);
+        for (size_t r = 0; r < t->count && t->output[0]; r++)
+            if (targets[r].to == sums[r][0]) leave(t, r, sums[r]);
     }
     _tile_release();
 }

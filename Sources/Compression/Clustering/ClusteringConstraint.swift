@@ -156,22 +156,22 @@ package final class ClusteringConstraint: ParameterConstraint {
     /// In each channel some weight has the magnitude of its scale, so that quantization finds that scale: if none is left,
     /// the largest takes it.
     private func keepLargest(_ trained: Span<Float>, _ used: inout MutableSpan<Float>) {
-        var largest = [Int](repeating: -1, count: groups.matrix.rows)
-        var isKept = [Bool](repeating: false, count: groups.matrix.rows)
-        for index in 0..<usedCount where assignment[index] != noCentroid {
-            let channel = groups.channel(of: index)
-            if used[index].magnitude == scales[channel] { isKept[channel] = true }
-            if largest[channel] < 0 || trained[index].magnitude > trained[largest[channel]].magnitude {
-                largest[channel] = index
+        let matrix = groups.matrix
+        let ends = [(usedCount, scales[matrix.rows]), (trainedCount - 1, scales[matrix.rows + 1])]
+        for channel in 0..<matrix.rows {
+            let scale = scales[channel]
+            var (largest, most, isKept) = (-1, -Float.infinity, false)
+            for column in 0..<matrix.columns where !isKept {
+                let index = matrix.index(channel, column)
+                guard assignment[index] != noCentroid else { continue }
+                isKept = used[index].magnitude == scale
+                if trained[index].magnitude > most { (largest, most) = (index, trained[index].magnitude) }
             }
-        }
-        let ends = [(usedCount, scales[groups.matrix.rows]), (trainedCount - 1, scales[groups.matrix.rows + 1])]
-        for channel in largest.indices where !isKept[channel] && largest[channel] >= 0 {
-            let index = largest[channel]
-            let wanted = trained[index] < 0 ? 0 : 1
+            guard !isKept, largest >= 0 else { continue }
+            let wanted = trained[largest] < 0 ? 0 : 1
             let end = ends[wanted].1.magnitude == 1 ? ends[wanted] : ends[1 - wanted]
-            assignment[index] = Int32(end.0)
-            used[index] = end.1 * scales[channel]
+            assignment[largest] = Int32(end.0)
+            used[largest] = end.1 * scale
         }
     }
 
