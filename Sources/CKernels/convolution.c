@@ -94,6 +94,7 @@ static void gather(const struct eo_convolution *c, const char *input, size_t fir
         .fill = c->fill,
         .padding = c->padding,
         .flip = c->flip,
+        .parts = c->parts,
     };
     c->gather(&g);
 }
@@ -266,6 +267,8 @@ static void pad_lines(const struct eo_convolution *c, const char *image, ptrdiff
         memcpy(to + left, image + (size_t)top * line, copied);
         memset(to + left + copied, c->padding, pitch - left - copied);
     }
+    // Read for the last piece, if that is no multiple of 4 bytes: no NaN, which would outlive a weight of zero.
+    memset(to, 0, 4);
 }
 
 // Where the rows of a call begin: in the image, or in `slot`.
@@ -348,6 +351,7 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         .parameters = c->parameters,
         .segments = c->segments,
         .segment = (const void *const *)rows,
+        .in_tiles = c->parts > 0,
     };
     // The next chunk's weights, a part for each tile of this worker's.
     const size_t next = column + c->chunk_columns;

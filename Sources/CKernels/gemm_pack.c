@@ -307,23 +307,20 @@ bool eo_s16_sums_fit_32(size_t depth, size_t columns, const uint8_t *weights, co
     return true;
 }
 
-size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns) {
-    return blocks(kernel->nr, columns) * kernel->nr * (sizeof(float) + packed_depth(kernel->isa, 2 * depth));
-}
-
-size_t eo_bf16_gemm_pieces_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t pieces) {
+size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t pieces) {
+    if (pieces == 0) return kernel->nr * (sizeof(float) + eo_bf16_row_size(depth));
     return kernel->nr * (sizeof(float) + pieces * packed_depth(kernel->isa, 2 * depth / pieces));
 }
 
-// Numbers k and k + 1 of a row, for `nr` columns, as pairs; numbers below `from` are zero. Weights of a file may lie
-// anywhere, hence bytes.
-static void pack_pair(size_t nr, const struct eo_strided_weights *w, size_t first, size_t k, size_t from,
+// Numbers k and k + 1 of a row, for `nr` columns, as pairs; numbers below `from` and from `end` on are zero. Weights of
+// a file may lie anywhere, hence bytes.
+static void pack_pair(size_t nr, const struct eo_strided_weights *w, size_t first, size_t k, size_t from, size_t end,
                       uint32_t *pairs) {
     enum { MOST = 32 };
     float x[2 * MOST] = {0};
     const size_t count = w->columns - first < nr ? w->columns - first : nr;
     for (size_t i = 0; i < 2; i++) {
-        if (k + i < from || k + i >= w->taps * w->channels) continue;
+        if (k + i < from || k + i >= end) continue;
         const size_t at = w->tap[(k + i) / w->channels] + (k + i) % w->channels * w->depth_stride;
         const char *source = (const char *)w->weights + 4 * (at + first * w->column_stride);
 #pragma clang loop vectorize(disable) unroll(disable)
@@ -334,32 +331,33 @@ static void pack_pair(size_t nr, const struct eo_strided_weights *w, size_t firs
 
 void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *kernel, size_t pieces, const struct eo_strided_weights *w,
                              size_t first, void *block) {
-    const size_t nr = kernel->nr, piece = round_up(w->taps * w->channels, 2) / pieces;
+    const size_t nr = kernel->nr, depth = w->taps * w->channels, own = pieces > 0 ? depth / pieces : EO_BF16X3_STEP;
+    const size_t piece = round_up(own, 2);
     const size_t count = w->columns - first < nr ? w->columns - first : nr;
     // A step has a part for each tile's columns.
     const size_t tile = kernel->isa == ISA_AMX ? 16 : nr, step = kernel->isa == ISA_AMX && piece > 32 ? 32 : piece;
     uint32_t *to = (uint32_t *)((float *)block + nr), pairs[32];
     memset(block, 0, nr * sizeof(float));
     if (w->bias) memcpy(block, (const char *)w->bias + 4 * first, count * sizeof(float));
-    for (size_t begin = 0; begin < pieces * piece; begin += piece)
+    for (size_t begin = 0; begin < depth; begin += own)
         for (size_t k = 0; k < piece; k += step, to += step / 2 * nr) {
             // The last step ends with the piece.
             const size_t at = begin + (k + step > piece ? piece - step : k);
             for (size_t pair = 0; pair < step / 2; pair++) {
-                pack_pair(nr, w, first, at + 2 * pair, begin + k, pairs);
+                pack_pair(nr, w, first, at + 2 * pair, begin + k, depth - begin < own ? depth : begin + own, pairs);
                 for (size_t j = 0; j < nr; j += tile)
                     memcpy(to + (j / tile * step / 2 + pair) * tile, pairs + j, tile * sizeof *to);
             }
         }
 }
 
-void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t columns, const void *weights,
-                       const void *bias, void *packed) {
+void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *kernel, size_t depth, size_t pieces, size_t columns,
+                       const void *weights, const void *bias, void *packed) {
     static const size_t tap[1];
     const struct eo_strided_weights w = {weights, tap, 1, depth, columns, 1, depth, bias};
-    const size_t size = eo_bf16_gemm_packed_size(kernel, depth, 1);
+    const size_t size = eo_bf16_gemm_packed_size(kernel, depth, pieces);
     for (size_t first = 0; first < columns; first += kernel->nr, packed = (char *)packed + size)
-        eo_bf16_gemm_pack_block(kernel, 1, &w, first, packed);
+        eo_bf16_gemm_pack_block(kernel, pieces, &w, first, packed);
 }
 
 bool eo_renew(void *copy, const void *source, size_t size) {

@@ -7,16 +7,20 @@ import Model
 package final class BfloatConvolution: @unchecked Sendable {
     package let kernelName: String
     /// What `run` needs for `threads` threads.
-    package var scratchByteCount: Int { imageBytes + plan.scratchByteCount }
+    package var scratchByteCount: Int { (image?.byteCount ?? 0) + plan.scratchByteCount }
 
     private let plan: ConvolutionPlan
     private let packed: Storage
     private let parameters: eo_f32_gemm_parameters
-    /// The input in bfloat16, a multiple of 64.
-    private let imageBytes: Int
+    /// The input rounded as a whole, where rows are read straight from it; nil: they are rounded when they are gathered.
+    private let image: BfloatImage?
+    private let inputCount: Int
 
     /// Does this machine multiply bfloat16 faster than float32?
     package static var isFast: Bool { eo_bf16_gemm_best().pointee.isa != ISA_SCALAR }
+
+    /// Shorter rows fill so little of a tile that gathering them costs more than it saves.
+    package static func suits(_ shape: ConvolutionShape) -> Bool { shape.depth >= 24 }
 
     /// As `FloatConvolution`.
     package init(
@@ -29,18 +33,31 @@ package final class BfloatConvolution: @unchecked Sendable {
         let kernel = eo_bf16_gemm_best()
         let (isa, nr) = (kernel.pointee.isa, kernel.pointee.nr)
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
+        var (read, lines, frame) = (shape, 0, nil as BfloatImage?)
+        if shape.taps > 1, let image = BfloatImage(shape, for: [shape]) {
+            let framed = image.framed(shape)
+            lines = isa == ISA_AMX ? framed.pieces : 0
+            // Taps that do not end with a step of a tile are put together from what is rounded already.
+            if lines > 0 || shape.inputChannels / shape.groups % Int(EO_BF16X3_STEP) != 0 {
+                (read, frame) = (framed, image)
+            }
+        }
+        image = frame
+        let pieces = frame == nil ? 0 : max(1, lines)
         plan = ConvolutionPlan(
-            shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
-            blockSize: eo_bf16_gemm_packed_size(kernel, depth, 1),
-            rows: .init(inputSize: 2, outputSize: 4, multiple: 2), slots: threads)
-        imageBytes = (shape.inputCount * 2 + 63) / 64 * 64
+            read, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
+            blockSize: eo_bf16_gemm_packed_size(kernel, depth, pieces),
+            rows: frame == nil
+                ? .init(inputSize: 4, outputSize: 4, multiple: Int(EO_BF16X3_STEP), rounded: true)
+                : .init(inputSize: 2, outputSize: 4, multiple: 2, byLines: lines), slots: threads)
+        inputCount = shape.inputCount
         let groupSize = plan.context.group_size
         let form: Sentence =
-            "bf16_gemm \(Int(isa.rawValue)) \(nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
+            "bf16_gemm \(Int(isa.rawValue)) \(nr) \(depth)x\(outputs)x\(shape.groups) \(pieces) \(digest(bias))"
         packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
             for group in 0..<shape.groups {
                 eo_bf16_gemm_pack(
-                    kernel, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
+                    kernel, depth, pieces, outputs, weights.baseAddress + group * outputs * depth * 4,
                     bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
             }
         }
@@ -48,45 +65,35 @@ package final class BfloatConvolution: @unchecked Sendable {
         kernelName = String(cString: kernel.pointee.name)
     }
 
+    /// This layer, followed by `finish`, as a part of a cascade; nil: it cannot be one.
+    package func stage(_ finish: Finish) throws(Failure) -> CascadeStage? {
+        image == nil ? try .of(plan, packed, parameters, finish) : nil
+    }
+
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
         _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
         finish: Finish = Finish(), pool: ThreadPool
     ) {
-        precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
+        precondition(input.count >= inputCount && output.count >= plan.outputCount)
+        let imageBytes = image?.byteCount ?? 0
         precondition(scratch.count >= imageBytes, "scratch memory of a convolution is too small")
         withUnsafePointer(to: parameters) { parameters in
             input.withUnsafeBufferPointer { input in
                 output.withUnsafeMutableBufferPointer { output in
                     scratch.withUnsafeMutableBufferPointer { scratch in
                         let memory = UnsafeMutableRawBufferPointer(scratch)
-                        round(input.baseAddress!, memory.baseAddress!, pool)
+                        var rows = UnsafeRawPointer(input.baseAddress)
+                        if let image, let base = memory.baseAddress {
+                            image.round(input.baseAddress!, base.assumingMemoryBound(to: UInt16.self), pool)
+                            rows = UnsafeRawPointer(base)
+                        }
                         plan.run(
-                            input: memory.baseAddress, output: output.baseAddress,
-                            weights: Bytes(packed).baseAddress, parameters: parameters, finish: finish.raw,
+                            input: rows, output: output.baseAddress, weights: Bytes(packed).baseAddress,
+                            parameters: parameters, finish: finish.raw,
                             scratch: UnsafeMutableRawBufferPointer(rebasing: memory[imageBytes...]), pool: pool)
                     }
                 }
-            }
-        }
-    }
-
-    private struct Rounding {
-        let kernel: eo_f32_to_bf16_kernel
-        let x: UnsafePointer<Float>
-        let y: UnsafeMutablePointer<UInt16>
-        let count: Int
-    }
-
-    private func round(_ x: UnsafePointer<Float>, _ y: UnsafeMutableRawPointer, _ pool: ThreadPool) {
-        let job = Rounding(
-            kernel: eo_f32_to_bf16_best().pointee, x: x, y: y.assumingMemoryBound(to: UInt16.self),
-            count: plan.inputCount)
-        withUnsafePointer(to: job) { job in
-            pool.run((plan.inputCount + elementsPerPiece - 1) / elementsPerPiece, job) { context, piece, _ in
-                let job = context.assumingMemoryBound(to: Rounding.self).pointee
-                let start = piece * elementsPerPiece
-                job.kernel.run(min(elementsPerPiece, job.count - start), job.x + start, job.y + start)
             }
         }
     }

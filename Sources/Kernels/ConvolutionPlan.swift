@@ -94,6 +94,8 @@ struct ConvolutionPlan {
         var split = false
         /// Floats come in three parts of bfloat16.
         var parts = false
+        /// Floats come rounded to bfloat16, in tiles.
+        var rounded = false
         /// The kernel takes rows in pieces, straight from the image.
         var pieces = false
         /// A tile kernel takes rows in so many pieces, line by line straight from the image; 0: it does not.
@@ -125,9 +127,10 @@ struct ConvolutionPlan {
         let isStraight =
             rows.pieces || rows.byLines > 0
             || shape.isPointwise && !rows.wide && !rows.split && rows.flip == 0 && context.fill == 0
-        if rows.parts {
+        context.parts = rows.parts ? Int(EO_BF16X3_PARTS) : rows.rounded ? 1 : 0
+        if context.parts > 0 {
             context.gather = eo_gather_bf16x3_best().pointee.run
-            context.row_stride = eo_bf16x3_row_size(context.depth)
+            context.row_stride = eo_bf16_row_size(context.depth) * context.parts
         } else if !isStraight {
             context.gather =
                 rows.wide
@@ -141,7 +144,7 @@ struct ConvolutionPlan {
         }
         context.mr = eo_convolution_rows(&context, Int(mr), slots)
         context.slot_size = context.row_stride * context.mr
-        if rows.parts {
+        if context.parts > 0 {
             // Tiles come in pairs.
             let pair = 2 * Int(EO_BF16X3_SIDE)
             context.slot_size = context.row_stride * ((context.mr + pair - 1) / pair * pair)

@@ -141,7 +141,7 @@ package final class LiveConvolution: @unchecked Sendable {
         let pieces = kernel.pointee.isa == ISA_AMX ? shape.wholePieces(ofSize: 2) : 0
         let plan = ConvolutionPlan(
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: kernel.pointee.nr,
-            blockSize: eo_bf16_gemm_pieces_size(kernel, shape.depth, max(1, pieces)),
+            blockSize: eo_bf16_gemm_packed_size(kernel, shape.depth, max(1, pieces)),
             rows: .init(inputSize: 2, outputSize: 4, multiple: 2, byLines: pieces), slots: threads)
         return Part(
             plan: plan, taps: phase.taps.map { $0 * strides.tap }, spread: phase.spread,

@@ -34,10 +34,10 @@ void *mmap(void *address, size_t length, int protection, int flags, int file, of
     return (void *)syscall(SYS_mmap, address, length, protection, flags, file, offset);
 }
 
-static void run(int threads) {
+static void run(int threads, eo_precision precision) {
     eo_model *model = open_model();
     eo_interpreter_options options = EO_INTERPRETER_OPTIONS_INIT;
-    options.num_threads = threads;
+    options.num_threads = threads, options.precision = precision;
     eo_interpreter *interpreter = create(model, &options);
     _Alignas(64) float image[INPUTS], scores[OUTPUTS], others[OUTPUTS];
     fill(image, INPUTS, 1);
@@ -129,8 +129,8 @@ static void recur(const char *path, eo_scheme scheme, int threads) {
 }
 
 int main(void) {
-    run(1);
-    run(2);
+    run(1, EO_PRECISION_FLOAT32), run(1, EO_PRECISION_BFLOAT16);
+    run(2, EO_PRECISION_FLOAT32), run(2, EO_PRECISION_BFLOAT16);
     for (int threads = 1; threads <= 2; threads++) {
         recur("Tests/c/lstm.tflite", EO_SCHEME_FLOAT16, threads);
         recur("Tests/c/lstm.tflite", EO_SCHEME_DYNAMIC_RANGE, threads);

@@ -29,6 +29,15 @@ struct block scales(size_t count, float unit); // 1...400 units
 
 // A complaint, printed at most some times for each kernel. Returns `right`.
 bool check(bool right, const char *kernel, const char *format, ...) __attribute__((format(printf, 3, 4)));
+// The nearest bfloat16.
+static inline float rounded(float x) {
+    uint16_t y;
+    eo_f32_to_bf16__scalar(1, &x, &y);
+    const uint32_t bits = (uint32_t)y << 16;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 // At most `bound` apart, NaN like NaN.
 bool alike(const float *found, const float *expected, size_t count, float bound);
 

@@ -1,4 +1,4 @@
-// Products of floats in three parts of bfloat16: rows split, and their product.
+// Rows of floats in parts of bfloat16, and their products: of three parts, or of one.
 #include "check.h"
 
 #include <math.h>
@@ -29,16 +29,19 @@ static struct block gathered(eo_gather_bf16x3_function *run, struct eo_gather g,
     return rows;
 }
 
-static void gather_case(const eo_gather_bf16x3_kernel *kernel, eo_gather_bf16x3_function *twin, size_t channels) {
+static void gather_case(const eo_gather_bf16x3_kernel *kernel, eo_gather_bf16x3_function *twin, size_t parts,
+                        size_t channels) {
     const struct eo_window w = any_window(channels);
     const size_t depth = w.kernel_height * w.kernel_width * channels, all = w.batch * w.output_height * w.output_width;
     struct block input = wide_floats(w.batch * w.input_height * w.input_width * w.groups * channels);
     struct eo_gather g = {.window = &w, .input = (float *)input.base + (w.groups - 1) * channels, .element_size = 4};
     g.first = (size_t)number(0, (int32_t)all - 1), g.pixels = (size_t)number(1, (int32_t)(all - g.first));
-    g.row_stride = eo_bf16x3_row_size(depth);
+    g.parts = parts;
+    g.row_stride = parts * eo_bf16_row_size(depth);
     const size_t size = (g.pixels + 31) / 32 * 32 * g.row_stride;
     struct block found = gathered(kernel->run, g, size), expected = gathered(twin, g, size);
-    check(memcmp(found.base, expected.base, size) == 0, kernel->name, "%zu pixels of %zu channels", g.pixels, channels);
+    check(memcmp(found.base, expected.base, size) == 0, kernel->name, "%zu pixels of %zu channels in %zu parts",
+          g.pixels, channels, parts);
     block_free(&input), block_free(&found), block_free(&expected);
 }
 
@@ -50,6 +53,7 @@ static void product_case(const eo_bf16x3_gemm_kernel *kernel, size_t rows, size_
     const struct eo_f32_gemm_parameters parameters = {-1e4f, 1.5f};
     struct block input = wide_floats(rows * depth), weights = wide_floats(columns * depth), bias = floats(columns);
     struct eo_gather g = {.window = &w, .input = input.base, .pixels = rows, .element_size = 4};
+    g.parts = EO_BF16X3_PARTS;
     g.row_stride = eo_bf16x3_row_size(depth);
     struct block parts = gathered(eo_gather_bf16x3_best()->run, g, all * g.row_stride);
     struct block packed = block_of(eo_bf16x3_gemm_packed_size(depth, columns));
@@ -79,6 +83,46 @@ static void product_case(const eo_bf16x3_gemm_kernel *kernel, size_t rows, size_
     block_free(&output);
 }
 
+// Of one part, beside exact sums of what is rounded.
+static void rounded_case(const eo_bf16_gemm_kernel *kernel, size_t rows, size_t columns, size_t depth) {
+    const struct eo_window w = {1, rows, 1, depth, rows, 1, columns, 1, 1, 1, 1, 1, 1, 0, 0, 1};
+    const size_t stride = columns * 4 + 24, nr = (size_t)kernel->nr;
+    const struct eo_f32_gemm_parameters parameters = {-1e4f, 1.5f};
+    struct block input = wide_floats(rows * depth), weights = wide_floats(columns * depth), bias = floats(columns);
+    struct eo_gather g = {.window = &w, .input = input.base, .pixels = rows, .element_size = 4, .parts = 1};
+    g.row_stride = eo_bf16_row_size(depth);
+    struct block tiles = gathered(eo_gather_bf16x3_best()->run, g, (rows + 31) / 32 * 32 * g.row_stride);
+    struct block packed = block_of((columns + nr - 1) / nr * eo_bf16_gemm_packed_size(kernel, depth, 0));
+    struct block output = block_of(rows * stride - 24);
+    eo_bf16_gemm_pack(kernel, depth, 0, columns, weights.base, bias.base, packed.base);
+    const struct eo_gemm_tile tile = {.rows = rows,
+                                      .columns = columns,
+                                      .depth = g.row_stride / sizeof(uint16_t),
+                                      .input = tiles.base,
+                                      .input_stride = g.row_stride,
+                                      .weights = packed.base,
+                                      .output = output.base,
+                                      .output_stride = stride,
+                                      .parameters = &parameters,
+                                      .in_tiles = true};
+    kernel->run(&tile);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++) {
+            const float *x = (const float *)input.base + i * depth, *v = (const float *)weights.base + j * depth;
+            double sum = ((const float *)bias.base)[j], sizes = fabs(sum);
+            for (size_t k = 0; k < depth; k++) {
+                const double product = (double)rounded(x[k]) * rounded(v[k]);
+                sum += product, sizes += fabs(product);
+            }
+            const double expected = fmin(fmax(sum, -1e4), 1.5),
+                         found = ((float *)((char *)output.base + i * stride))[j];
+            check(fabs(found - expected) <= sizes * (double)(depth + 4) * 0x1p-24, kernel->name,
+                  "%zux%zux%zu in tiles: %g, not %g", rows, columns, depth, found, expected);
+        }
+    block_free(&input), block_free(&weights), block_free(&bias), block_free(&tiles), block_free(&packed);
+    block_free(&output);
+}
+
 static void split_case(const eo_bf16x3_split_kernel *kernel, eo_bf16x3_split_function *twin) {
     enum { SIZE = 2 * EO_BF16X3_PARTS * EO_BF16X3_TILE };
     struct block weights = wide_floats(32 * 32), found = block_of(SIZE), expected = block_of(SIZE);
@@ -95,7 +139,8 @@ void test_parts(void) {
     for (int i = 0; i < count - 1; i++)
         if (kernels_isa_available(gathers[i].isa)) {
             for (size_t channels = 1; channels <= 100; channels += number(0, 3) ? 1 : 31)
-                gather_case(gathers + i, gathers[count - 1].run, channels);
+                for (size_t parts = 1; parts <= EO_BF16X3_PARTS; parts += EO_BF16X3_PARTS - 1)
+                    gather_case(gathers + i, gathers[count - 1].run, parts, channels);
             compared(gathers[i].name, NULL);
         }
     const eo_bf16x3_split_kernel *splits = eo_bf16x3_split_rows(&count);
@@ -111,4 +156,8 @@ void test_parts(void) {
                 product_case(products + i, sizes[s][0], sizes[s][1], sizes[s][2]);
             if (i < twin - 1) compared(products[i].name, NULL);
         }
+    const eo_bf16_gemm_kernel *one = eo_bf16_gemm_rows(&twin);
+    for (int i = 0; i < twin; i++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes && kernels_isa_available(one[i].isa); s++)
+            rounded_case(one + i, sizes[s][0], sizes[s][1], sizes[s][2]);
 }

@@ -166,8 +166,9 @@ static void sparse_case(const void *kernel_, struct size size) {
 
 static struct block bfloat_product(const eo_bf16_gemm_kernel *kernel, const struct product *p, size_t step,
                                    const struct block *input, const float *weights, const float *bias) {
-    struct block packed = block_of(eo_bf16_gemm_packed_size(kernel, p->size.depth, p->size.columns));
-    eo_bf16_gemm_pack(kernel, p->size.depth, p->size.columns, weights, bias, packed.base);
+    const size_t blocks = (p->size.columns + (size_t)kernel->nr - 1) / (size_t)kernel->nr;
+    struct block packed = block_of(blocks * eo_bf16_gemm_packed_size(kernel, p->size.depth, 1));
+    eo_bf16_gemm_pack(kernel, p->size.depth, 1, p->size.columns, weights, bias, packed.base);
     struct block output = run(p, kernel->run, step, input, &packed);
     block_free(&packed);
     return output;

@@ -160,7 +160,7 @@ struct form {
     size_t element, multiple; // bytes of an activation; rows are filled up to this many
     size_t output;            // bytes of a result, if it is no activation
     size_t pieces;            // of rows that tiles take straight from the image
-    int products;             // of parts, for a product of floats; 0: one, of the numbers as they are
+    size_t parts;             // of bfloat16 that floats are gathered in; 0: numbers as they are
 };
 
 static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function *run, int mr, int nr,
@@ -178,6 +178,7 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
         .input_element_size = form.element,
         .output_element_size = form.output ? form.output : form.element,
         .run = run,
+        .mr = (size_t)mr,
         .nr = (size_t)nr,
         .depth = filled,
         .block_size = block,
@@ -186,9 +187,10 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
         .weights = packed,
         .parameters = parameters,
     };
-    if (form.products) {
+    if (form.parts) {
+        c.parts = form.parts;
         c.gather = eo_gather_bf16x3_best()->run;
-        c.row_stride = eo_bf16x3_row_size(depth);
+        c.row_stride = form.parts * eo_bf16_row_size(depth);
     } else if (form.element == 4 && l->kernel > 1) {
         eo_convolution_segment(&c);
     } else if (form.pieces) {
@@ -201,14 +203,14 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     void *input = allocate(l->height * l->width * l->inputs * form.element);
     void *output = allocate(rows * w.output_channels * c.output_element_size);
     // Tiles of parts come in pairs.
-    const size_t more = form.products ? 32 * c.row_stride : 0;
+    const size_t more = form.parts ? 32 * c.row_stride : 0;
     void *scratch = allocate(c.row_stride * c.mr + c.slot_size + more);
     c.input = input;
     c.output = output;
     c.scratch = scratch;
     const size_t units = eo_convolution_start(&c, 1);
     BEST(seconds, for (size_t unit = 0; unit < units; unit++) eo_convolution_work(&c, unit, 0))
-    const double limit = peak(form.isFloat, isa) / (form.products ? form.products : 1);
+    const double limit = peak(form.isFloat, isa) / (form.parts > 1 ? 6 : 1); // products of parts
     report(name, l, (double)(rows * depth * w.output_channels), seconds, limit);
     free(input), free(output), free(scratch);
 }
@@ -291,7 +293,9 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
     float *scale = allocate(channels * sizeof(float));
     int64_t *bias = allocate(channels * sizeof(int64_t));
     memset(scale, 0, channels * sizeof(float));
-    const struct form f32 = {1, 4, 1, 0, 0, 0}, bf16 = {1, 2, 2, 4, 0, 0}, bf16x3 = {1, 4, 1, 0, 0, 6};
+    const struct form f32 = {1, 4, 1, 0, 0, 0}, bf16x3 = {1, 4, 1, 0, 0, EO_BF16X3_PARTS};
+    const struct form bf16 = {1, 4, EO_BF16X3_STEP, 0, 0, 1};
+    struct form bf16_lines = {1, 2, 2, 4, 0, 0};
     struct form u8 = {0, 1, 4, 0, 0, 0}, s16 = {0, 2, 2, 0, 0, 0};
     const struct eo_f32_gemm_parameters clamp = {-1e30f, 1e30f};
     const struct eo_u8_gemm_parameters bytes = {-128, 127, 0, 0, true, true};
@@ -309,10 +313,13 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                  eo_bf16x3_gemm_pack(depth, channels, weights, NULL, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16x3, packed,
                              eo_bf16x3_gemm_packed_size(depth, 1), &clamp));
-        EACH_ROW(eo_bf16_gemm, packed = allocate(eo_bf16_gemm_packed_size(k, depth, channels));
-                 eo_bf16_gemm_pack(k, depth, channels, weights, NULL, packed);
-                 convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16, packed,
-                             eo_bf16_gemm_packed_size(k, depth, 1), &clamp));
+        EACH_ROW(
+            eo_bf16_gemm, const struct eo_window w = window_of(l);
+            const size_t pieces = k->isa == ISA_AMX && l->kernel > 1 ? eo_convolution_pieces(&w) : 0;
+            const size_t size = eo_bf16_gemm_packed_size(k, depth, pieces);
+            packed = allocate((channels + 31) / k->nr * size);
+            eo_bf16_gemm_pack(k, depth, pieces, channels, weights, NULL, packed); bf16_lines.pieces = pieces;
+            convolution(k->name, k->isa, k->run, k->mr, k->nr, l, pieces ? bf16_lines : bf16, packed, size, &clamp));
         EACH_ROW(eo_u8_gemm, const struct eo_window w = window_of(l);
                  const size_t pieces = k->isa == ISA_AMX && l->kernel > 1 ? eo_convolution_pieces(&w) : 0;
                  source.pieces = pieces ? pieces : 1;

@@ -2,14 +2,16 @@
 """EdgeOpt and its peers on the same models in one run.
 
     benchmarks/peers/compare.py model.tflite ... [--threads 1 2] [--repeats 5] [--seconds 1] [--json out.json]
+                                                 [--precision bfloat16]
 
 Peers are those of LiteRT, OpenVINO (both run the .tflite file) and ONNX Runtime (runs model.onnx beside model.tflite,
 if it is there) that Python can import. Every measurement is a fresh process with one model and one runtime; the
 runtimes take turns, `--repeats` times. The table has a line for each peer: the median over repeats of the per-process
 median of invoke (input already in place), the ratio peer / EdgeOpt (above 1: EdgeOpt is faster) with its worst and best
 repeat, the time to load and compile, and the peak memory above what the process had before the model. EdgeOpt is also
-compiled with a warm packed-weight file. OpenVINO is held to float32 for float models. It also says how much the
-processors did for others meanwhile, and when the repeats differ too much to judge.
+compiled with a warm packed-weight file. OpenVINO is held to float32 for float models, or with `--precision bfloat16` to
+bfloat16, as EdgeOpt is then; the others stay with float32. It also says how much the processors did for others
+meanwhile, and when the repeats differ too much to judge.
 """
 
 import argparse
@@ -35,7 +37,7 @@ NOISY = 1.3  # a peer's slowest repeat over its fastest, or EdgeOpt's: beyond th
 class TFLite:
     """EdgeOpt or LiteRT: the same calls."""
 
-    def __init__(self, runtime: str, model: str, threads: int, weights: str | None):
+    def __init__(self, runtime: str, model: str, threads: int, precision: str, weights: str | None):
         if runtime == "litert":
             from ai_edge_litert.interpreter import Interpreter
 
@@ -44,7 +46,7 @@ class TFLite:
             from edgeopt import Interpreter
 
             options = {"weight_cache": weights} if weights else {}
-            self.interpreter = Interpreter(model_path=model, num_threads=threads, **options)
+            self.interpreter = Interpreter(model_path=model, num_threads=threads, precision=precision, **options)
         self.interpreter.allocate_tensors()
 
     def fill(self, rng):
@@ -56,12 +58,16 @@ class TFLite:
 
 
 class OpenVINO:
-    def __init__(self, model: str, threads: int):
+    def __init__(self, model: str, threads: int, precision: str):
         import openvino
 
         self.compiled = openvino.Core().compile_model(
             model, "CPU",
-            {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
+            {
+                "INFERENCE_NUM_THREADS": threads,
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+            },
         )
         self.request = self.compiled.create_infer_request()
 
@@ -97,12 +103,12 @@ class ONNXRuntime:
         self.session.run(None, self.feed)
 
 
-def load(runtime: str, model: str, threads: int, weights: str | None):
+def load(runtime: str, model: str, threads: int, precision: str, weights: str | None):
     if runtime == "openvino":
-        return OpenVINO(model, threads)
+        return OpenVINO(model, threads, precision)
     if runtime == "onnxruntime":
         return ONNXRuntime(str(Path(model).with_suffix(".onnx")), threads)
-    return TFLite(runtime, model, threads, weights)
+    return TFLite(runtime, model, threads, precision, weights)
 
 
 def installed(model: str) -> list[str]:
@@ -125,12 +131,12 @@ def random_input(shape, dtype, rng):
     return rng.integers(lowest, min(limits.max, 127), shape, endpoint=True).astype(dtype)
 
 
-def measure(runtime: str, model: str, threads: int, seconds: float, weights: str | None) -> dict:
+def measure(runtime: str, model: str, threads: int, precision: str, seconds: float, weights: str | None) -> dict:
     """One measurement, in this process. No seconds: only compile."""
     importlib.import_module(PEERS.get(runtime, "edgeopt"))
     bare = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    network = load(runtime, model, threads, weights)
+    network = load(runtime, model, threads, precision, weights)
     compile_seconds = time.perf_counter() - start
     if seconds <= 0:
         return {"compile_milliseconds": 1e3 * compile_seconds}
@@ -167,21 +173,22 @@ def busy_cores() -> tuple[float, float]:
     return everyone, children.ru_utime + children.ru_stime
 
 
-def compare(model: str, threads: int, repeats: int, seconds: float) -> dict:
+def compare(model: str, threads: int, precision: str, repeats: int, seconds: float) -> dict:
     runs = {runtime: [] for runtime in installed(model)}
     everyone, ours = busy_cores()
     start = time.perf_counter()
     warm = []
     with tempfile.TemporaryDirectory() as folder:
         weights = str(Path(folder) / "weights")
-        in_fresh_process("edgeopt", model, threads, 0, weights)
+        in_fresh_process("edgeopt", model, threads, precision, 0, weights)
         for _ in range(repeats):
             for runtime, results in runs.items():
-                results.append(in_fresh_process(runtime, model, threads, seconds, ""))
-            warm.append(in_fresh_process("edgeopt", model, threads, 0, weights))
+                results.append(in_fresh_process(runtime, model, threads, precision, seconds, ""))
+            warm.append(in_fresh_process("edgeopt", model, threads, precision, 0, weights))
     wall = time.perf_counter() - start
     everyone_after, ours_after = busy_cores()
-    row = {"model": Path(model).stem, "threads": threads, "runs": runs, "warm": warm, "peers": {}}
+    row = {"model": Path(model).stem, "threads": threads, "precision": precision}
+    row |= {"runs": runs, "warm": warm, "peers": {}}
     row["foreign_cores"] = max(0.0, (everyone_after - everyone - (ours_after - ours)) / wall)
     if not any("error" in run for run in warm):
         row["warm_milliseconds"] = statistics.median(run["compile_milliseconds"] for run in warm)
@@ -222,6 +229,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, {options.repeats} repeats; ratio = runtime / EdgeOpt")
@@ -229,7 +237,7 @@ def main() -> None:
     rows = []
     for model in options.models:
         for threads in options.threads:
-            rows.append(compare(model, threads, options.repeats, options.seconds))
+            rows.append(compare(model, threads, options.precision, options.repeats, options.seconds))
             print_row(rows[-1])
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
@@ -237,7 +245,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--measure"]:
-        name, path, count, duration, file = sys.argv[2:]
-        print(json.dumps(measure(name, path, int(count), float(duration), file or None)))
+        name, path, count, precision, duration, file = sys.argv[2:]
+        print(json.dumps(measure(name, path, int(count), precision, float(duration), file or None)))
     else:
         main()

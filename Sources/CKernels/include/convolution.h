@@ -34,6 +34,7 @@ struct eo_gather {
     size_t row_stride; // bytes; what is behind `fill` may be overwritten
     size_t fill;       // bytes, as the image counts them, to be zeroed behind the taps
     uint8_t padding, flip;
+    size_t parts; // of bfloat16, for each float
 };
 typedef void eo_gather_function(const struct eo_gather *_Nonnull gather);
 #define EO_GATHER_ROWS(ROW)                                                                                            \
@@ -60,10 +61,11 @@ typedef eo_gather_function eo_gather_split_function;
     ROW(eo_gather_split__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_split)
 
-// Floats in three parts of bfloat16, in the order of eo_bf16x3_gemm's rows; row_stride is eo_bf16x3_row_size.
+// Floats in three `parts` of bfloat16, in the order of eo_bf16x3_gemm's rows, or rounded to one, as eo_bf16_gemm takes
+// them; row_stride is eo_bf16x3_row_size or eo_bf16_row_size.
 typedef eo_gather_function eo_gather_bf16x3_function;
 #define EO_GATHER_BF16X3_ROWS(ROW)                                                                                     \
-    X86_ROW(ROW, eo_gather_bf16x3__avx512, ISA_AVX512, 0, 0)                                                           \
+    X86_ROW(ROW, eo_gather_bf16x3__amx, ISA_AMX, 0, 0)                                                                 \
     ROW(eo_gather_bf16x3__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_bf16x3)
 
@@ -108,6 +110,7 @@ struct eo_convolution {
     size_t slot_size;  // bytes of scratch for a worker
     size_t fill;
     uint8_t padding, flip;
+    size_t parts;    // of bfloat16 that floats are gathered in; 0: they are not
     size_t segments; // pieces of a row, see eo_convolution_segment and eo_convolution_by_lines; 0: rows are contiguous
     size_t call_lines;     // output lines for a call of a tile kernel; 0: it gets contiguous rows
     size_t padded_columns; // of lines copied with their padding; 0: the window never leaves the image

@@ -28,6 +28,8 @@ struct eo_gemm_tile {
     // Tile kernels, if `segments` is not 0: rows straight from an image. Row i begins at input + i / line_rows *
     // line_stride + i % line_rows * input_stride, and its pieces of depth / segments bytes lie segment_stride apart.
     size_t line_rows, line_stride, segment_stride;
+    // bfloat16 only: rows come in tiles, as those of eo_bf16x3_gemm do.
+    bool in_tiles;
     // Float only: memory to be brought into the second-level cache meanwhile, or null.
     const void *_Nullable ahead;
     size_t ahead_size;
@@ -130,16 +132,19 @@ void eo_f32_sparse_pack(size_t depth, size_t columns, const void *_Nonnull weigh
 // Rows of bfloat16 activations times bfloat16 weights, summed in float32: products are exact, sums rounded in an order
 // of the kernel's own, subnormal numbers may count as zero. `depth` is even, filled up with zeros. Parameters:
 // eo_f32_gemm_parameters. Block: float bias[NR]; bfloat16 weights[depth / 2][NR][2], for tile kernels in steps as
-// below.
+// below. Rows may also come in tiles as those of eo_bf16x3_gemm, but in one part, in which numbers follow one another:
+// rows of a tile are the last ones where there are fewer left than a tile's; there are as many pieces as steps.
 typedef eo_gemm_function eo_bf16_gemm_function;
 #define EO_BF16_GEMM_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_bf16_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                    \
     ROW(eo_bf16_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
 KERNEL_FAMILY(eo_bf16_gemm)
 
-size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns);
+// Bytes of a block of packed weights. `pieces`: of a row, each cut into steps by itself: 1, or for tiles what divides
+// the depth into even numbers; 0: rows in tiles.
+size_t eo_bf16_gemm_packed_size(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t pieces);
 // As eo_f32_gemm_pack; weights are rounded to nearest, ties to even.
-void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
+void eo_bf16_gemm_pack(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t pieces, size_t columns,
                        const void *_Nonnull weights, const void *_Nullable bias, void *_Nonnull packed);
 
 // y = x rounded to bfloat16, to nearest, ties to even. A NaN becomes a quiet one; subnormal numbers may become zero.
@@ -149,9 +154,7 @@ typedef void eo_f32_to_bf16_function(size_t count, const float *_Nonnull x, uint
     ROW(eo_f32_to_bf16__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_to_bf16)
 
-// Packed weights of eo_bf16_gemm for columns first ... first + NR - 1, from floats that lie anywhere. `pieces`: of a
-// row, each cut into steps by itself: 1, or for tiles what divides the depth into even numbers.
-size_t eo_bf16_gemm_pieces_size(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t depth, size_t pieces);
+// Packed weights of eo_bf16_gemm for columns first ... first + NR - 1, from floats that lie anywhere.
 void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t pieces,
                              const struct eo_strided_weights *_Nonnull w, size_t first, void *_Nonnull block);
 
@@ -190,10 +193,11 @@ typedef void eo_bf16x3_split_function(const float *_Nonnull weights, char *_Nonn
     ROW(eo_bf16x3_split__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_bf16x3_split)
 
-// Bytes of a row.
-static inline size_t eo_bf16x3_row_size(size_t depth) {
-    return (depth + EO_BF16X3_STEP - 1) / EO_BF16X3_STEP * EO_BF16X3_PARTS * EO_BF16X3_LINE;
+// Bytes of a row, of one part and of three.
+static inline size_t eo_bf16_row_size(size_t depth) {
+    return (depth + EO_BF16X3_STEP - 1) / EO_BF16X3_STEP * EO_BF16X3_LINE;
 }
+static inline size_t eo_bf16x3_row_size(size_t depth) { return EO_BF16X3_PARTS * eo_bf16_row_size(depth); }
 // Rows of a tile, for so many rows of a call.
 static inline size_t eo_bf16x3_height(size_t rows) {
     const size_t tiles = (rows + 2 * EO_BF16X3_SIDE - 1) / (2 * EO_BF16X3_SIDE) * 2;

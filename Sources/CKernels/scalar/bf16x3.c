@@ -20,9 +20,14 @@ static uint16_t take_upper(float *x) {
     return (uint16_t)(upper >> 16);
 }
 
-static void split_step(const float *x, char *to) {
+static void split_step(const float *x, size_t count, size_t parts, char *to) {
+    if (parts == 1) {
+        memset(to, 0, EO_BF16X3_LINE);
+        eo_f32_to_bf16__scalar(count, x, (uint16_t *)to);
+        return;
+    }
     for (size_t i = 0; i < EO_BF16X3_STEP; i++) {
-        float rest = x[i];
+        float rest = i < count ? x[i] : 0;
         for (size_t part = 0; part < EO_BF16X3_PARTS; part++)
             ((uint16_t *)(to + part * EO_BF16X3_TILE))[i % 16 * 2 + i / 16] = take_upper(&rest);
     }

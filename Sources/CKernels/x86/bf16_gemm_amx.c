@@ -20,8 +20,11 @@ static inline __attribute__((always_inline)) TARGET void leave_rows(const int fa
     _mm512_mask_storeu_ps(output + LANES, (__mmask16)(mask >> LANES), x[3]);
 }
 
-TARGET void eo_bf16_gemm_32x32__amx(const struct eo_gemm_tile *t) {
-    struct product p = {.tile = t, .element = sizeof(float), .heads = 1, .has_bias = true};
-    tile_products(BFLOATS, 0, &p);
+TARGET void eo_bf16_gemm_32x32__amx(const struct eo_gemm_tile *tile) {
+    struct eo_gemm_tile t = *tile;
+    // A piece for each step.
+    if (t.in_tiles) t.segments = t.input_stride / TILE_BYTES, t.segment_stride = EO_BF16X3_TILE;
+    struct product p = {.tile = &t, .element = sizeof(float), .heads = 1, .has_bias = true};
+    tile_products(BFLOATS, 1, &p);
 }
 #endif

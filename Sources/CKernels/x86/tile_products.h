@@ -95,6 +95,10 @@ static const _Alignas(64) char zeros[2 * TILE_BYTES];
         _tile_loadd(sum, (numbers == WORDS && sum < 2 ? zeros : start) + sum % 2 * TILE_BYTES, 0);                     \
     } while (0)
 
+SIMD bool in_tiles(const enum numbers numbers, const struct eo_gemm_tile *t) {
+    return numbers == BFLOATS && t->in_tiles;
+}
+
 // Weights to be brought into the second-level cache, some lines after each step.
 struct ahead {
     const char *at;
@@ -106,7 +110,7 @@ struct ahead {
 SIMD void step(const enum numbers numbers, const int fast, const int first, const int right, const struct product *p,
                size_t step_size, const char *start, int32_t *stores, struct leaving *leaves, size_t count,
                const char *upper, const char *lower, const char *w) {
-    const size_t stride = p->tile->input_stride;
+    const size_t stride = in_tiles(numbers, p->tile) ? TILE_BYTES : p->tile->input_stride;
     _tile_loadd(6, w, TILE_BYTES);
     _tile_loadd(4, upper, stride);
     if (first) EXCHANGE(0);
@@ -211,6 +215,13 @@ static TARGET struct cut cut_rows(const struct eo_gemm_tile *t, const enum numbe
     return c;
 }
 
+// Where a tile's rows begin, of which the first one is row `at` of a line.
+SIMD const char *tile_rows(const enum numbers numbers, const struct eo_gemm_tile *t, size_t tile, size_t line,
+                           size_t at) {
+    if (in_tiles(numbers, t)) return (const char *)t->input + tile * TILE_ROWS * t->input_stride;
+    return (const char *)t->input + line * t->line_stride + at * t->input_stride;
+}
+
 // Bytes of rows that stay in the first-level cache while the weights pass by; but where there are many weights, and
 // they leave the second-level cache room for all rows, each block of weights comes but once. Weights of as many blocks
 // as fit NEAR_WEIGHTS pass by together, so that neighbouring results are stored while their line is in the nearest
@@ -220,6 +231,7 @@ enum {
     PANEL_SIZE = 16 * 1024,
     MANY_WEIGHTS = 128 * 1024,
     ALL_ROWS = 256 * 1024,
+    ALL_IN_TILES = 1024 * 1024,
     NEAR_WEIGHTS = 20 * 1024,
     SOON_DEPTH = 3 * TILE_BYTES
 };
@@ -235,9 +247,9 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
     const size_t products = 4 * (c.steps - c.soon), count = (c.height + products - 1) / products;
     const size_t tiles = t->rows / c.line_rows * c.line_tiles, in_block = numbers == WORDS ? 1 : 2;
     // Neighbouring pixels share most of their pieces.
-    const size_t row_size = c.pieces > 1 ? t->input_stride * c.pieces : c.depth;
+    const size_t row_size = in_tiles(numbers, t) || c.pieces == 1 ? c.pieces * c.depth : t->input_stride * c.pieces;
     const size_t fitting = PANEL_SIZE / (row_size * TILE_ROWS) / 2 * 2, weights = (t->columns + NR - 1) / NR * size;
-    const bool once = weights > MANY_WEIGHTS && row_size * t->rows <= ALL_ROWS;
+    const bool once = weights > MANY_WEIGHTS && row_size * t->rows <= (in_tiles(numbers, t) ? ALL_IN_TILES : ALL_ROWS);
     const size_t panel = once ? tiles : fitting < 2 ? 2 : fitting;
     // The next blocks of weights come while these are multiplied.
     struct ahead ahead = {t->weights, 0};
@@ -260,14 +272,14 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
             for (size_t tile = top; tile < bottom; tile += in_block) {
                 size_t line;
                 const size_t at = first_row(&c, t->rows, tile, &line), row = line * c.line_rows + at;
-                b.upper = (const char *)t->input + line * t->line_stride + at * t->input_stride;
+                b.upper = tile_rows(numbers, t, tile, line, at);
                 b.lower = b.upper + t->input_stride / 2;
                 b.head = heads;
                 size_t other = row;
                 if (numbers != WORDS) {
                     const size_t next = tile + 1 < bottom ? tile + 1 : tile;
                     const size_t at = first_row(&c, t->rows, next, &line);
-                    b.lower = (const char *)t->input + line * t->line_stride + at * t->input_stride;
+                    b.lower = tile_rows(numbers, t, next, line, at);
                     other = line * c.line_rows + at;
                 }
                 for (size_t column = first; column < end; column += NR, b.head += size) {

@@ -44,7 +44,7 @@ extension LinearLayer {
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
         case .convolution, .transposed:
-            if op.roundsToBfloat {
+            if op.roundsToBfloat, BfloatConvolution.suits(shape) {
                 return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
                     try BfloatConvolution(
                         shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
