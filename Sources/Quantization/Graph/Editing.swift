@@ -6,7 +6,7 @@ extension Model {
         guard tensor >= 0 else { return nil }
         let tensor = subgraphs[graph].tensors[tensor]
         guard !tensor.isVariable, tensor.externalBuffer == 0 else { return nil }
-        return buffers[tensor.buffer].data
+        return data(of: tensor)
     }
 
     /// The numbers of a dense constant float32 tensor; nil if it is not one.
