@@ -113,8 +113,8 @@ class Trainer:
         *,
         batch_size: int = 32,
         num_threads: int = 1,
-        frozen: Sequence[str] = (),
-        trainable: Sequence[str] = (),
+        frozen: str | Sequence[str] = (),
+        trainable: str | Sequence[str] = (),
         signature: str | None = None,
         batch_normalization: bool = False,
         batch_norm_momentum: float = 0.99,
@@ -140,8 +140,9 @@ class Trainer:
         options = TrainerOptions(struct_size=ctypes.sizeof(TrainerOptions))
         options.batch_size, options.num_threads = batch_size, num_threads
         options.signature = None if signature is None else encoded(signature)
-        options.frozen, options.frozen_count = strings(frozen), len(frozen)
-        options.trainable, options.trainable_count = strings(trainable), len(trainable)
+        patterns = strings(frozen), strings(trainable)
+        options.frozen, options.trainable = patterns
+        options.frozen_count, options.trainable_count = map(len, patterns)
         options.batch_normalization, options.batch_norm_momentum = batch_normalization, batch_norm_momentum
         options.recompute_activations = recompute_activations
         options.host_loss = self._host_function
@@ -360,6 +361,11 @@ class Trainer:
                 self.save(path, run.position())
         if bar is not None:
             bar.close()
+        if first == 0 and self.steps == run.epoch_start:
+            raise ArgumentError(
+                f"epoch {run.epoch + 1} has no batches; an iterator that is used up cannot be begun anew",
+                Status.WRONG_SIZE,
+            )
         return {**run.means(), "learning_rate": self.learning_rate, "seconds": time.perf_counter() - start}
 
     def _validate(self, data: Any) -> Logs:
@@ -374,7 +380,7 @@ class Trainer:
 
     def predict(self, x: Any) -> Any:
         """The model's outputs for all samples: one array, or a list of them."""
-        inputs = arrays(x, self.input_names, "inputs")
+        inputs = ArrayData(arrays(x, self.input_names, "inputs"), [], None, self.batch_size).inputs
         parts: list[list[np.ndarray]] = [[] for _ in self._outputs]
         for first in range(0, len(inputs[0]), self.batch_size):
             chunk = [array[first : first + self.batch_size] for array in inputs]
@@ -407,9 +413,11 @@ class Trainer:
 
     def set_parameter(self, name: str, values: npt.ArrayLike) -> None:
         """Other values; what the optimizer knows of the parameter starts anew."""
-        index = list(self.parameters).index(name) if name in self.parameters else -1
+        names = list(self.parameters)
+        if name not in names:
+            raise ArgumentError(f"there is no parameter {name!r}, only {names}", Status.OUT_OF_RANGE)
         data = np.ascontiguousarray(values, np.float32)
-        lib.eo_trainer_set_parameter(self._pointer, index, data.ctypes.data, data.nbytes)
+        lib.eo_trainer_set_parameter(self._pointer, names.index(name), data.ctypes.data, data.nbytes)
 
     @property
     def steps(self) -> int:
@@ -573,7 +581,8 @@ def _set_optimizer(options: TrainerOptions, given: str | optimizers.Optimizer) -
         given = optimizers.NAMES[given]()
     options.optimizer = optimizers.NUMBERS[type(given)]
     options.weight_decay = -1.0 if given.weight_decay is None else given.weight_decay
-    options.no_decay, options.no_decay_count = strings(given.no_decay), len(given.no_decay)
+    options.no_decay = patterns = strings(given.no_decay)
+    options.no_decay_count = len(patterns)
     options.clip_value, options.clip_norm = given.clip_value, given.clip_norm
     options.clip_global_norm, options.averaging = given.clip_global_norm, given.averaging
     options.momentum = getattr(given, "momentum", 0.0)
