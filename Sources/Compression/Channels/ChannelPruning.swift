@@ -87,7 +87,7 @@ extension Model {
 
     /// Leaves only some places of a dimension of a constant.
     private mutating func keep(_ places: [Int], _ axis: ChannelFlow.Axis, of size: Int) throws(Failure) {
-        guard let values = floats(0, axis.tensor) else { return }
+        guard let values = data(of: subgraphs[0].tensors[axis.tensor])?.array(of: Float.self) else { return }
         var shape = flowShape(axis, size)
         let inner = shape[(axis.dimension + 1)...].reduce(1, *)
         let outer = shape[..<axis.dimension].reduce(1, *)

@@ -31,7 +31,7 @@ extension ChannelFlow {
     }
 
     private func isFilter(_ op: Operator, _ place: Int, rank: Int) -> Bool {
-        guard place < op.inputs.count, model.floats(0, op.inputs[place])?.isEmpty == false else { return false }
+        guard place < op.inputs.count, model.floats(0, op.inputs[place]) != nil else { return false }
         return shape(op.inputs[place]).count == rank
     }
 
