@@ -279,6 +279,11 @@ def test_finetune_takes_folders_of_classes_and_refuses_nonsense(folder, digits_p
     assert "2 labels" in call(*model, "--data", samples, "--labels", folder / "two.txt", status=1)
     assert "sparsity of 1.5" in call(*model, "--data", samples, "--distill", "--prune", 1.5, status=1)
     assert "epochs" in call(*model, "--data", samples, "--distill", "--epochs", 0, status=2)
+    # Before an epoch of training, not after it.
+    for option in ("-o", "--checkpoint"):
+        out = call(*model, "--data", samples, "--distill", option, folder / "nowhere" / "x", status=1)
+        assert "nowhere/x: No such file" in out and "epoch" not in out
+    assert "--mean has 2 numbers" in call(*model, "--data", samples.with_name("images.npy"), "--distill", "--mean", "1,2", status=1)
 
 
 def test_finetune_reads_idx_files_and_measures(folder, digits_path, images, labels):

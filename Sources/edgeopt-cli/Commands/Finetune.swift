@@ -51,6 +51,7 @@ struct Finetune: ParsableCommand {
 
     func run() throws {
         let source = try Model(path: model)
+        for path in [output, checkpoint].compactMap({ $0 }) { try requireWritable(path) }
         let (training, validation) = try read(try source.inputs())
         let epoch = settings.batches(of: training.count)
         var options = settings.options(training.count, threads: threads)
