@@ -228,7 +228,9 @@ def test_finetune_prunes_clusters_and_quantizes(folder, digits_path, images, lab
     out = call("finetune", digits_path, "--data", data, "--epochs", 2, "--prune", 0.75, "--log", log, "-o", paths[0],
                "--precision", "bfloat16")
     assert float(re.search(r"([\d.]+) % of \d+ weights", out)[1]) > 74.5 and "epoch 2/2: loss" in out
-    assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["epoch", "1", "2"]
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    assert [row[0] for row in rows] == ["epoch", "1", "2"] and rows[0][-1] == "sparsity" and float(rows[2][-1]) > 0.74
+    assert re.search(r"epoch 2/2: loss .*, 74\.\d+ % zeros", out)
     np.save(folder / "x.npy", x)
     (folder / "y.txt").write_text("".join(f"{label}\n" for label in y))
     more = ["--data", folder / "x.npy", "--labels", folder / "y.txt", "--preserve"]

@@ -208,6 +208,13 @@ def test_wrong_use(digits_path, spoiled, data):
         trainer.predict(x[:0])
 
 
+def test_sparsity_is_told_while_pruning(spoiled, data):
+    trainer = make(spoiled, pruning=edgeopt.PolynomialDecay(0.2, 0.75, begin_step=0, end_step=20, frequency=1))
+    history = trainer.fit(*data[0], epochs=3)
+    shares = [logs["sparsity"] for logs in history]
+    assert shares == sorted(shares) and shares[0] > 0.2 and shares[-1] == trainer.sparsity > 0.7
+
+
 def test_an_iterator_serves_one_epoch(spoiled, data):
     x, y = data[0]
     with pytest.raises(edgeopt.ArgumentError, match="epoch 2 has no batches"):

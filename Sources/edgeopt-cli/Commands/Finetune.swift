@@ -64,7 +64,8 @@ struct Finetune: ParsableCommand {
             source, options, term, wish.targets(steps: settings.epochs * epoch, epoch: epoch), calibratedWith: training)
         let loop = TrainingLoop(
             trainer: trainer, training: training, validation: validation, labels: try trainer.labels(),
-            settings: settings, augmentation: augmentation, checkpoint: checkpoint, log: log)
+            settings: settings, augmentation: augmentation, checkpoint: checkpoint, log: log,
+            isPruning: wish.prune != nil)
         try loop.run()
         try trainer.export().save(to: output)
         try printSummary(model, output)

@@ -156,6 +156,7 @@ class Trainer:
         with filled.raising():
             lib.eo_trainer_create(source._pointer, ctypes.byref(options), ctypes.byref(pointer))
         self._targets = filled  # its functions are called at export
+        self._prunes = targets.pruning is not None
         self._handle = Handle(pointer, lib.eo_trainer_destroy, source._handle)
         self._pointer = self._handle.pointer
         self._inputs = self._tensors(lib.eo_trainer_input_count, lib.eo_trainer_input)
@@ -266,7 +267,7 @@ class Trainer:
         progress: bool | None = None,
     ) -> list[Logs]:
         """Trains for `epochs` passes over the data and returns what each has given: loss, accuracy, learning_rate,
-        seconds, and with `validation_data` val_loss and val_accuracy.
+        seconds, with `pruning` sparsity, and with `validation_data` val_loss and val_accuracy.
 
         `x`, `y`: arrays whose first dimension counts samples (one for a model with one input, else a list or a mapping
         by name), or `x` is an iterable of batches (x, y) or (x, y, weights) that can be begun anew: a list, a
@@ -346,15 +347,18 @@ class Trainer:
             order = np.random.default_rng([run.seed, run.epoch]).permutation(data.count)
         first = self.steps - run.epoch_start
         bar = _bar(f"epoch {run.epoch + 1}/{epochs}", len(data), first, progress)
+        zeros: Logs = {}
         for batch, (x, y, weights) in enumerate(data.batches(order, first), first):
             if augment is not None:
                 generator = np.random.default_rng([run.seed, run.epoch, batch])
                 x = arrays(augment(x[0] if len(x) == 1 else x, generator), self.input_names, "inputs")
             result = self.step(list(x), list(y), weights)
             logs = run.add(result, len(x[0]))
+            if self._prunes and (batch - first) % 50 == 0:
+                zeros = {"sparsity": self.sparsity}
             if bar is not None:
                 bar.update()
-                bar.set_postfix({k: f"{v:.4g}" for k, v in run.means().items()}, refresh=False)
+                bar.set_postfix({k: f"{v:.4g}" for k, v in {**run.means(), **zeros}.items()}, refresh=False)
             for callback in callbacks:
                 callback.on_step_end(self, self.steps, logs)
             if path is not None and checkpoint_steps and self.steps % checkpoint_steps == 0:
@@ -366,7 +370,9 @@ class Trainer:
                 f"epoch {run.epoch + 1} has no batches; an iterator that is used up cannot be begun anew",
                 Status.WRONG_SIZE,
             )
-        return {**run.means(), "learning_rate": self.learning_rate, "seconds": time.perf_counter() - start}
+        if self._prunes:
+            zeros = {"sparsity": self.sparsity}
+        return {**run.means(), **zeros, "learning_rate": self.learning_rate, "seconds": time.perf_counter() - start}
 
     def _validate(self, data: Any) -> Logs:
         return self.evaluate(*data) if isinstance(data, tuple) else self.evaluate(data)
@@ -410,6 +416,13 @@ class Trainer:
             )
             found[name if name not in found else f"{name}#{index}"] = values.reshape(shape).copy()
         return found
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros in the weights, which are the parameters of two dimensions or more."""
+        weights = [values for values in self.parameters.values() if values.ndim > 1]
+        elements = sum(values.size for values in weights)
+        return 1 - sum(int(np.count_nonzero(values)) for values in weights) / max(1, elements)
 
     def set_parameter(self, name: str, values: npt.ArrayLike) -> None:
         """Other values; what the optimizer knows of the parameter starts anew."""
