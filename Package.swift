@@ -27,7 +27,8 @@ let fenced: [SwiftSetting] =
 let unfenced: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")] + buildKind
 
 // Nothing is thrown through C, and Embedded Swift has no unwind tables either.
-let plain: [CSetting] = embedded ? [.unsafeFlags(["-fno-asynchronous-unwind-tables"])] : []
+let plain: [CSetting] =
+    embedded ? [.define("EDGEOPT_EMBEDDED"), .unsafeFlags(["-fno-asynchronous-unwind-tables"])] : []
 
 // swift-testing expands to code that Embedded Swift could not have.
 let tests: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
@@ -40,8 +41,7 @@ var linker: [LinkerSetting] = [
     ])
 ]
 if embedded {
-    // lld tags every export with its version; gc drops what no eo_* function reaches. String comparison needs the
-    // toolchain's Unicode tables, whose place only the caller of this file knows (see CMakeLists.txt).
+    // lld tags every export with its version; gc drops what no eo_* function reaches.
     linker.append(.unsafeFlags(["-use-ld=lld", "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all", "-lm"]))
 }
 

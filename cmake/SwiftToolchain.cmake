@@ -1,5 +1,4 @@
-# Finds what the Embedded link needs from the Swift toolchain: EDGEOPT_UNICODE_TABLES, the tables that comparing and
-# hashing strings uses, which the compiler does not link by itself.
+# Checks that the Swift toolchain can build what ships.
 execute_process(
     COMMAND ${SWIFTC} -print-target-info
     OUTPUT_VARIABLE target_info
@@ -13,7 +12,7 @@ if(CMAKE_MATCH_1 VERSION_LESS 6.2)
     message(FATAL_ERROR "EdgeOpt needs Swift 6.2 or newer; ${SWIFT} is ${CMAKE_MATCH_1}. See https://www.swift.org/install")
 endif()
 
-set(EDGEOPT_UNICODE_TABLES ${resources}/embedded/${triple}/libswiftUnicodeDataTables.a)
-if(NOT EXISTS ${EDGEOPT_UNICODE_TABLES})
-    message(FATAL_ERROR "This Swift toolchain has no Embedded Swift for ${triple}: ${EDGEOPT_UNICODE_TABLES} is missing")
+set(embedded ${resources}/embedded/${triple})
+if(NOT EXISTS ${embedded})
+    message(FATAL_ERROR "This Swift toolchain has no Embedded Swift for ${triple}: ${embedded} is missing")
 endif()

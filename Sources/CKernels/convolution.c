@@ -14,8 +14,9 @@ static const size_t units_per_worker = 4;
 
 // Rows of a tile kernel's block of sums.
 static const size_t tile_rows = 32;
-// Rows gathered for one call. Parts of floats are multiplied longer than bytes, by weights that are larger.
-static const size_t gathered_size = 256 * 1024, gathered_parts = 1024 * 1024;
+// Rows gathered for one call. Rows of floats in parts share the second-level cache with their results; where weights
+// leave it after each call, there are fewer calls.
+static const size_t gathered_size = 256 * 1024, gathered_parts = 512 * 1024;
 
 static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -32,13 +33,18 @@ static size_t chunks(const struct eo_convolution *c) { return ceiling(c->window.
 // Parts of a share.
 static size_t strips(const struct eo_convolution *c) { return ceiling(c->share_tiles, c->unit_tiles); }
 
+static size_t gathered_rows(const struct eo_convolution *c) {
+    if (c->input_element_size < sizeof(float)) return gathered_size / c->row_stride;
+    const size_t row = c->row_stride + c->window.output_channels * c->output_element_size;
+    return (c->group_size > gathered_parts ? 2 * gathered_parts : gathered_parts) / row;
+}
+
 // Tile kernels take many rows at once: as many as leave each worker the same, and gathered rows the second-level cache.
 size_t eo_convolution_rows(const struct eo_convolution *c, size_t mr, size_t workers) {
     if (mr <= tile_rows) return mr;
     const size_t share = ceiling(pixels(&c->window), workers);
     size_t rows = smaller(mr, share);
-    const size_t gathered = c->input_element_size == sizeof(float) ? gathered_parts : gathered_size;
-    if (c->gather) rows = smaller(rows, larger(tile_rows, gathered / c->row_stride));
+    if (c->gather) rows = smaller(rows, larger(tile_rows, gathered_rows(c)));
     // Calls of about the same size, of whole tiles.
     const size_t calls = ceiling(share, rows);
     return larger(tile_rows, ceiling(ceiling(share, calls), tile_rows / 2) * tile_rows / 2);

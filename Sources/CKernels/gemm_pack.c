@@ -65,6 +65,29 @@ void eo_f32_gemm_pack_rows(int nr, size_t depth, size_t columns, size_t stride, 
     }
 }
 
+// A block's weights lie at its end as floats, and become parts from its beginning on: a step of them is read before its
+// parts, which take half as much again, are written.
+void eo_bf16x3_gemm_pack(size_t depth, size_t columns, const void *weights, const void *bias, void *packed) {
+    enum { NR = 32, HEAD = NR * sizeof(float), STEP = EO_BF16X3_STEP };
+    const size_t size = eo_bf16x3_gemm_packed_size(depth, 1), floats_size = (1 + depth) * HEAD;
+    eo_bf16x3_split_function *split = eo_bf16x3_split_best()->run;
+    char *block = packed;
+    for (size_t first = 0; first < columns; first += NR, block += size) {
+        const char *floats = block + size - floats_size;
+        eo_f32_gemm_pack(NR, depth, columns - first < NR ? columns - first : NR,
+                         (const char *)weights + first * depth * sizeof(float),
+                         bias ? (const char *)bias + first * sizeof(float) : NULL, (void *)floats);
+        memmove(block, floats, HEAD);
+        floats += HEAD;
+        for (size_t k = 0; k < depth; k += STEP, floats += STEP * HEAD) {
+            const size_t count = depth - k < STEP ? depth - k : STEP;
+            float step[STEP][NR] = {{0}};
+            memcpy(step, floats, count * HEAD);
+            split(step[0], block + HEAD + k / STEP * 2 * EO_BF16X3_PARTS * EO_BF16X3_TILE);
+        }
+    }
+}
+
 void eo_f32_gemm_pack_transposed(int nr, size_t depth, size_t columns, size_t stride, const float *weights,
                                  void *packed) {
     float *block = packed;

@@ -144,8 +144,7 @@ struct ConvolutionPlan {
         if rows.parts {
             // Tiles come in pairs.
             let pair = 2 * Int(EO_BF16X3_SIDE)
-            context.slot_size =
-                context.row_stride * ((context.mr + pair - 1) / pair * pair) + eo_bf16x3_weights_size(context.depth)
+            context.slot_size = context.row_stride * ((context.mr + pair - 1) / pair * pair)
         }
         if rows.pieces && !shape.isPointwise { eo_convolution_segment(&context) }
         if rows.byLines > 0 { eo_convolution_by_lines(&context, rows.byLines, slots) }

@@ -62,17 +62,8 @@ package final class FloatConvolution: @unchecked Sendable {
             return
         }
         let product = (method.map { $0 == .parts } ?? shape.isFasterInParts) ? FloatProduct.parts : .floats
-        let (plan, nr) = (product.plan(shape, slots: threads), product.nr)
-        let groupSize = plan.context.group_size
-        let name: Sentence = "f32_gemm \(nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
-        let packed = try cache.packed(weights, form: name, count: groupSize * shape.groups) { base in
-            for group in 0..<shape.groups {
-                eo_f32_gemm_pack(
-                    nr, depth, outputs, weights.baseAddress + group * outputs * depth * 4,
-                    bias.map { $0.baseAddress + group * outputs * 4 }, base + group * groupSize)
-            }
-        }
-        form = .direct(plan, packed)
+        let plan = product.plan(shape, slots: threads)
+        form = .direct(plan, try product.pack(shape, weights: weights, bias: bias, cache: cache))
         scratchByteCount = plan.scratchByteCount
         kernelName = product.name
     }

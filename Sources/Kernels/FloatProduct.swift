@@ -1,8 +1,7 @@
 import CKernels
 import Model
 
-/// The dense products of floats: a kernel of floats, and one of their parts on tiles. Both take the packed weights of
-/// eo_f32_gemm.
+/// The dense products of floats: a kernel of floats, and one of their parts on tiles.
 enum FloatProduct {
     case floats
     case parts
@@ -22,8 +21,32 @@ enum FloatProduct {
     /// A convolution with everything decided but the addresses. `slots`: how many threads get scratch memory.
     func plan(_ shape: ConvolutionShape, slots: Int) -> ConvolutionPlan {
         ConvolutionPlan(
-            shape, run: run, mr: mr, nr: nr, blockSize: eo_f32_gemm_packed_size(nr, shape.depth, 1), rows: rows,
-            slots: slots)
+            shape, run: run, mr: mr, nr: nr, blockSize: packedSize(shape.depth, 1), rows: rows, slots: slots)
+    }
+
+    private func packedSize(_ depth: Int, _ columns: Int) -> Int {
+        self == .parts
+            ? eo_bf16x3_gemm_packed_size(depth, columns) : eo_f32_gemm_packed_size(nr, depth, columns)
+    }
+
+    /// `weights`: OHWI float32, `bias`: float32, or nil.
+    func pack(_ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, cache: PackedWeightCache) throws(Failure)
+        -> Storage
+    {
+        let (depth, outputs) = (shape.depth, shape.groupOutputs)
+        let (form, groupSize) = (self == .parts ? "bf16x3_gemm" : "f32_gemm", packedSize(depth, outputs))
+        let name: Sentence = "\(form) \(nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
+        return try cache.packed(weights, form: name, count: groupSize * shape.groups) { base in
+            for group in 0..<shape.groups {
+                let weights = weights.baseAddress + group * outputs * depth * 4
+                let bias = bias.map { $0.baseAddress + group * outputs * 4 }
+                if self == .parts {
+                    eo_bf16x3_gemm_pack(depth, outputs, weights, bias, base + group * groupSize)
+                } else {
+                    eo_f32_gemm_pack(nr, depth, outputs, weights, bias, base + group * groupSize)
+                }
+            }
+        }
     }
 }
 
@@ -36,15 +59,14 @@ extension ConvolutionShape {
     }
 
     /// Do parts on tiles take clearly less time than floats? In multiply-adds of floats, as measured: parts' products are
-    /// faster, of whole tiles, but rows are split and results rounded, each for so many. Weights that come from memory take
-    /// as long as some rows.
+    /// faster, of whole tiles, but rows are split and results rounded, each for so many. Weights, half as large again,
+    /// take as long as some rows. The number of threads must not count: the bits depend on the answer.
     var isFasterInParts: Bool {
         guard suitsParts else { return false }
-        let (split, result, product) = (20.0, 10.0, 0.42)
+        let (split, result, product, weights) = (20.0, 10.0, 0.42, 25.0)
         let (rows, depth, columns) = (Double(batch * outputHeight * outputWidth), Double(depth), Double(groupOutputs))
-        let memoryRows = 60.0
         let filled = product * (depth / 32).rounded(.up) * 32 * (columns / 32).rounded(.up) * 32
-        let parts = max(rows * (filled + split * depth + result * columns), memoryRows * depth * columns)
-        return 1.15 * parts < max(rows, memoryRows) * depth * columns
+        let parts = rows * (filled + split * depth + result * columns) + weights * depth * columns
+        return 1.1 * parts < rows * depth * columns
     }
 }

@@ -51,10 +51,10 @@ static void product_case(const eo_bf16x3_gemm_kernel *kernel, size_t rows, size_
     struct block input = wide_floats(rows * depth), weights = wide_floats(columns * depth), bias = floats(columns);
     struct eo_gather g = {.window = &w, .input = input.base, .pixels = rows, .element_size = 4};
     g.row_stride = eo_bf16x3_row_size(depth);
-    struct block parts = gathered(eo_gather_bf16x3_best()->run, g, all * g.row_stride + eo_bf16x3_weights_size(depth));
-    struct block packed = block_of(eo_f32_gemm_packed_size(kernel->nr, depth, columns));
+    struct block parts = gathered(eo_gather_bf16x3_best()->run, g, all * g.row_stride);
+    struct block packed = block_of(eo_bf16x3_gemm_packed_size(depth, columns));
     struct block output = block_of(rows * stride - 24);
-    eo_f32_gemm_pack(kernel->nr, depth, columns, weights.base, bias.base, packed.base);
+    eo_bf16x3_gemm_pack(depth, columns, weights.base, bias.base, packed.base);
     const struct eo_gemm_tile tile = {.rows = rows,
                                       .columns = columns,
                                       .depth = depth,
@@ -79,6 +79,14 @@ static void product_case(const eo_bf16x3_gemm_kernel *kernel, size_t rows, size_
     block_free(&output);
 }
 
+static void split_case(const eo_bf16x3_split_kernel *kernel, eo_bf16x3_split_function *twin) {
+    enum { SIZE = 2 * EO_BF16X3_PARTS * EO_BF16X3_TILE };
+    struct block weights = wide_floats(32 * 32), found = block_of(SIZE), expected = block_of(SIZE);
+    kernel->run(weights.base, found.base), twin(weights.base, expected.base);
+    check(memcmp(found.base, expected.base, SIZE) == 0, kernel->name, "32x32");
+    block_free(&weights), block_free(&found), block_free(&expected);
+}
+
 void test_parts(void) {
     static const size_t sizes[][3] = {{1, 1, 1},    {2, 3, 1},    {16, 16, 2},  {17, 33, 5},   {31, 40, 32},
                                       {33, 16, 33}, {49, 64, 64}, {99, 17, 96}, {200, 65, 75}, {64, 32, 320}};
@@ -89,6 +97,12 @@ void test_parts(void) {
             for (size_t channels = 1; channels <= 100; channels += number(0, 3) ? 1 : 31)
                 gather_case(gathers + i, gathers[count - 1].run, channels);
             compared(gathers[i].name, NULL);
+        }
+    const eo_bf16x3_split_kernel *splits = eo_bf16x3_split_rows(&count);
+    for (int i = 0; i < count - 1; i++)
+        if (kernels_isa_available(splits[i].isa)) {
+            split_case(splits + i, splits[count - 1].run);
+            compared(splits[i].name, NULL);
         }
     const eo_bf16x3_gemm_kernel *products = eo_bf16x3_gemm_rows(&twin);
     for (int i = 0; i < twin; i++)

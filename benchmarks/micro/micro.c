@@ -200,8 +200,8 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
     if (!form.pieces) c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);
     void *output = allocate(rows * w.output_channels * c.output_element_size);
-    // Tiles of parts come in pairs, with room for weights behind them.
-    const size_t more = form.products ? 32 * c.row_stride + eo_bf16x3_weights_size(depth) : 0;
+    // Tiles of parts come in pairs.
+    const size_t more = form.products ? 32 * c.row_stride : 0;
     void *scratch = allocate(c.row_stride * c.mr + c.slot_size + more);
     c.input = input;
     c.output = output;
@@ -305,10 +305,10 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
                              eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
         for (size_t m = 2; m <= 4 && l->kernel == 3 && l->stride == 1 && strstr("eo_winograd", kernel_part); m += 2)
             winograd(m, l, weights);
-        EACH_ROW(eo_bf16x3_gemm, packed = allocate(eo_f32_gemm_packed_size(k->nr, depth, channels));
-                 eo_f32_gemm_pack(k->nr, depth, channels, weights, NULL, packed);
+        EACH_ROW(eo_bf16x3_gemm, packed = allocate(eo_bf16x3_gemm_packed_size(depth, channels));
+                 eo_bf16x3_gemm_pack(depth, channels, weights, NULL, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16x3, packed,
-                             eo_f32_gemm_packed_size(k->nr, depth, 1), &clamp));
+                             eo_bf16x3_gemm_packed_size(depth, 1), &clamp));
         EACH_ROW(eo_bf16_gemm, packed = allocate(eo_bf16_gemm_packed_size(k, depth, channels));
                  eo_bf16_gemm_pack(k, depth, channels, weights, NULL, packed);
                  convolution(k->name, k->isa, k->run, k->mr, k->nr, l, bf16, packed,

@@ -163,12 +163,13 @@ void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t 
 // multiply faster than floats all the same. Sums are rounded in an order of the kernel's own; an infinity counts as
 // NaN, parts below the normal numbers as zero. Parameters: eo_f32_gemm_parameters.
 //
-// Weights are those of eo_f32_gemm for as many columns; they are split a block at a time. Rows come in
-// eo_gather_bf16x3's order, cut into steps of 32 in depth, the last filled up with zeros: a step of 16 rows has a tile
-// of lines of 64 bytes for each part, largest first, in which numbers k and k + 16 are pair k; tiles follow one
-// another, step after step. A tile has eo_bf16x3_height rows; there is an even number of tiles, 16 * input_stride bytes
-// from one to the next. Behind them eo_bf16x3_weights_size bytes are at the kernel's disposal, `input` is not const
-// there.
+// Rows come in eo_gather_bf16x3's order, cut into steps of 32 in depth, the last filled up with zeros: a step of 16
+// rows has a tile of lines of 64 bytes for each part, largest first, in which numbers k and k + 16 are pair k; tiles
+// follow one another, step after step. A tile has eo_bf16x3_height rows; there is an even number of tiles, 16 *
+// input_stride bytes from one to the next.
+//
+// Block of weights: float bias[32]; for each step in depth, for each part, the tiles of the left and the right 16
+// columns, in which line k has pair k of each column.
 enum {
     EO_BF16X3_PARTS = 3,
     EO_BF16X3_STEP = 32,
@@ -179,8 +180,15 @@ enum {
 typedef eo_gemm_function eo_bf16x3_gemm_function;
 #define EO_BF16X3_GEMM_ROWS(ROW)                                                                                       \
     X86_ROW(ROW, eo_bf16x3_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                  \
-    ROW(eo_bf16x3_gemm_32x8__scalar, ISA_SCALAR, 32, 8)
+    ROW(eo_bf16x3_gemm_32x32__scalar, ISA_SCALAR, 32, 32)
 KERNEL_FAMILY(eo_bf16x3_gemm)
+
+// A step of a block of weights, from floats [32][32].
+typedef void eo_bf16x3_split_function(const float *_Nonnull weights, char *_Nonnull to);
+#define EO_BF16X3_SPLIT_ROWS(ROW)                                                                                      \
+    X86_ROW(ROW, eo_bf16x3_split__avx512, ISA_AVX512, 0, 0)                                                            \
+    ROW(eo_bf16x3_split__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_bf16x3_split)
 
 // Bytes of a row.
 static inline size_t eo_bf16x3_row_size(size_t depth) {
@@ -191,8 +199,13 @@ static inline size_t eo_bf16x3_height(size_t rows) {
     const size_t tiles = (rows + 2 * EO_BF16X3_SIDE - 1) / (2 * EO_BF16X3_SIDE) * 2;
     return (rows + tiles - 1) / tiles;
 }
-// Two blocks of 32 columns.
-static inline size_t eo_bf16x3_weights_size(size_t depth) { return 2 * 32 * eo_bf16x3_row_size(depth); }
+// Bytes of packed weights.
+static inline size_t eo_bf16x3_gemm_packed_size(size_t depth, size_t columns) {
+    return (columns + 31) / 32 * 32 * (sizeof(float) + eo_bf16x3_row_size(depth));
+}
+// As eo_f32_gemm_pack.
+void eo_bf16x3_gemm_pack(size_t depth, size_t columns, const void *_Nonnull weights, const void *_Nullable bias,
+                         void *_Nonnull packed);
 
 // ------------------------------------------------------------------------------------------------- tiles of parts, as
 // they lie
@@ -429,6 +442,9 @@ EO_F32_OUTER_ROWS(KERNEL_ROW)
 #define KERNEL_ROW(function, ...) eo_bf16_pairs_function function;
 EO_BF16_PAIRS_ROWS(KERNEL_ROW)
 EO_BF16_ROWS_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_bf16x3_split_function function;
+EO_BF16X3_SPLIT_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_bf16_split_function function;
 EO_BF16_SPLIT_ROWS(KERNEL_ROW)

@@ -4,9 +4,10 @@
 #include <string.h>
 
 KERNEL_FAMILY_TABLE(eo_bf16x3_gemm, EO_BF16X3_GEMM_ROWS)
+KERNEL_FAMILY_TABLE(eo_bf16x3_split, EO_BF16X3_SPLIT_ROWS)
 KERNEL_FAMILY_TABLE(eo_gather_bf16x3, EO_GATHER_BF16X3_ROWS)
 
-enum { NR = 8 };
+enum { NR = 32 };
 
 // The upper bits of x, which lose them.
 static uint16_t take_upper(float *x) {
@@ -33,40 +34,48 @@ static void split_step(const float *x, char *to) {
 
 void eo_gather_bf16x3__scalar(const struct eo_gather *gather) { split_rows(gather); }
 
-static float part_of(const uint16_t *numbers, size_t at) {
-    const uint32_t bits = (uint32_t)numbers[at] << 16;
+void eo_bf16x3_split__scalar(const float *weights, char *to) {
+    for (size_t k = 0; k < STEP; k++)
+        for (size_t j = 0; j < NR; j++) {
+            float rest = weights[k * NR + j];
+            uint16_t *pair = (uint16_t *)(to + j / SIDE * EO_BF16X3_TILE + k % SIDE * EO_BF16X3_LINE) + j % SIDE * 2;
+            for (size_t part = 0; part < EO_BF16X3_PARTS; part++)
+                pair[part * EO_BF16X3_TILE + k / SIDE] = take_upper(&rest);
+        }
+}
+
+static float part_of(const char *numbers, size_t at) {
+    const uint32_t bits = (uint32_t)((const uint16_t *)numbers)[at] << 16;
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-// Number k of a row times a weight.
-static float product(const char *row, size_t k, float weight) {
-    const char *line = row + k / STEP * STEP_SIZE;
-    const size_t at = k % SIDE * 2 + k % STEP / SIDE;
-    float weights[EO_BF16X3_PARTS], sum = 0;
-    for (size_t part = 0; part < EO_BF16X3_PARTS; part++) {
-        const uint16_t upper = take_upper(&weight);
-        weights[part] = part_of(&upper, 0);
-    }
+// Number k of a row times weight k of column j of a block.
+static float product(const char *row, const char *weights, size_t k, size_t j) {
+    const size_t step = k / STEP, pair = k % SIDE, half = k % STEP / SIDE;
+    const char *line = row + step * STEP_SIZE;
+    const char *column = weights + step * 2 * STEP_SIZE + j / SIDE * EO_BF16X3_TILE + pair * EO_BF16X3_LINE;
+    float sum = 0;
     for (size_t all = EO_BF16X3_PARTS; all-- > 0;)
         for (size_t part = 0; part <= all; part++)
-            sum += part_of((const uint16_t *)(line + part * EO_BF16X3_TILE), at) * weights[all - part];
+            sum += part_of(line + part * EO_BF16X3_TILE, pair * 2 + half) *
+                   part_of(column + (all - part) * 2 * EO_BF16X3_TILE, j % SIDE * 2 + half);
     return sum;
 }
 
-void eo_bf16x3_gemm_32x8__scalar(const struct eo_gemm_tile *t) {
+void eo_bf16x3_gemm_32x32__scalar(const struct eo_gemm_tile *t) {
     const struct eo_f32_gemm_parameters *p = t->parameters;
-    const float *block = t->weights;
-    const size_t height = eo_bf16x3_height(t->rows);
-    for (size_t column = 0; column < t->columns; column += NR, block += NR * (1 + t->depth))
+    const size_t height = eo_bf16x3_height(t->rows), size = eo_bf16x3_gemm_packed_size(t->depth, 1);
+    const char *block = t->weights;
+    for (size_t column = 0; column < t->columns; column += NR, block += size)
         for (size_t i = 0; i < t->rows; i++) {
             const char *row =
                 (const char *)t->input + i / height * SIDE * t->input_stride + i % height * EO_BF16X3_LINE;
             float *output = (float *)((char *)t->output + i * t->output_stride) + column;
             for (size_t j = 0; j < NR && column + j < t->columns; j++) {
-                float sum = block[j];
-                for (size_t k = 0; k < t->depth; k++) sum += product(row, k, block[NR * (1 + k) + j]);
+                float sum = ((const float *)block)[j];
+                for (size_t k = 0; k < t->depth; k++) sum += product(row, block + NR * sizeof(float), k, j);
                 output[j] = clamp(sum, p->minimum, p->maximum);
             }
         }

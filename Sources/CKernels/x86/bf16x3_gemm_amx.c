@@ -1,6 +1,6 @@
 #if defined(__x86_64__)
 // Six products of parts for each step in depth, on tile registers; see gemm.h. The sums of a block of two tiles of rows
-// and NR columns stay in four registers while the depth passes by. Meanwhile the weights of the next columns are split.
+// and NR columns stay in four registers while the depth passes by.
 #include "gemm.h"
 
 #include <immintrin.h>
@@ -8,11 +8,9 @@
 #define TARGET __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi2")))
 #define SIMD static inline __attribute__((always_inline)) TARGET
 
-#include "split_avx512.h"
-
 // Registers: sums 0 1 over 2 3, rows 4 over 5, weights 6 7.
 enum { SIDE = EO_BF16X3_SIDE, LINE = EO_BF16X3_LINE, TILE = EO_BF16X3_TILE, STEP_SIZE = EO_BF16X3_PARTS * TILE };
-enum { NR = 2 * SIDE, GROUPS = 6 };
+enum { NR = 2 * SIDE };
 
 struct tile_configuration {
     uint8_t palette, start_row, reserved[14];
@@ -28,33 +26,6 @@ SIMD void tiles_configure(size_t height) {
         c.row_bytes[tile] = LINE;
     }
     _tile_loadconfig(&c);
-}
-
-// A block of weights on its way to parts: pairs of rows, from the next one on. Step by step, part by part, the tiles of
-// the left and the right 16 columns.
-struct splitting {
-    const float *weights; // [depth][NR]
-    char *to;
-    size_t depth, pair, pairs;
-};
-
-// Weights come into the second-level cache so many bytes before they are split: a load that waits for memory would make
-// the products wait.
-enum { AHEAD = 16 * 1024 };
-
-// Called: its code would be there twelve times.
-static __attribute__((noinline)) TARGET void split_pairs(struct splitting *s, size_t count) {
-    for (; count > 0 && s->pair < s->pairs; count--, s->pair++) {
-        const size_t k = s->pair / SIDE * EO_BF16X3_STEP + s->pair % SIDE;
-        char *to = s->to + s->pair / SIDE * 2 * STEP_SIZE + s->pair % SIDE * LINE;
-        const __mmask16 low = k < s->depth ? 0xffff : 0, high = k + SIDE < s->depth ? 0xffff : 0;
-        const float *from = s->weights + k * NR;
-        for (size_t i = 0; i < 4; i++)
-            _mm_prefetch((const char *)from + AHEAD + i / 2 * SIDE * NR * sizeof(float) + i % 2 * LINE, _MM_HINT_T1);
-        for (int half = 0; half < NR; half += SIDE, to += TILE)
-            split_floats(_mm512_maskz_loadu_ps(low, from + half), _mm512_maskz_loadu_ps(high, from + SIDE * NR + half),
-                         2 * TILE, to);
-    }
 }
 
 // The tiles are named by constants. Without `right` there are at most 16 columns.
@@ -75,7 +46,6 @@ static __attribute__((noinline)) TARGET void split_pairs(struct splitting *s, si
         _tile_loadd(5, lower + part * TILE, LINE);                                                                     \
         MULTIPLY(2, 5, 6);                                                                                             \
         MULTIPLY(3, 5, 7);                                                                                             \
-        split_pairs(next, count);                                                                                      \
     } while (0)
 
 #define MULTIPLY_BY_WEIGHTS(part)                                                                                      \
@@ -85,14 +55,19 @@ static __attribute__((noinline)) TARGET void split_pairs(struct splitting *s, si
         MULTIPLY(2, 5, 6);                                                                                             \
         MULTIPLY(1, 4, 7);                                                                                             \
         MULTIPLY(3, 5, 7);                                                                                             \
-        split_pairs(next, count);                                                                                      \
     } while (0)
 
-// Each part of the rows is loaded once, each of the weights once or twice. Some of the next weights are split between
-// the groups of products: while those are under way, if they stand side by side.
+// Weights to be brought into the second-level cache, some lines with each step.
+struct ahead {
+    const char *at;
+    size_t lines;
+};
+
+// Each part of the rows is loaded once, each of the weights once or twice.
 SIMD void multiply(const int right, size_t steps, const char *upper, const char *lower, const char *weights,
-                   struct splitting *next, size_t count) {
+                   struct ahead *ahead) {
     for (; steps > 0; steps--, upper += STEP_SIZE, lower += STEP_SIZE, weights += 2 * STEP_SIZE) {
+        for (size_t i = 0; i < ahead->lines; i++, ahead->at += LINE) _mm_prefetch(ahead->at, _MM_HINT_T1);
         LOAD_WEIGHTS(2);
         MULTIPLY_BY_ROWS(0);
         MULTIPLY_BY_WEIGHTS(1);
@@ -139,35 +114,29 @@ SIMD void leave(struct leaving *l, const struct eo_gemm_tile *t) {
 TARGET void eo_bf16x3_gemm_32x32__amx(const struct eo_gemm_tile *t) {
     const size_t steps = (t->depth + EO_BF16X3_STEP - 1) / EO_BF16X3_STEP, height = eo_bf16x3_height(t->rows);
     const size_t below = SIDE * t->input_stride, turns = (t->rows + 2 * height - 1) / (2 * height);
-    const size_t count = (SIDE + GROUPS * turns - 1) / (GROUPS * turns);
-    const float *block = t->weights;
-    char *weights = (char *)t->input + 2 * turns * below, *others = weights + 2 * steps * STEP_SIZE;
-    struct splitting next = {block + NR, weights, t->depth, 0, steps * SIDE};
-    split_pairs(&next, SIZE_MAX);
+    const size_t size = eo_bf16x3_gemm_packed_size(t->depth, 1);
+    const char *block = t->weights;
+    struct ahead ahead = {block, (2 * STEP_SIZE / LINE + turns - 1) / turns};
     struct leaving leaving;
     leaving.rows = 0;
     tiles_configure(height);
-    for (size_t column = 0; column < t->columns; column += NR) {
+    for (size_t column = 0; column < t->columns; column += NR, block += size) {
         const size_t columns = t->columns - column < NR ? t->columns - column : NR;
-        const char *rows = t->input;
-        const float *bias = block;
-        block += (1 + t->depth) * NR;
-        next = (struct splitting){block + NR, others, t->depth, 0, column + NR < t->columns ? steps * SIDE : 0};
+        const char *rows = t->input, *weights = block + NR * sizeof(float);
+        ahead.at = block + size;
         for (size_t row = 0; row < t->rows; row += 2 * height, rows += 2 * below) {
             if (leaving.rows > 0) store_sums(&leaving, height);
-            begin((const char *)bias);
+            begin(block);
             if (columns > SIDE)
-                multiply(1, steps, rows, rows + below, weights, &next, count);
+                multiply(1, steps, rows, rows + below, weights, &ahead);
             else
-                multiply(0, steps, rows, rows + below, weights, &next, count);
+                multiply(0, steps, rows, rows + below, weights, &ahead);
             // While these products are under way.
             leave(&leaving, t);
             leaving.output = (char *)t->output + row * t->output_stride + column * sizeof(float);
             leaving.rows = t->rows - row < 2 * height ? t->rows - row : 2 * height;
             leaving.columns = _bzhi_u32(~0u, (unsigned)columns);
         }
-        char *swapped = weights;
-        weights = others, others = swapped;
     }
     store_sums(&leaving, height);
     _tile_release();
