@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from . import _tensor, optimizers, schedules
 from ._compiled import precision_number
-from ._data import ArrayData, Arrays, Augment, IterableData, arrays
+from ._data import ArrayData, Arrays, Augment, IterableData, arrays, fit
 from ._errors import ArgumentError, Status
 from ._library import Batch, BatchResult, Handle, HostLoss, LossTerm, TrainerOptions, encoded, lib
 from ._library import Tensor as _Tensor
@@ -211,11 +211,11 @@ class Trainer:
             raise
 
     def _batch(self, x: Any, y: Any, weights: Any, has_labels: bool = True) -> tuple[Batch, list[Any]]:
-        inputs = [_fit(a, t, self.batch_size) for a, t in zip(arrays(x, self.input_names, "inputs"), self._inputs)]
+        inputs = [fit(a, t, self.batch_size) for a, t in zip(arrays(x, self.input_names, "inputs"), self._inputs)]
         labels = []
         if has_labels:
             given = arrays(y, self.label_names, "labels") if self._labels else []
-            labels = [_fit(a, t, self.batch_size) for a, t in zip(given, self._labels)]
+            labels = [fit(a, t, self.batch_size) for a, t in zip(given, self._labels)]
         batch = Batch(struct_size=ctypes.sizeof(Batch), sample_count=len(inputs[0]) if inputs else 0)
         lists = [_addresses(inputs), _sizes(inputs), _addresses(labels), _sizes(labels)]
         batch.inputs, batch.input_sizes, batch.labels, batch.label_sizes = lists
@@ -546,24 +546,6 @@ def _bar(description: str, total: int, first: int, wanted: bool | None) -> Any:
     except ImportError:
         return None
     return tqdm.tqdm(desc=description, total=total or None, initial=first, unit="step")
-
-
-def _fit(value: np.ndarray, tensor: tuple[str, tuple[int, ...], type[np.generic]], batch_size: int) -> np.ndarray:
-    name, shape, dtype = tensor
-    value = np.asarray(value)
-    is_batched = bool(shape) and shape[0] == batch_size
-    if (value.shape[1:] != shape[1:] if is_batched else value.shape != shape) or value.ndim != len(shape):
-        wanted = ["samples", *shape[1:]] if is_batched else list(shape)
-        raise ArgumentError(
-            f"'{name}' got an array of shape {list(value.shape)}, expected {wanted}".replace("'samples'", "samples"),
-            Status.WRONG_SIZE,
-        )
-    if dtype == np.int32 and value.dtype.kind in "iub":
-        if value.dtype.itemsize > 2 and value.size and not -(2**31) <= int(value.min()) <= int(value.max()) < 2**31:
-            raise ArgumentError(f"'{name}' has numbers that int32 does not hold", Status.OUT_OF_RANGE)
-    elif not np.can_cast(value.dtype, dtype, "same_kind"):
-        raise ArgumentError(f"'{name}' is {value.dtype}, expected {np.dtype(dtype)}", Status.INVALID_ARGUMENT)
-    return np.ascontiguousarray(value, dtype)
 
 
 def _addresses(values: Arrays) -> Any:
