@@ -50,7 +50,7 @@ def test_results_of_another_type(name):
     refused(f"{name}: .*INT16", lambda: run(maker.content(), np.ones(7, np.int32)))
 
 
-@pytest.mark.parametrize("shape", [[MOST, 0, 3], [0, MOST, MOST], [3, MOST, 0]])
+@pytest.mark.parametrize("shape", [[MOST, 0, 3], [0, MOST, 3], [3, MOST, 0]])
 def test_nothing_is_computed_for_no_elements(shape):
     maker = Maker(1)
     x, axis = maker.tensor(0, I32, shape), maker.tensor(0, I32, [], 1)
