@@ -19,6 +19,11 @@ package struct CascadeStage: @unchecked Sendable {
     /// Bytes of its result for one image.
     package var imageBytes: Int { outputBytes / max(1, window.batch) }
     package var hasOperand: Bool { finish.hasOperand }
+    /// Copies its rows before it multiplies them.
+    package var gathersRows: Bool {
+        guard case .convolution(let plan) = plan else { return false }
+        return plan.gather != nil
+    }
 
     /// nil: the layer has groups.
     static func of(

@@ -3,11 +3,10 @@ import Model
 import Operators
 
 extension Compiler {
-    // All measured. Between two layers that are joined lies at least so much, and in a cascade of several, or of two, at
-    // least so much in all.
+    // All measured. Between two layers that are joined lies at least so much, and in a cascade at least so much in all;
+    // half of it is enough for several layers of which none copies its rows first.
     private static let leastBytes = 256 << 10
-    private static let leastOfSeveral = 512 << 10
-    private static let leastOfTwo = 1 << 20
+    private static let leastOfAll = 1 << 20
     /// The weights of a layer that is joined pass by for every few lines.
     private static let mostWeightBytes = 256 << 10
     private static let mostStages = 4
@@ -22,7 +21,8 @@ extension Compiler {
             var (stages, nodes) = compiler.stages(endingWith: last, graph, matcher)
             while nodes.count > 1 {
                 let between = stages.dropLast().reduce(0) { $0 + $1.stage.imageBytes }
-                guard between >= (nodes.count > 2 ? Self.leastOfSeveral : Self.leastOfTwo) else { return nil }
+                let isLight = nodes.count > 2 && !stages.contains { $0.stage.gathersRows }
+                guard between >= (isLight ? Self.leastOfAll / 2 : Self.leastOfAll) else { return nil }
                 if let cascade = CascadedLayers(stages.map { $0.stage }, threadCount: compiler.threadCount) {
                     matcher.begin(index)
                     for node in nodes.dropFirst() { _ = matcher.take(node.inputs[0], cascadable) }
