@@ -319,7 +319,7 @@ def test_finetune_makes_everything_at_once(folder, digits_path, images, labels):
         "--cluster-layer", "*=8", "--quantize", "int8", "--weight-bits-of", "FULLY_CONNECTED=4", "--ranges",
         "all_values", "--freeze-after", 3, "-o", path,
     )
-    assert float(re.search(r"accuracy ([\d.]+) %$", out, re.M)[1]) > 85
+    assert float(re.search(r"accuracy ([\d.]+) %, [\d.]+ % zeros$", out, re.M)[1]) > 85
     found = [weights for weights in edgeopt.weights(path) if weights.elements >= 64]
     assert {weights.type for weights in found} == {"INT8", "INT4"}
     assert all(weights.distinct <= 8 for weights in found)
