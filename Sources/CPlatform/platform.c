@@ -53,7 +53,8 @@ static uint64_t identity_of(const struct stat *status) {
 }
 
 int platform_map_file(const char *path, void **base, size_t *size, uint64_t *identity) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    // Without O_NONBLOCK a pipe would have to be opened at its other end, too, to be told that it is none of ours.
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) return errno;
     struct stat status;
     int error = fstat(file, &status) == 0 ? 0 : errno;
@@ -89,29 +90,53 @@ static int write_all(int file, const char *bytes, size_t size) {
     return 0;
 }
 
-int platform_write_file(const char *path, const struct platform_part *parts, size_t count, bool durable) {
-    size_t length = strlen(path);
-    char *temporary = malloc(length + 8);
-    if (!temporary) return ENOMEM;
-    memcpy(temporary, path, length);
-    // mkostemp puts a name that nobody has in the place of the Xs.
-    memcpy(temporary + length, ".XXXXXX", 8);
-    int file = mkostemp(temporary, O_CLOEXEC);
-    if (file < 0) {
-        int error = errno;
-        free(temporary);
-        return error;
+// A new file beside `path`, whose name is completed behind its dot.
+static int open_beside(char *temporary, char *digits) {
+    for (unsigned attempt = 0; attempt < 1000; attempt++) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        snprintf(digits, 9, "%08x", (unsigned)now.tv_nsec * 31 + (unsigned)getpid() + attempt * 0x9e3779b9u);
+        // Not mkostemp: its permissions would have to be widened by the umask, which can only be read by changing it
+        // for all threads.
+        int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (file >= 0 || errno != EEXIST) return file;
     }
+    return -1;
+}
+
+static int write_parts(int file, const struct platform_part *parts, size_t count, bool durable) {
     int error = 0;
     for (size_t i = 0; i < count && error == 0; i++) error = write_all(file, parts[i].base, parts[i].size);
-    mode_t mask = umask(0);
-    umask(mask);
-    if (error == 0 && fchmod(file, 0666 & ~mask) != 0) error = errno;
     if (error == 0 && durable && fsync(file) != 0) error = errno;
     if (close(file) != 0 && error == 0) error = errno;
-    if (error == 0 && rename(temporary, path) != 0) error = errno;
-    if (error != 0) unlink(temporary);
+    return error;
+}
+
+int platform_write_file(const char *path, const struct platform_part *parts, size_t count, bool durable) {
+    struct stat status;
+    const bool exists = stat(path, &status) == 0;
+    // A file in the place of /dev/null would be the end of it. Whoever closes the other end of a pipe ends the process.
+    if (exists && S_ISCHR(status.st_mode)) {
+        int file = open(path, O_WRONLY | O_CLOEXEC);
+        return file < 0 ? errno : write_parts(file, parts, count, false);
+    }
+    if (exists && !S_ISREG(status.st_mode)) return S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    // A link stays one.
+    char *target = exists ? realpath(path, NULL) : NULL;
+    const char *place = target ? target : path;
+    size_t length = strlen(place);
+    char *temporary = malloc(length + 10);
+    int error = temporary ? 0 : ENOMEM;
+    if (error == 0) {
+        memcpy(temporary, place, length);
+        temporary[length] = '.';
+        int file = open_beside(temporary, temporary + length + 1);
+        error = file < 0 ? errno : write_parts(file, parts, count, durable);
+        if (error == 0 && rename(temporary, place) != 0) error = errno;
+        if (error != 0 && file >= 0) unlink(temporary);
+    }
     free(temporary);
+    free(target);
     return error;
 }
 

@@ -54,8 +54,7 @@ import Runtime
 
     private func tensor(_ index: Int, _ tensor: Tensor, _ model: Model) -> eo_tensor {
         var result = unsafe describe(index, tensor, shape: tensor.shape, in: memory)
-        let data = model.buffers.indices.contains(tensor.buffer) ? model.buffers[tensor.buffer].data : nil
-        if let data, data.count > 0 {
+        if let data = model.data(of: tensor), data.count > 0 {
             unsafe result.size = data.count
             unsafe result.data = UnsafeMutableRawPointer(mutating: data.baseAddress)
         } else {

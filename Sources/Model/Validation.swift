@@ -136,7 +136,7 @@ extension Model {
         return operatorCodes[operation.opcode].name
     }
 
-    /// The bytes of a constant; nil for a tensor that has none in this file.
+    /// The bytes of a constant; nil for a tensor that has none in this file. Buffer 0 stands for none, whatever is in it.
     package func data(of tensor: Tensor) -> Bytes? {
         tensor.buffer > 0 && tensor.buffer < buffers.count ? buffers[tensor.buffer].data : nil
     }

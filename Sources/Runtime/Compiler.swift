@@ -107,6 +107,13 @@ struct Compiler {
                 decide(node, kernel: "subgraphs")
                 continue
             }
+            // Nothing comes out: no kernel is to walk along the other dimensions, of up to 2^31 - 1.
+            if !item.outputs.isEmpty, item.outputs.allSatisfy({ graph.tensors[$0].count == 0 }),
+                !node.inputs.contains(where: { graph.info($0)?.isVariable == true })
+            {
+                decide(node)
+                continue
+            }
             let preparation = Preparation(
                 name: node.name, version: node.version, options: node.options, customOptions: node.customOptions,
                 inputs: infos(node, graph, values: index == 0 ? values : [:]),

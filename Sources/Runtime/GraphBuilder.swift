@@ -52,9 +52,7 @@ struct GraphBuilder {
 
     /// The data of a constant tensor: dense, and aligned to its elements.
     private func constant(_ tensor: Tensor) throws(Failure) -> Bytes? {
-        guard model.buffers.indices.contains(tensor.buffer), let data = model.buffers[tensor.buffer].data,
-            data.count > 0
-        else { return nil }
+        guard let data = model.data(of: tensor), data.count > 0 else { return nil }
         guard let expected = tensor.type.byteCount(elementCount(tensor.shape) ?? 0) else { return data }
         if let sparsity = tensor.sparsity { return try dense(tensor, data, sparsity) }
         guard let exact = data.slice(offset: 0, count: expected) else {

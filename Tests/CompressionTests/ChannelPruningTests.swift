@@ -277,4 +277,32 @@ import Testing
         let smaller = try cut(model, input: 48)
         #expect(smaller.shape("a/w") == [4, 1, 1, 3] && smaller.shape("b/w") == [4, 1, 1, 4])
     }
+
+    /// Nobody could list them all.
+    @Test(.timeLimit(.minutes(1))) func tensorsOfBillionsOfChannelsAreLeftAlone() throws {
+        var builder = GraphBuilder()
+        let x = builder.input([1, 4, 4, 3])
+        let b = try builder.convolution(builder.convolution(x, "a", channels: 8), "b", channels: 6)
+        try endOfPicture(&builder, b, channels: 6)
+        let wide = builder.input([1, Int(Int32.max)])
+        builder.output(builder.op(.relu, [wide], "wide", [1, Int(Int32.max)]))
+        let pads = try builder.integers("pads", [0, 0, 0, .max], shape: [2, 2])
+        builder.output(builder.op(.pad, [builder.input([1, 2]), pads], "padded", [1, Int(Int32.max)]))
+        let smaller = try builder.model.withoutChannels(ChannelPruningOptions())
+        #expect(smaller.shape("a/w") == [4, 1, 1, 3] && smaller.shape("wide") == [1, Int(Int32.max)])
+    }
+
+    /// The format says that it is empty; tensors without data name it.
+    @Test func whatLiesInBufferZeroIsNoConstant() throws {
+        var builder = GraphBuilder()
+        let b = try builder.convolution(
+            builder.convolution(builder.input([1, 4, 4, 3]), "a", channels: 8), "b", channels: 6)
+        let pooled = builder.op(
+            .maxPool2D, [b], "pooled", [1, 2, 2, 6],
+            options: Options(.pool2D, [.int(1), .int(2), .int(2), .int(2), .int(2), .int(0)]))
+        try endOfPicture(&builder, pooled, channels: 6)
+        var model = builder.model
+        model.buffers[0] = Buffer(try Bytes(copying: [1 as Float]))
+        #expect(try model.withoutChannels(ChannelPruningOptions()).shape("a/w") == [4, 1, 1, 3])
+    }
 }

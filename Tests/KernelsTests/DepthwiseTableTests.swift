@@ -177,7 +177,8 @@ func gatheringIsThatOfTheScalarTwin(_ shape: ConvolutionShape, _ elementSize: In
                 var gather = eo_gather(
                     window: window.base.assumingMemoryBound(to: eo_window.self), input: input.base, first: first,
                     pixels: pixels, element_size: elementSize,
-                    rows: rows.base, row_stride: stride, fill: fill, padding: 0x7c, flip: elementSize == 1 ? 0x80 : 0)
+                    rows: rows.base, row_stride: stride, fill: fill, padding: 0x7c, flip: elementSize == 1 ? 0x80 : 0,
+                    parts: 0)
                 run(&gather)
                 // What is behind the fill may be overwritten.
                 let bytes = rows.array(of: UInt8.self)

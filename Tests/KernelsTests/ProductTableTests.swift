@@ -36,7 +36,7 @@ private struct Product {
                 parameters: parameters.base,
                 row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersSize) },
                 segments: pieces?.count ?? 0, segment: pieces?.table, line_rows: 0, line_stride: 0, segment_stride: 0,
-                ahead: packed.base, ahead_size: packed.count)
+                in_tiles: false, ahead: packed.base, ahead_size: packed.count)
             kernel(&tile)
         }
         return output.array(of: UInt8.self)

@@ -2,7 +2,8 @@
 or run, in both arithmetics and with any input values. Each mutant runs in a process of its own, so that a crash is a
 failed test with the number that repeats it, and a hang is one too.
 
-EDGEOPT_MUTANTS: mutants for each model (default 4). EDGEOPT_SEED: number of the first (default 0)."""
+EDGEOPT_MUTANTS: mutants for each model (default 4; half as many of those with a wrong structure, which are also made
+smaller and trained). EDGEOPT_SEED: number of the first (default 0)."""
 
 import os
 import random
@@ -15,6 +16,7 @@ import pytest
 
 import edgeopt
 import golden
+import structure
 
 LARGEST_FILE = 60_000
 LARGEST_INPUT = 2_000_000
@@ -97,3 +99,63 @@ def test_mutants(path):
         chance = random.Random(number)
         content = mutant(original, chance)
         assert exit_status(lambda: run(content, chance)) == 0, f"EDGEOPT_SEED={number} EDGEOPT_MUTANTS=1 repeats it"
+
+
+LARGEST_SAMPLE = 100_000
+
+
+def sample(model, chance: random.Random) -> list[np.ndarray]:
+    if any(np.prod(tensor.shape, dtype=float) > LARGEST_SAMPLE for tensor in model.inputs):
+        raise ValueError("too large to be tried")
+    return [values({"dtype": tensor.dtype, "shape": tensor.shape}, chance) for tensor in model.inputs]
+
+
+def quantize(model, chance: random.Random):
+    scheme = chance.choice(["float16", "dynamic_range", "int8", "int16x8"])
+    return edgeopt.quantize(model, scheme, (sample(model, chance) for _ in range(2)), min_weight_elements=0)
+
+
+def prune(model, chance: random.Random):
+    pattern = chance.choice([{}, {"block": (4, 1)}, {"zeros_of": (2, 4)}, {"over_all": True}, {"for_latency": True}])
+    return edgeopt.store_sparse(edgeopt.prune(model, 0.8, first=True, depthwise=True, **pattern), 0.1)
+
+
+def prune_channels(model, chance: random.Random):
+    return edgeopt.prune_channels(model, chance.choice([0.1, 0.5, 0.9]), norm=chance.choice(["l1", "l2"]))
+
+
+def cluster(model, chance: random.Random):
+    granularity = chance.choice(["tensor", "channel", "scaled_channels"])
+    return edgeopt.cluster(model, chance.choice([2, 16]), granularity=granularity, first=True, depthwise=True)
+
+
+def train(model, chance: random.Random):
+    options = {"batch_normalization": chance.random() < 0.2, "recompute_activations": chance.random() < 0.2}
+    if chance.random() < 0.3:
+        options["quantization"] = edgeopt.QuantizationAware([sample(model, chance)])
+    trainer = edgeopt.Trainer(model, chance.choice(["auto", "mse", "distillation"]), batch_size=3, **options)
+    sample(model, chance)
+    for _ in range(2):
+        batch = [np.ones((2, *shape[1:]), dtype) for _, shape, dtype in trainer._inputs]
+        trainer.step(batch, [np.zeros((2, *shape[1:]), dtype) for _, shape, dtype in trainer._labels])
+    return trainer.export()
+
+
+def work_on(content: bytes, chance: random.Random) -> None:
+    run(content, chance)
+    try:
+        model = edgeopt.Model(content)
+        run(chance.choice([quantize, prune, prune_channels, cluster, train, train])(model, chance).to_bytes(), chance)
+    except (edgeopt.Error, ValueError, MemoryError):
+        pass
+
+
+@pytest.mark.skipif(not FILES, reason="no ../shared/models")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_mutants_of_the_structure(path):
+    original = path.read_bytes()
+    for number in range(SEED, SEED + (MUTANTS + 1) // 2):
+        chance = random.Random(number * 1000 + len(original))
+        content = structure.mutant(original, chance)
+        if content is not None:
+            assert exit_status(lambda: work_on(content, chance)) == 0, f"EDGEOPT_SEED={number} EDGEOPT_MUTANTS=1 repeats it"

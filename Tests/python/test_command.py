@@ -228,7 +228,9 @@ def test_finetune_prunes_clusters_and_quantizes(folder, digits_path, images, lab
     out = call("finetune", digits_path, "--data", data, "--epochs", 2, "--prune", 0.75, "--log", log, "-o", paths[0],
                "--precision", "bfloat16")
     assert float(re.search(r"([\d.]+) % of \d+ weights", out)[1]) > 74.5 and "epoch 2/2: loss" in out
-    assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["epoch", "1", "2"]
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    assert [row[0] for row in rows] == ["epoch", "1", "2"] and rows[0][-1] == "sparsity" and float(rows[2][-1]) > 0.74
+    assert re.search(r"epoch 2/2: loss .*, 74\.\d+ % zeros", out)
     np.save(folder / "x.npy", x)
     (folder / "y.txt").write_text("".join(f"{label}\n" for label in y))
     more = ["--data", folder / "x.npy", "--labels", folder / "y.txt", "--preserve"]
@@ -279,6 +281,11 @@ def test_finetune_takes_folders_of_classes_and_refuses_nonsense(folder, digits_p
     assert "2 labels" in call(*model, "--data", samples, "--labels", folder / "two.txt", status=1)
     assert "sparsity of 1.5" in call(*model, "--data", samples, "--distill", "--prune", 1.5, status=1)
     assert "epochs" in call(*model, "--data", samples, "--distill", "--epochs", 0, status=2)
+    # Before an epoch of training, not after it.
+    for option in ("-o", "--checkpoint"):
+        out = call(*model, "--data", samples, "--distill", option, folder / "nowhere" / "x", status=1)
+        assert "nowhere/x: No such file" in out and "epoch" not in out
+    assert "--mean has 2 numbers" in call(*model, "--data", samples.with_name("images.npy"), "--distill", "--mean", "1,2", status=1)
 
 
 def test_finetune_reads_idx_files_and_measures(folder, digits_path, images, labels):
@@ -312,7 +319,7 @@ def test_finetune_makes_everything_at_once(folder, digits_path, images, labels):
         "--cluster-layer", "*=8", "--quantize", "int8", "--weight-bits-of", "FULLY_CONNECTED=4", "--ranges",
         "all_values", "--freeze-after", 3, "-o", path,
     )
-    assert float(re.search(r"accuracy ([\d.]+) %$", out, re.M)[1]) > 85
+    assert float(re.search(r"accuracy ([\d.]+) %, [\d.]+ % zeros$", out, re.M)[1]) > 85
     found = [weights for weights in edgeopt.weights(path) if weights.elements >= 64]
     assert {weights.type for weights in found} == {"INT8", "INT4"}
     assert all(weights.distinct <= 8 for weights in found)

@@ -1,4 +1,6 @@
 import gc
+import os
+import stat
 
 import numpy as np
 import pytest
@@ -41,6 +43,29 @@ def test_saving_and_loading(model, tmp_path):
     assert edgeopt.Model(data).to_bytes() == data
     with pytest.raises(edgeopt.FileError, match="missing"):
         model.save(tmp_path / "missing" / "copy.tflite")
+
+
+def test_saving_leaves_links_and_devices_what_they_are(model, tmp_path):
+    link, target = tmp_path / "link.tflite", tmp_path / "target.tflite"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    model.save(link)
+    assert link.is_symlink() and target.read_bytes() == model.to_bytes()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(edgeopt.FileError, match="pipe: cannot be written"):
+        model.save(pipe)
+    with pytest.raises(edgeopt.FileError, match="pipe: cannot be read"):
+        edgeopt.Model(pipe)
+    # Making a device takes rights that tests may not have.
+    try:
+        os.mknod(tmp_path / "full", stat.S_IFCHR | 0o600, os.makedev(1, 7))
+        open(tmp_path / "full", "rb").close()
+    except PermissionError:
+        return
+    with pytest.raises(edgeopt.FileError, match="No space left"):
+        model.save(tmp_path / "full")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "link.tflite", "pipe", "target.tflite"]
 
 
 def test_editing_names_and_signatures(model):

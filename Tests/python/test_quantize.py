@@ -57,7 +57,8 @@ def test_integer_inputs_and_outputs(type, digits_path, images, labels, samples):
 def test_samples_in_every_form_give_the_same(digits_path, samples):
     name = edgeopt.Model(digits_path).inputs[0].name
     expected = edgeopt.quantize(digits_path, "int8", samples).to_bytes()
-    for form in ((s for s in samples), ([s] for s in samples), ({name: s} for s in samples)):
+    forms = [(s for s in samples), ([s] for s in samples), ({name: s} for s in samples), np.concatenate(list(samples))]
+    for form in forms:
         assert edgeopt.quantize(digits_path, "int8", form).to_bytes() == expected
     doubles = (sample.astype(np.float64) for sample in samples)
     assert edgeopt.quantize(digits_path, "int8", doubles).to_bytes() == expected

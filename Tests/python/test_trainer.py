@@ -202,3 +202,25 @@ def test_wrong_use(digits_path, spoiled, data):
         make(edgeopt.quantize(digits_path, scheme="int8", calibration=x[:8, None]))
     with pytest.raises(edgeopt.FileError, match="no such file|No such file"):
         trainer.restore("/no/such/file")
+    with pytest.raises(edgeopt.ArgumentError, match="there is no parameter 'nothing', only"):
+        trainer.set_parameter("nothing", [1])
+    with pytest.raises(edgeopt.ArgumentError, match="there are no samples"):
+        trainer.predict(x[:0])
+
+
+def test_sparsity_is_told_while_pruning(spoiled, data):
+    trainer = make(spoiled, pruning=edgeopt.PolynomialDecay(0.2, 0.75, begin_step=0, end_step=20, frequency=1))
+    history = trainer.fit(*data[0], epochs=3)
+    shares = [logs["sparsity"] for logs in history]
+    assert shares == sorted(shares) and shares[0] > 0.2 and shares[-1] == trainer.sparsity > 0.7
+
+
+def test_an_iterator_serves_one_epoch(spoiled, data):
+    x, y = data[0]
+    with pytest.raises(edgeopt.ArgumentError, match="epoch 2 has no batches"):
+        make(spoiled).fit(iter([(x[:32], y[:32])]), epochs=2)
+
+
+def test_one_pattern_may_come_alone(spoiled):
+    trainer = make(spoiled, trainable="*")
+    assert set(trainer.parameters) == set(make(spoiled).parameters)

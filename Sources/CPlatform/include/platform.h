@@ -24,8 +24,9 @@ void platform_forget(const void *_Nonnull base, size_t size);
 int platform_map_file(const char *_Nonnull path, void *_Nullable *_Nonnull base, size_t *_Nonnull size,
                       uint64_t *_Nonnull identity);
 void platform_unmap(void *_Nonnull base, size_t size);
-// Writes all parts, one after the other, to a temporary name beside `path`, then renames: all or nothing. `durable`: it
-// returns when the disk has it; otherwise a power failure may leave anything under that name.
+// Writes all parts, one after the other, to a temporary name beside `path`, then renames: all or nothing. A device
+// is written to in place, a pipe is refused. `durable`: it returns when the disk has it; otherwise a power failure may
+// leave anything under that name.
 struct platform_part {
     const void *_Nullable base;
     size_t size;

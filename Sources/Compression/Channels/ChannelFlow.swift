@@ -40,7 +40,12 @@ struct ChannelFlow {
 
     func name(_ tensor: Int) -> String { graph.tensors[tensor].name }
     func shape(_ tensor: Int) -> [Int] { graph.tensors[tensor].shape }
-    private func width(_ tensor: Int) -> Int { shape(tensor).last ?? 0 }
+    /// More channels than a network has are none that anybody could follow: whatever has them stays as it is.
+    static let widest = 1 << 17
+    private func width(_ tensor: Int) -> Int {
+        let width = shape(tensor).last ?? 0
+        return width <= Self.widest ? width : 0
+    }
     func code(_ index: Int) -> BuiltinOperator { model.operatorCodes[graph.operators[index].opcode].builtin }
 
     /// The channels of a tensor. A constant has some of its own; those of a tensor nobody follows cannot be removed.

@@ -87,7 +87,7 @@ extension Model {
 
     /// Leaves only some places of a dimension of a constant.
     private mutating func keep(_ places: [Int], _ axis: ChannelFlow.Axis, of size: Int) throws(Failure) {
-        guard let values = floats(0, axis.tensor) else { return }
+        guard let values = data(of: subgraphs[0].tensors[axis.tensor])?.array(of: Float.self) else { return }
         var shape = flowShape(axis, size)
         let inner = shape[(axis.dimension + 1)...].reduce(1, *)
         let outer = shape[..<axis.dimension].reduce(1, *)
@@ -117,7 +117,7 @@ extension Model {
     /// Writes the last number of a constant of shapes or paddings; one that is left open (-1) stays open.
     private mutating func rewriteLast(of constant: Int, to width: Int) throws(Failure) {
         let tensor = subgraphs[0].tensors[constant]
-        guard let data = buffers[tensor.buffer].data else { return }
+        guard let data = data(of: tensor) else { return }
         if tensor.type == .int64 {
             var values = data.array(of: Int64.self)
             guard let last = values.indices.last, values[last] >= 0 else { return }
@@ -136,7 +136,7 @@ extension Model {
         for index in subgraphs[0].operators.indices where code(0, index).builtin == .reshape {
             let op = subgraphs[0].operators[index]
             var shape = op.options.ints(0).map { Int64($0) }
-            guard let last = shape.indices.last, shape[last] >= 0, let output = op.outputs.first,
+            guard let last = shape.indices.last, shape[last] >= 0, let output = op.outputs.first, output >= 0,
                 let width = subgraphs[0].tensors[output].shape.last
             else { continue }
             shape[last] = Int64(width)

@@ -135,7 +135,7 @@ extension ChannelFlow {
         let (before, after) = (shape(op.inputs[0]), shape(op.outputs[0]))
         let width = after.last ?? 0
         guard let count = elementCount(before), count == elementCount(after), !incoming.isEmpty, width > 0,
-            width % incoming.count == 0
+            width <= Self.widest, width % incoming.count == 0
         else { return pin(index, "divides channels") }
         if code(index) == .reshape {
             if let place = input(op, 1) {
@@ -155,7 +155,7 @@ extension ChannelFlow {
         else { return pin(index, "pads channels") }
         let added = paddings[paddings.count - 1]
         guard added > 0 else { return set(op.outputs[0], of(op.inputs[0])) }
-        guard code(index) == .pad else { return pin(index, "pads channels") }
+        guard code(index) == .pad, added <= Self.widest else { return pin(index, "pads channels") }
         let made = units.make(added)
         pads.append((place, made))
         set(op.outputs[0], of(op.inputs[0]) + made)

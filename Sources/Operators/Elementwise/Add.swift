@@ -24,7 +24,6 @@ enum Addition {
     }
 
     private static func kernel(_ binary: Binary, sign: Int) throws(Failure) -> Kernel {
-        try binary.op.requireType(binary.a.type, of: binary.output)
         switch binary.a.type {
         case .float32: return try binary.float(sign > 0 ? .add : .subtract)
         case .int32: return binary.integer(sign > 0 ? { (a: Int32, b) in a &+ b } : { a, b in a &- b })

@@ -11,13 +11,16 @@ struct Binary {
     let activation: FusedActivation
 
     /// `activationField`: the option that holds the fused activation, if the operator has one. Both inputs have one
-    /// type, unless `mixesTypes`.
-    init(_ op: Preparation, activationField: Int? = nil, mixesTypes: Bool = false) throws(Failure) {
+    /// type, unless `mixesTypes`; the output has that of the first, or `result`.
+    init(
+        _ op: Preparation, activationField: Int? = nil, mixesTypes: Bool = false, result: TensorType? = nil
+    ) throws(Failure) {
         self.op = op
         a = try op.input(0)
         b = try op.input(1)
         output = try op.output()
         if !mixesTypes { try op.requireType(a.type, of: b) }
+        try op.requireType(result ?? a.type, of: output)
         guard let expected = broadcast(a.shape, b.shape), expected == output.shape else {
             throw op.invalid("\(a.described) and \(b.described) do not broadcast to \(output.described)")
         }
@@ -78,8 +81,7 @@ struct Binary {
     }
 
     func affines() throws(Failure) -> (a: Affine, b: Affine, y: Affine) {
-        try op.requireType(a.type, of: output)
-        return (try op.affine(a), try op.affine(b), try op.affine(output))
+        (try op.affine(a), try op.affine(b), try op.affine(output))
     }
 
     /// Through float and back: the fast form of quantized operators that have no kernels of their own.
@@ -132,12 +134,12 @@ extension OperatorDefinition {
     static func binary(
         _ code: BuiltinOperator, maxVersion: Int, quantization: QuantizationRule = .floatOnly,
         activationField: Int? = nil, mixesTypes: Bool = false, inPlace: Bool = true,
-        _ prepare: @escaping @Sendable (Binary) throws(Failure) -> Kernel
+        result: TensorType? = nil, _ prepare: @escaping @Sendable (Binary) throws(Failure) -> Kernel
     ) -> OperatorDefinition {
         OperatorDefinition(
             code, maxVersion: maxVersion, quantization: quantization, inPlace: inPlace, shapes: Binary.shapes
         ) { op throws(Failure) in
-            try prepare(Binary(op, activationField: activationField, mixesTypes: mixesTypes))
+            try prepare(Binary(op, activationField: activationField, mixesTypes: mixesTypes, result: result))
         }
     }
 }

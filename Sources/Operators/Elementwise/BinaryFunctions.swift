@@ -9,7 +9,6 @@ enum Extremes {
     private static func definition(_ code: BuiltinOperator, isMinimum: Bool) -> OperatorDefinition {
         let rule = QuantizationRule(activations: [0, 1], output: .sameAsInput)
         return .binary(code, maxVersion: 4, quantization: rule) { binary throws(Failure) in
-            try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
             case .float32: return try binary.float(isMinimum ? .minimum : .maximum)
             case .int8: return kernel(Int8.self, binary, isMinimum)
@@ -45,7 +44,6 @@ enum Extremes {
 enum SquaredDifference {
     static var definition: OperatorDefinition {
         .binary(.squaredDifference, maxVersion: 2, quantization: .byteBinary) { binary throws(Failure) in
-            try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
             case .float32: return try binary.float(.squaredDifference)
             case .int32: return binary.integer { (a: Int32, b: Int32) in (a &- b) &* (a &- b) }
@@ -78,7 +76,6 @@ enum SquaredDifference {
 enum Prelu {
     static var definition: OperatorDefinition {
         .binary(.prelu, maxVersion: 1, quantization: .byteBinary, mixesTypes: true) { binary throws(Failure) in
-            try binary.op.requireType(binary.a.type, of: binary.output)
             guard binary.output.shape == binary.a.shape else {
                 throw binary.op.invalid("\(binary.b.described) must broadcast to \(binary.a.described)")
             }

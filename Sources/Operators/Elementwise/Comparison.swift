@@ -17,13 +17,12 @@ enum Comparison: Sendable {
             case .greaterEqual: (.greaterEqual, 3)
             }
         let rule = QuantizationRule(activations: [0, 1], output: .unquantized, int16x8: false)
-        return .binary(code, maxVersion: maxVersion, quantization: rule, inPlace: false) { binary throws(Failure) in
-            try kernel(binary)
-        }
+        return .binary(
+            code, maxVersion: maxVersion, quantization: rule, inPlace: false, result: .bool
+        ) { binary throws(Failure) in try kernel(binary) }
     }
 
     private func kernel(_ binary: Binary) throws(Failure) -> Kernel {
-        try binary.op.requireType(.bool, of: binary.output)
         switch binary.a.type {
         case .float32: return plain(Float.self, binary)
         case .int32: return plain(Int32.self, binary)
@@ -75,13 +74,13 @@ enum Comparison: Sendable {
 enum Logical {
     static var and: OperatorDefinition {
         .binary(.logicalAnd, maxVersion: 1) { binary throws(Failure) in
-            try binary.op.requireType(.bool, of: binary.a, binary.output)
+            try binary.op.requireType(.bool, of: binary.a)
             return binary.map { (a: UInt8, b: UInt8) in a != 0 && b != 0 ? 1 : 0 as UInt8 }
         }
     }
     static var or: OperatorDefinition {
         .binary(.logicalOr, maxVersion: 1) { binary throws(Failure) in
-            try binary.op.requireType(.bool, of: binary.a, binary.output)
+            try binary.op.requireType(.bool, of: binary.a)
             return binary.map { (a: UInt8, b: UInt8) in a != 0 || b != 0 ? 1 : 0 as UInt8 }
         }
     }

@@ -7,7 +7,6 @@ import Model
 enum Divide {
     static var definition: OperatorDefinition {
         .binary(.div, maxVersion: 2, activationField: 0) { binary throws(Failure) in
-            try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
             case .float32: return try binary.float(.divide)
             case .int32:

@@ -5,7 +5,6 @@ import Model
 enum Multiply {
     static var definition: OperatorDefinition {
         .binary(.mul, maxVersion: 8, quantization: .binary, activationField: 0) { binary throws(Failure) in
-            try binary.op.requireType(binary.a.type, of: binary.output)
             switch binary.a.type {
             case .float32: return try binary.float(.multiply)
             case .int32: return binary.integer { (a: Int32, b: Int32) in a &* b }

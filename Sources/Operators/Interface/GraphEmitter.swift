@@ -26,7 +26,7 @@ package final class GraphEmitter {
     package func info(_ index: Int) -> TensorInfo {
         let tensor = model.subgraphs[subgraph].tensors[index]
         let isInput = model.subgraphs[subgraph].inputs.contains(index)
-        let data = isInput || tensor.isVariable ? nil : model.buffers[tensor.buffer].data
+        let data = isInput || tensor.isVariable ? nil : model.data(of: tensor)
         return TensorInfo(
             name: tensor.name, type: tensor.type, shape: tensor.shape, quantization: tensor.quantization,
             constant: data?.count == 0 ? nil : data, isVariable: tensor.isVariable)

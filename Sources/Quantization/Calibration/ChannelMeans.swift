@@ -8,7 +8,9 @@ struct ChannelMeans {
         /// The tensor an operator reads, and the one that was computed: the first may be a view of the second.
         let tensor: Int
         let source: Int
-        var means: [Double]
+        let channels: Int
+        /// Empty until there was a sample.
+        var means: [Double] = []
     }
     private var entries: [Entry] = []
     private var sampleCount = 0
@@ -25,7 +27,7 @@ struct ChannelMeans {
                 let channels = subgraph.tensors[tensor].shape.last, channels > 0
             else { continue }
             let source = Self.source(of: tensor, model, graph, uses)
-            entries.append(Entry(tensor: tensor, source: source, means: [Double](repeating: 0, count: channels)))
+            entries.append(Entry(tensor: tensor, source: source, channels: channels))
         }
     }
 
@@ -42,7 +44,7 @@ struct ChannelMeans {
 
     func observe(_ tensor: Int, _ values: Span<Float>, _ sample: inout [[Double]]) {
         for index in entries.indices where entries[index].source == tensor {
-            let channels = entries[index].means.count
+            let channels = entries[index].channels
             let rows = values.count / channels
             guard rows > 0 else { continue }
             var sums = [Double](repeating: 0, count: channels)
@@ -59,6 +61,9 @@ struct ChannelMeans {
     mutating func add(_ sample: [[Double]]) {
         sampleCount += 1
         for index in entries.indices {
+            if entries[index].means.isEmpty {
+                entries[index].means = [Double](repeating: 0, count: sample[index].count)
+            }
             for (channel, mean) in sample[index].enumerated() {
                 entries[index].means[channel] += (mean - entries[index].means[channel]) / Double(sampleCount)
             }
@@ -67,6 +72,6 @@ struct ChannelMeans {
 
     /// nil: no linear operator reads the tensor, or there was no sample.
     func means(_ tensor: Int) -> [Double]? {
-        sampleCount == 0 ? nil : entries.first { $0.tensor == tensor }?.means
+        entries.first { $0.tensor == tensor && !$0.means.isEmpty }?.means
     }
 }

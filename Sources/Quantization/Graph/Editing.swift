@@ -1,19 +1,23 @@
 import Model
 
 extension Model {
-    /// The data of a constant tensor; nil if it is computed, an input, or kept in another file.
+    /// The data of a constant tensor, without what its buffer has beyond; nil if it is computed, an input, or kept in
+    /// another file.
     package func constant(_ graph: Int, _ tensor: Int) -> Bytes? {
         guard tensor >= 0 else { return nil }
         let tensor = subgraphs[graph].tensors[tensor]
         guard !tensor.isVariable, tensor.externalBuffer == 0 else { return nil }
-        return buffers[tensor.buffer].data
+        guard let data = data(of: tensor), tensor.sparsity == nil,
+            let count = elementCount(tensor.shape), let size = tensor.type.byteCount(count)
+        else { return data(of: tensor) }
+        return data.slice(offset: 0, count: size)
     }
 
-    /// The numbers of a dense constant float32 tensor; nil if it is not one.
+    /// The numbers of a dense constant float32 tensor; nil if it is not one, or has none.
     package func floats(_ graph: Int, _ tensor: Int) -> [Float]? {
         guard let data = constant(graph, tensor) else { return nil }
         let tensor = subgraphs[graph].tensors[tensor]
-        guard tensor.type == .float32, tensor.sparsity == nil else { return nil }
+        guard tensor.type == .float32, tensor.sparsity == nil, data.count > 0 else { return nil }
         return data.array(of: Float.self)
     }
 

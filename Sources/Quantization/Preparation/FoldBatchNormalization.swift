@@ -88,8 +88,8 @@ private struct Affine {
         guard
             subgraph.tensors[middle].type == .float32,
             subgraph.tensors[second.outputs[0]].shape == subgraph.tensors[middle].shape,
-            let values = model.floats(graph, first.inputs[form.weights]),
-            subgraph.tensors[first.inputs[form.weights]].shape.count > form.channelDimension, !values.isEmpty,
+            model.floats(graph, first.inputs[form.weights]) != nil,
+            subgraph.tensors[first.inputs[form.weights]].shape.count > form.channelDimension,
             let activation = second.activation(model.code(graph, next).builtin)
         else { return nil }
         let channels = subgraph.tensors[first.inputs[form.weights]].shape[form.channelDimension]

@@ -65,7 +65,7 @@ struct DynamicRangeScheme {
         guard input < op.inputs.count, let data = model.constant(graph, op.inputs[input]), let output = op.outputs.first
         else { return false }
         let tensor = model.subgraphs[graph].tensors[op.inputs[input]]
-        return tensor.type == .float32 && tensor.sparsity == nil && data.count / 4 >= options.minWeightElements
+        return tensor.type == .float32 && tensor.sparsity == nil && data.count / 4 >= max(1, options.minWeightElements)
             && output >= 0 && model.subgraphs[graph].tensors[output].type == .float32
     }
 

@@ -41,7 +41,7 @@ extension Compiler {
             inputs: inputs, outputCount: node.outputs.count,
             statedOutputShapes: node.outputs.map { graph.tensors[$0].shape })
         guard let shapes = try node.definition.shapes(inference) else { return false }
-        guard shapes.count >= node.outputs.count else {
+        guard shapes.count >= node.outputs.count, shapes.isEmpty || !node.outputs.isEmpty else {
             throw .invalidModel("\(node.name): has \(node.outputs.count) outputs, \(shapes.count) expected")
         }
         for (output, shape) in zip(node.outputs, shapes) {

@@ -51,6 +51,7 @@ struct Finetune: ParsableCommand {
 
     func run() throws {
         let source = try Model(path: model)
+        for path in [output, checkpoint].compactMap({ $0 }) { try requireWritable(path) }
         let (training, validation) = try read(try source.inputs())
         let epoch = settings.batches(of: training.count)
         var options = settings.options(training.count, threads: threads)
@@ -63,7 +64,8 @@ struct Finetune: ParsableCommand {
             source, options, term, wish.targets(steps: settings.epochs * epoch, epoch: epoch), calibratedWith: training)
         let loop = TrainingLoop(
             trainer: trainer, training: training, validation: validation, labels: try trainer.labels(),
-            settings: settings, augmentation: augmentation, checkpoint: checkpoint, log: log)
+            settings: settings, augmentation: augmentation, checkpoint: checkpoint, log: log,
+            isPruning: wish.prune != nil)
         try loop.run()
         try trainer.export().save(to: output)
         try printSummary(model, output)

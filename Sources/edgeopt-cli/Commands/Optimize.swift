@@ -76,6 +76,7 @@ struct Optimize: ParsableCommand {
         }
         if !calibration.isEmpty { wish.calibration = try Samples(calibration, for: inputs, images: images) }
         let stages = Stages(source, wish)
+        if testData.isEmpty { note("accuracy is not measured: that takes --test-data") }
         hasWish ? try walkDown(stages) : try growTree(stages)
     }
 

@@ -15,6 +15,8 @@ struct TrainingLoop {
     var augmentation: Augmentation?
     var checkpoint: String?
     var log: String?
+    /// The share of zeros is told, too.
+    var isPruning = false
     /// No line for each epoch on standard output.
     var isQuiet = false
 
@@ -25,7 +27,9 @@ struct TrainingLoop {
         if let checkpoint, access(checkpoint, F_OK) == 0 {
             (epoch, first) = try position(try trainer.restore(from: checkpoint), checkpoint)
         }
-        let header = "epoch,loss,accuracy,seconds" + (validation == nil ? "" : ",val_loss,val_accuracy")
+        let header =
+            "epoch,loss,accuracy,seconds" + (validation == nil ? "" : ",val_loss,val_accuracy")
+            + (isPruning ? ",sparsity" : "")
         var lines = epoch == 0 && first == 0 ? [header] : []
         if let log, lines.isEmpty { lines = (try? readLines(log)) ?? [] }
         if checkpoint != nil { signal(SIGINT) { _ in isInterrupted = 1 } }
@@ -43,6 +47,7 @@ struct TrainingLoop {
         let start = now()
         var seen = Means()
         var line = StatusLine()
+        var zeros = ""
         for batch in first..<max(first, batches) {
             let chosen = order[(batch * settings.batchSize)..<min(order.count, (batch + 1) * settings.batchSize)]
             let (inputs, answers) = try training.batch(chosen, labels: labels) { bytes, input, index in
@@ -54,8 +59,9 @@ struct TrainingLoop {
             let left =
                 Double(now() - start) / 1e9 / Double(batch - first + 1)
                 * Double((settings.epochs - epoch) * batches - batch - 1)
+            if isPruning, (batch - first) % 50 == 0 { zeros = try summary(trainer.sparsity()) }
             line.show(
-                "epoch \(epoch + 1)/\(settings.epochs), \(batch + 1)/\(batches)" + seen.summary
+                "epoch \(epoch + 1)/\(settings.epochs), \(batch + 1)/\(batches)" + seen.summary + zeros
                     + format(", %d:%02d left", Int(left) / 60, Int(left) % 60))
             guard isInterrupted == 0 else {
                 line.finish()
@@ -67,12 +73,16 @@ struct TrainingLoop {
         let seconds = Double(now() - start) / 1e9
         let measured = try validated()
         if isQuiet { return "" }
+        let sparsity = isPruning ? try trainer.sparsity() : nil
         print(
-            "epoch \(epoch + 1)/\(settings.epochs)" + seen.summary
+            "epoch \(epoch + 1)/\(settings.epochs)" + seen.summary + (sparsity.map(summary) ?? "")
                 + (measured.map { "; validation" + $0.summary } ?? ""))
         fflush(nil)  // a pipe's reader wants to see it now
         return "\(epoch + 1),\(seen.columns),\(number(seconds))" + (measured.map { "," + $0.columns } ?? "")
+            + (sparsity.map { "," + number($0) } ?? "")
     }
+
+    private func summary(_ sparsity: Double) -> String { format(", %.2f %% zeros", 100 * sparsity) }
 
     private func validated() throws -> Means? {
         guard let validation else { return nil }

@@ -26,6 +26,13 @@ func writeFile(_ path: String, _ bytes: [UInt8]) throws {
     }
 }
 
+/// To be asked before hours of work: throws if no file can be written there.
+func requireWritable(_ path: String) throws {
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    if isFolder(path) { throw Failure("\(path): is a folder") }
+    guard access(folder, W_OK) == 0 else { throw Failure("\(path): \(String(cString: strerror(errno)))") }
+}
+
 /// The lines of a text file, without the empty one after the last line break.
 func readLines(_ path: String) throws -> [String] {
     var lines = String(decoding: try readFile(path), as: UTF8.self).split(

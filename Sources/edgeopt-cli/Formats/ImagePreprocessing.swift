@@ -48,7 +48,7 @@ struct ImagePreprocessing: ParsableArguments {
         let shape = try shape(of: input)
         guard let type = ElementType(input.type) else { throw Failure("input \(input.described) does not take images") }
         let pixels = try resized(path, height: shape[1], width: shape[2], channels: shape[3])
-        return NumericArray(shape: shape, type: type, bytes: normalized(pixels, channels: shape[3], as: type))
+        return NumericArray(shape: shape, type: type, bytes: try normalized(pixels, channels: shape[3], as: type))
     }
 
     /// Arrays are taken as they are, but where --mean or --std is given: then as pictures.
@@ -56,16 +56,19 @@ struct ImagePreprocessing: ParsableArguments {
         let type = try elementType(of: input)
         guard mean != nil || std != nil, !type.isInteger else { return array }
         let channels = input.shape.count == 4 ? input.shape[3] : 1
-        let bytes = normalized(array.values().map { Float($0) }, channels: channels, as: type)
+        let bytes = try normalized(array.values().map { Float($0) }, channels: channels, as: type)
         return NumericArray(shape: array.shape, type: type, bytes: bytes)
     }
 
     /// (pixel - mean) / std of values 0...255.
-    func normalized(_ pixels: [Float], channels: Int, as type: ElementType) -> [UInt8] {
+    func normalized(_ pixels: [Float], channels: Int, as type: ElementType) throws -> [UInt8] {
         let isFloat = [.float32, .float16].contains(type)
         // int8 inputs of converted image models are the bytes shifted by 128.
         let means = mean?.values ?? [isFloat ? 127.5 : type == .int8 ? 128 : 0]
         let stds = std?.values ?? [isFloat ? 127.5 : 1]
+        for (option, count) in [("--mean", means.count), ("--std", stds.count)] where count != 1 && count != channels {
+            throw Failure("\(option) has \(count) numbers, expected one, or one for each of \(channels) channels")
+        }
         var result = [UInt8](repeating: 0, count: pixels.count * type.size)
         result.withUnsafeMutableBytes { bytes in
             for (index, pixel) in pixels.enumerated() {

@@ -124,7 +124,7 @@ struct Samples {
             let channels = input.shape.count == 4 ? input.shape[3] : 1
             let pixels = part.bytes.map { Float($0) }
             return NumericArray(
-                shape: part.shape, type: type, bytes: images.normalized(pixels, channels: channels, as: type))
+                shape: part.shape, type: type, bytes: try images.normalized(pixels, channels: channels, as: type))
         }
     }
 

@@ -44,6 +44,20 @@ final class Trainer {
 
     var steps: Int { Int(eo_trainer_steps(handle)) }
 
+    /// The share of zeros in the parameters of two dimensions or more.
+    func sparsity() throws -> Double {
+        var (zeros, elements) = (0, 0)
+        for index in 0..<eo_trainer_parameter_count(handle) {
+            var found = eo_tensor()
+            try check(eo_trainer_parameter(handle, index, &found))
+            guard found.rank > 1, let data = found.data else { continue }
+            let values = UnsafeRawBufferPointer(start: data, count: found.size).bindMemory(to: Float.self)
+            zeros += values.count { $0 == 0 }
+            elements += values.count
+        }
+        return Double(zeros) / Double(max(1, elements))
+    }
+
     /// One for each loss that takes labels, for a batch.
     func labels() throws -> [Tensor] {
         try (0..<eo_trainer_label_count(handle)).map { index in

@@ -194,7 +194,8 @@ class Compiled:
         found = self._ready(index)
         _, dtype = _tensor.type_of(found)
         shape = _tensor.shape_of(found)
-        if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        is_array = isinstance(array, np.ndarray)
+        if not is_array or array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
             raise ArgumentError(
                 f"{self._named(found)} needs a C-contiguous {np.dtype(dtype)} array of shape {list(shape)}",
                 Status.INVALID_ARGUMENT,

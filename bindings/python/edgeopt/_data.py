@@ -76,3 +76,22 @@ class IterableData:
             x = arrays(parts[0], self.input_names, "inputs")
             y = arrays(parts[1] if len(parts) > 1 else None, self.label_names, "labels")
             yield x, y, np.asarray(parts[2], np.float32) if len(parts) > 2 else None
+
+
+def fit(value: np.ndarray, tensor: tuple[str, tuple[int, ...], type[np.generic]], batch_size: int) -> np.ndarray:
+    """The array as a tensor (name, shape, type) of the trainer takes it, with any number of samples."""
+    name, shape, dtype = tensor
+    value = np.asarray(value)
+    is_batched = bool(shape) and shape[0] == batch_size
+    if (value.shape[1:] != shape[1:] if is_batched else value.shape != shape) or value.ndim != len(shape):
+        wanted = ["samples", *shape[1:]] if is_batched else list(shape)
+        raise ArgumentError(
+            f"'{name}' got an array of shape {list(value.shape)}, expected {wanted}".replace("'samples'", "samples"),
+            Status.WRONG_SIZE,
+        )
+    if dtype == np.int32 and value.dtype.kind in "iub":
+        if value.dtype.itemsize > 2 and value.size and not -(2**31) <= int(value.min()) <= int(value.max()) < 2**31:
+            raise ArgumentError(f"'{name}' has numbers that int32 does not hold", Status.OUT_OF_RANGE)
+    elif not np.can_cast(value.dtype, dtype, "same_kind"):
+        raise ArgumentError(f"'{name}' is {value.dtype}, expected {np.dtype(dtype)}", Status.INVALID_ARGUMENT)
+    return np.ascontiguousarray(value, dtype)

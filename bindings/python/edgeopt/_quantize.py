@@ -50,7 +50,8 @@ def quantize(
     """The model with weights, and with the integer schemes activations, in fewer bits. The model given is not changed.
 
     `calibration` gives samples of real input, in the shape and the type of the float model's inputs: one array for a
-    model with one input, else a sequence of arrays in the inputs' order, or a mapping from the inputs' tensor names.
+    model with one input, else a sequence of arrays in the inputs' order, or a mapping from the inputs' tensor names. A
+    leading dimension of 1 may be missing, so an array of many samples will do.
     Each is run through the float model once and is then no longer needed, so a generator over any amount of data is
     fine. A hundred or so typical samples are usually enough.
 
@@ -143,6 +144,8 @@ def in_order(sample: Sample, inputs: list[Input]) -> list[npt.ArrayLike]:
 
 def as_input(value: npt.ArrayLike, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
     array = np.asarray(value)
+    if shape[:1] == (1,) and array.shape == shape[1:]:
+        array = array[np.newaxis]  # one of an array of samples
     if array.shape != shape:
         raise ArgumentError(
             f"a sample for input '{name}' has shape {list(array.shape)}, expected {list(shape)}", Status.WRONG_SIZE

@@ -255,7 +255,8 @@ class Filled:
         made.ranges, made.range_momentum = number_of(given.ranges, _RANGES, "ranges"), given.range_momentum
         made.freeze_step = -1 if given.freeze_step is None else given.freeze_step
         made.learned_weights = given.learned_weights
-        made.float_layers, made.float_layer_count = strings(given.float_layers), len(given.float_layers)
+        made.float_layers = patterns = strings(given.float_layers)
+        made.float_layer_count = len(patterns)
         weights, activations = rules_of(given.weight_bits_of), rules_of(given.activation_bits_of)
         made.weight_bits_rules, made.weight_bits_rule_count = weights, len(weights)
         made.activation_bits_rules, made.activation_bits_rule_count = activations, len(activations)
@@ -331,5 +332,7 @@ def _inputs(model: Model) -> list[Input]:
     return found
 
 
-def strings(values: Sequence[str]) -> Any:
-    return (ctypes.c_char_p * len(values))(*(encoded(value) for value in values))
+def strings(values: str | Sequence[str]) -> Any:
+    """Patterns as C takes them; one may come alone."""
+    given = [values] if isinstance(values, str) else values
+    return (ctypes.c_char_p * len(given))(*(encoded(value) for value in given))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from . import _tensor, optimizers, schedules
 from ._compiled import precision_number
-from ._data import ArrayData, Arrays, Augment, IterableData, arrays
+from ._data import ArrayData, Arrays, Augment, IterableData, arrays, fit
 from ._errors import ArgumentError, Status
 from ._library import Batch, BatchResult, Handle, HostLoss, LossTerm, TrainerOptions, encoded, lib
 from ._library import Tensor as _Tensor
@@ -113,8 +113,8 @@ class Trainer:
         *,
         batch_size: int = 32,
         num_threads: int = 1,
-        frozen: Sequence[str] = (),
-        trainable: Sequence[str] = (),
+        frozen: str | Sequence[str] = (),
+        trainable: str | Sequence[str] = (),
         signature: str | None = None,
         batch_normalization: bool = False,
         batch_norm_momentum: float = 0.99,
@@ -140,8 +140,9 @@ class Trainer:
         options = TrainerOptions(struct_size=ctypes.sizeof(TrainerOptions))
         options.batch_size, options.num_threads = batch_size, num_threads
         options.signature = None if signature is None else encoded(signature)
-        options.frozen, options.frozen_count = strings(frozen), len(frozen)
-        options.trainable, options.trainable_count = strings(trainable), len(trainable)
+        patterns = strings(frozen), strings(trainable)
+        options.frozen, options.trainable = patterns
+        options.frozen_count, options.trainable_count = map(len, patterns)
         options.batch_normalization, options.batch_norm_momentum = batch_normalization, batch_norm_momentum
         options.recompute_activations = recompute_activations
         options.host_loss = self._host_function
@@ -155,6 +156,7 @@ class Trainer:
         with filled.raising():
             lib.eo_trainer_create(source._pointer, ctypes.byref(options), ctypes.byref(pointer))
         self._targets = filled  # its functions are called at export
+        self._prunes = targets.pruning is not None
         self._handle = Handle(pointer, lib.eo_trainer_destroy, source._handle)
         self._pointer = self._handle.pointer
         self._inputs = self._tensors(lib.eo_trainer_input_count, lib.eo_trainer_input)
@@ -209,11 +211,11 @@ class Trainer:
             raise
 
     def _batch(self, x: Any, y: Any, weights: Any, has_labels: bool = True) -> tuple[Batch, list[Any]]:
-        inputs = [_fit(a, t, self.batch_size) for a, t in zip(arrays(x, self.input_names, "inputs"), self._inputs)]
+        inputs = [fit(a, t, self.batch_size) for a, t in zip(arrays(x, self.input_names, "inputs"), self._inputs)]
         labels = []
         if has_labels:
             given = arrays(y, self.label_names, "labels") if self._labels else []
-            labels = [_fit(a, t, self.batch_size) for a, t in zip(given, self._labels)]
+            labels = [fit(a, t, self.batch_size) for a, t in zip(given, self._labels)]
         batch = Batch(struct_size=ctypes.sizeof(Batch), sample_count=len(inputs[0]) if inputs else 0)
         lists = [_addresses(inputs), _sizes(inputs), _addresses(labels), _sizes(labels)]
         batch.inputs, batch.input_sizes, batch.labels, batch.label_sizes = lists
@@ -265,7 +267,7 @@ class Trainer:
         progress: bool | None = None,
     ) -> list[Logs]:
         """Trains for `epochs` passes over the data and returns what each has given: loss, accuracy, learning_rate,
-        seconds, and with `validation_data` val_loss and val_accuracy.
+        seconds, with `pruning` sparsity, and with `validation_data` val_loss and val_accuracy.
 
         `x`, `y`: arrays whose first dimension counts samples (one for a model with one input, else a list or a mapping
         by name), or `x` is an iterable of batches (x, y) or (x, y, weights) that can be begun anew: a list, a
@@ -345,22 +347,32 @@ class Trainer:
             order = np.random.default_rng([run.seed, run.epoch]).permutation(data.count)
         first = self.steps - run.epoch_start
         bar = _bar(f"epoch {run.epoch + 1}/{epochs}", len(data), first, progress)
+        zeros: Logs = {}
         for batch, (x, y, weights) in enumerate(data.batches(order, first), first):
             if augment is not None:
                 generator = np.random.default_rng([run.seed, run.epoch, batch])
                 x = arrays(augment(x[0] if len(x) == 1 else x, generator), self.input_names, "inputs")
             result = self.step(list(x), list(y), weights)
             logs = run.add(result, len(x[0]))
+            if self._prunes and (batch - first) % 50 == 0:
+                zeros = {"sparsity": self.sparsity}
             if bar is not None:
                 bar.update()
-                bar.set_postfix({k: f"{v:.4g}" for k, v in run.means().items()}, refresh=False)
+                bar.set_postfix({k: f"{v:.4g}" for k, v in {**run.means(), **zeros}.items()}, refresh=False)
             for callback in callbacks:
                 callback.on_step_end(self, self.steps, logs)
             if path is not None and checkpoint_steps and self.steps % checkpoint_steps == 0:
                 self.save(path, run.position())
         if bar is not None:
             bar.close()
-        return {**run.means(), "learning_rate": self.learning_rate, "seconds": time.perf_counter() - start}
+        if first == 0 and self.steps == run.epoch_start:
+            raise ArgumentError(
+                f"epoch {run.epoch + 1} has no batches; an iterator that is used up cannot be begun anew",
+                Status.WRONG_SIZE,
+            )
+        if self._prunes:
+            zeros = {"sparsity": self.sparsity}
+        return {**run.means(), **zeros, "learning_rate": self.learning_rate, "seconds": time.perf_counter() - start}
 
     def _validate(self, data: Any) -> Logs:
         return self.evaluate(*data) if isinstance(data, tuple) else self.evaluate(data)
@@ -374,7 +386,7 @@ class Trainer:
 
     def predict(self, x: Any) -> Any:
         """The model's outputs for all samples: one array, or a list of them."""
-        inputs = arrays(x, self.input_names, "inputs")
+        inputs = ArrayData(arrays(x, self.input_names, "inputs"), [], None, self.batch_size).inputs
         parts: list[list[np.ndarray]] = [[] for _ in self._outputs]
         for first in range(0, len(inputs[0]), self.batch_size):
             chunk = [array[first : first + self.batch_size] for array in inputs]
@@ -405,11 +417,20 @@ class Trainer:
             found[name if name not in found else f"{name}#{index}"] = values.reshape(shape).copy()
         return found
 
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros in the weights, which are the parameters of two dimensions or more."""
+        weights = [values for values in self.parameters.values() if values.ndim > 1]
+        elements = sum(values.size for values in weights)
+        return 1 - sum(int(np.count_nonzero(values)) for values in weights) / max(1, elements)
+
     def set_parameter(self, name: str, values: npt.ArrayLike) -> None:
         """Other values; what the optimizer knows of the parameter starts anew."""
-        index = list(self.parameters).index(name) if name in self.parameters else -1
+        names = list(self.parameters)
+        if name not in names:
+            raise ArgumentError(f"there is no parameter {name!r}, only {names}", Status.OUT_OF_RANGE)
         data = np.ascontiguousarray(values, np.float32)
-        lib.eo_trainer_set_parameter(self._pointer, index, data.ctypes.data, data.nbytes)
+        lib.eo_trainer_set_parameter(self._pointer, names.index(name), data.ctypes.data, data.nbytes)
 
     @property
     def steps(self) -> int:
@@ -527,24 +548,6 @@ def _bar(description: str, total: int, first: int, wanted: bool | None) -> Any:
     return tqdm.tqdm(desc=description, total=total or None, initial=first, unit="step")
 
 
-def _fit(value: np.ndarray, tensor: tuple[str, tuple[int, ...], type[np.generic]], batch_size: int) -> np.ndarray:
-    name, shape, dtype = tensor
-    value = np.asarray(value)
-    is_batched = bool(shape) and shape[0] == batch_size
-    if (value.shape[1:] != shape[1:] if is_batched else value.shape != shape) or value.ndim != len(shape):
-        wanted = ["samples", *shape[1:]] if is_batched else list(shape)
-        raise ArgumentError(
-            f"'{name}' got an array of shape {list(value.shape)}, expected {wanted}".replace("'samples'", "samples"),
-            Status.WRONG_SIZE,
-        )
-    if dtype == np.int32 and value.dtype.kind in "iub":
-        if value.dtype.itemsize > 2 and value.size and not -(2**31) <= int(value.min()) <= int(value.max()) < 2**31:
-            raise ArgumentError(f"'{name}' has numbers that int32 does not hold", Status.OUT_OF_RANGE)
-    elif not np.can_cast(value.dtype, dtype, "same_kind"):
-        raise ArgumentError(f"'{name}' is {value.dtype}, expected {np.dtype(dtype)}", Status.INVALID_ARGUMENT)
-    return np.ascontiguousarray(value, dtype)
-
-
 def _addresses(values: Arrays) -> Any:
     return (ctypes.c_void_p * len(values))(*(array.ctypes.data for array in values))
 
@@ -573,7 +576,8 @@ def _set_optimizer(options: TrainerOptions, given: str | optimizers.Optimizer) -
         given = optimizers.NAMES[given]()
     options.optimizer = optimizers.NUMBERS[type(given)]
     options.weight_decay = -1.0 if given.weight_decay is None else given.weight_decay
-    options.no_decay, options.no_decay_count = strings(given.no_decay), len(given.no_decay)
+    options.no_decay = patterns = strings(given.no_decay)
+    options.no_decay_count = len(patterns)
     options.clip_value, options.clip_norm = given.clip_value, given.clip_norm
     options.clip_global_norm, options.averaging = given.clip_global_norm, given.averaging
     options.momentum = getattr(given, "momentum", 0.0)
