@@ -16,7 +16,9 @@ enum MirrorPad {
             let input = try op.input(0)
             let paddings = try op.known(Paddings(op.inference))
             try check(paddings, op.inference)
-            try op.output(shape: try paddings.outputShape(op.inference), like: input)
+            let shape = try paddings.outputShape(op.inference)
+            try op.output(shape: shape, like: input)
+            try op.requireIndexed(shape)
             let edge = op.options.int(mode) == symmetric ? 1 : 0
             let tables = input.shape.indices.map { d in
                 table(before: paddings.before[d], count: input.shape[d], after: paddings.after[d], edge: edge)

@@ -15,6 +15,7 @@ enum ResizeNearestNeighbor {
             let shape = try op.known(ImageSize.outputShape(op.inference))
             try op.output(shape: shape, like: input)
             guard !shape.contains(0) else { return { _ in } }
+            try op.requireIndexed(shape)
             let tables = input.shape.indices.map { d in
                 d == 1 || d == 2 ? table(input.shape[d], shape[d], op.options) : Array(0..<shape[d])
             }

@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import edgeopt
 from operators import F32, I16, I32
-from test_control_flow import Maker
+from test_control_flow import Maker, loop
 from test_mutations import exit_status
 
 MOST = 0x7FFFFFFF
@@ -103,3 +103,29 @@ def test_what_lies_in_buffer_0_is_no_constant():
         edgeopt.Trainer(content, "mse").step(image, np.zeros((1, 3), np.float32))
 
     assert exit_status(attempt) == 0
+
+
+def test_tables_are_not_made_for_any_size():
+    maker = Maker(1)
+    x, y = maker.tensor(0, F32, [1, 2, 4, 1 << 30]), maker.tensor(0, F32, [1, 4, 8, 1 << 30])
+    size = maker.tensor(0, I32, [2], [4, 8])
+    maker.add(0, "RESIZE_NEAREST_NEIGHBOR", [x, size], [y], "ResizeNearestNeighborOptions", halfPixelCenters=True)
+    maker.ends(0, [x], [y])
+    refused("RESIZE_NEAREST_NEIGHBOR: .*no dimension above", lambda: run(maker.content()))
+
+
+def test_training_of_an_operator_that_writes_nothing():
+    maker = Maker(1)
+    x, y = maker.tensor(0, F32, [1, 4]), maker.tensor(0, F32, [1, 3])
+    maker.add(0, "FULLY_CONNECTED", [x, maker.tensor(0, F32, [3, 4], np.ones(12))], [y], "FullyConnectedOptions")
+    maker.add(0, "RESHAPE", [y, maker.tensor(0, I32, [2], [1, 3])], [], "ReshapeOptions")
+    maker.ends(0, [x], [y])
+    refused("RESHAPE", lambda: edgeopt.Trainer(maker.content(), "mse", batch_size=4))
+
+
+def test_lists_of_more_steps_than_a_loop_may_have():
+    model = schema.ModelT.InitFromPackedBuf(loop(), 0)
+    model.subgraphs[0].tensors[5].shape = [MOST, 0, 3]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    refused("WHILE.*steps is too long", lambda: edgeopt.Trainer(bytes(builder.Output()), "mse"))

@@ -12,6 +12,8 @@ package struct IndexedCopy: Sendable {
         /// Bytes of the target per index.
         let targetStride: Int
     }
+    /// What a dimension of the target may count: tables take memory for each.
+    package static let mostIndices = 1 << 24
     private let levels: [Level]
     private let runs: [Run]
     private let sourceBytes: Int

@@ -41,3 +41,12 @@ enum Moves {
         }
     }
 }
+
+extension Preparation {
+    /// Refuses a result of more than `IndexedCopy` has tables for.
+    func requireIndexed(_ shape: [Int]) throws(Failure) {
+        guard shape.allSatisfy({ $0 <= IndexedCopy.mostIndices }) else {
+            throw invalid("\(shape.listed): no dimension above \(IndexedCopy.mostIndices) can be made")
+        }
+    }
+}

@@ -138,7 +138,7 @@ private struct BatchSizeChange {
             let shape = model.subgraphs[0].tensors[tensor].shape
             if shape.first == old, shape == before[tensor] { model.subgraphs[0].tensors[tensor].shape[0] = new }
         }
-        guard let first = op.inputs.first else { return }
+        guard let first = op.inputs.first, !op.outputs.isEmpty else { return }
         switch code {
         case .concatenation, .pack: try spread(index, &kept)
         case .transposeConv:

@@ -178,8 +178,12 @@ private struct Flattening {
         guard tensor >= 0, graph.value(tensor).type == .float32 else { return tensor }
         let value = graph.value(tensor)
         if graph.info(tensor).isConstant, value.rank > 0 {
-            if value.rank > 2 { items[tensor] = [Int?](repeating: nil, count: value.shape[0]) }
-            return try value.rank > 2 ? tensor : value.apply(.reshape, graph.indices(value.shape)).tensor
+            guard value.rank > 2 else { return try value.apply(.reshape, graph.indices(value.shape)).tensor }
+            guard value.shape[0] <= Self.mostCalls else {
+                throw .unsupported("cannot be trained: a list of \(value.shape[0]) steps is too long")
+            }
+            items[tensor] = [Int?](repeating: nil, count: value.shape[0])
+            return tensor
         }
         guard let op = graph.model.subgraphs[0].operators.last(where: { $0.outputs.contains(tensor) }),
             graph.model.operatorCodes[op.opcode].builtin == .reshape, op.inputs[0] >= 0
