@@ -242,6 +242,28 @@ def test_finetune_prunes_clusters_and_quantizes(folder, digits_path, images, lab
         assert weights.type == "INT8" and weights.distinct <= 16 and weights.sparsity >= 0.74
 
 
+def test_finetune_minimizes_what_it_is_told(folder, digits_path, images, labels):
+    x, classes = images.reshape(-1, 8, 8, 1)[:320].astype(np.float32), labels[:320]
+
+    def finetune(name, values, *options, status=0):
+        np.savez(folder / f"{name}.npz", images=x, labels=values)
+        return call("finetune", digits_path, "--data", folder / f"{name}.npz", *options, "-o", folder / "l.tflite",
+                    status=status)
+
+    def loss(*arguments):
+        return float(re.search(r"loss ([\d.]+)", finetune(*arguments))[1])
+
+    one_hot = np.eye(10, dtype=np.float32)[classes]
+    plain, same = loss("classes", classes), loss("one_hot", one_hot, "--loss", "categorical")
+    assert abs(plain - same) < 2e-4
+    assert loss("classes", classes, "--label-smoothing", 0.2) > plain + 0.2
+    assert loss("one_hot", one_hot, "--loss", "squared-error") < 0.02
+    assert loss("one_hot", one_hot, "--loss", "squared-error", "--distill") < 0.01
+    assert "auto or squared-error" in finetune("classes", classes, "--loss", "huber", "--distill", status=1)
+    assert "expected the number of a class" in finetune("parts", classes + 0.5, status=1)
+    assert "labels" in finetune("narrow", one_hot[:, :9], "--loss", "cosine", status=1)
+
+
 def test_finetune_goes_on_from_a_checkpoint(folder, digits_path, images, labels):
     data, checkpoint = folder / "part.npz", folder / "train.ckpt"
     np.savez(data, images=images.reshape(-1, 8, 8, 1)[:320].astype(np.float32), labels=labels[:320])

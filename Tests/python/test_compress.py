@@ -244,6 +244,7 @@ def test_wrong_calls(model, digits_path):
         lambda: edgeopt.prune(model, block=(1, 4), block_pooling="least"),
         lambda: edgeopt.prune(model, zeros_of=(4, 4)),
         lambda: edgeopt.cluster(model, 1),
+        lambda: edgeopt.cluster(model, 1 << 40),
         lambda: edgeopt.prune_channels(model, 1),
         lambda: edgeopt.prune_channels(model, norm="l3"),
     ):

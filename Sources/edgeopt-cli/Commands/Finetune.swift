@@ -9,7 +9,8 @@ struct Finetune: ParsableCommand {
             --data: a folder with a folder of JPEG or PNG images for each class, in the alphabetical order of their \
             names, a .npz with an array for each input and an array 'labels', an idx file (.idx, -ubyte, also .gz: as \
             MNIST comes), or what quantize takes as --calibration, with --labels: a .npy array, an idx file, or a text \
-            file with a number a line. Bytes of images become floats by --mean and --std.
+            file with a number a line. Labels are classes, or with --loss categorical, binary, squared-error and the \
+            like numbers as the output has them. Bytes of images become floats by --mean and --std.
 
             --prune 0.75 reaches that share of zeros half-way; --cluster 16 gives weights so few values, with --prune \
             those that are left; --preserve keeps the zeros and the clusters that the model has; --quantize int8 writes \
@@ -58,10 +59,9 @@ struct Finetune: ParsableCommand {
         (options.batch_normalization, options.batch_norm_momentum) = (batchNormalization, 0.99)
         (options.recompute_activations, options.unroll) = (recompute, unroll)
         options.precision = precision.number
-        var term = eo_loss_term.usual
-        term.loss = distill ? EO_LOSS_DISTILLATION : EO_LOSS_AUTO
         let trainer = try Trainer(
-            source, options, term, wish.targets(steps: settings.epochs * epoch, epoch: epoch), calibratedWith: training)
+            source, options, try settings.term(for: training.answers),
+            wish.targets(steps: settings.epochs * epoch, epoch: epoch), calibratedWith: training)
         let loop = TrainingLoop(
             trainer: trainer, training: training, validation: validation, labels: try trainer.labels(),
             settings: settings, augmentation: augmentation, checkpoint: checkpoint, log: log,

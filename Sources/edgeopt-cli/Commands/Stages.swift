@@ -69,9 +69,8 @@ final class Stages {
         _ model: Model, _ targets: Trainer.Targets, with data: LabelledSamples, _ name: String
     ) throws -> Model {
         note("training \(name)")
-        var term = eo_loss_term.usual
-        term.loss = data.answers == nil ? EO_LOSS_DISTILLATION : EO_LOSS_AUTO
         let options = wish.settings.options(data.count, threads: wish.threads)
+        let term = try wish.settings.term(for: data.answers)
         let trainer = try Trainer(model, options, term, targets, calibratedWith: data)
         try TrainingLoop(
             trainer: trainer, training: data, labels: try trainer.labels(), settings: wish.settings, isQuiet: true

@@ -5,6 +5,8 @@ import CEdgeOpt
 struct TrainingSettings: ParsableArguments {
     @Option(help: "Passes over the data.") var epochs = 1
     @Option(help: "Samples of a step.") var batchSize = 32
+    @Option(help: "What is minimized; auto: by how the model ends.") var loss: LossName = .auto
+    @Option(help: "Share of each label that is spread over the classes.") var labelSmoothing: Float = 0
     @Option(help: "sgd, adam, adamw or rmsprop.") var optimizer: OptimizerName = .adam
     @Option(help: "Default: 0.001, sgd 0.01.") var learningRate: Float = -1
     @Option(help: "Momentum of sgd and rmsprop.") var momentum: Float = 0
@@ -30,6 +32,21 @@ struct TrainingSettings: ParsableArguments {
         }
     }
 
+    /// `answers`: nil: the model's own.
+    func term(for answers: Labels?) throws -> eo_loss_term {
+        var term = eo_loss_term.usual
+        (term.loss, term.label_smoothing) = (loss.value, labelSmoothing)
+        if let answers {
+            if loss == .ctc { term.max_labels = Int32(clamping: answers.width) }
+            return term
+        }
+        guard let distillation = loss.distillation else {
+            throw Failure("--loss \(loss.rawValue) takes labels; without them it can be auto or squared-error")
+        }
+        term.loss = distillation
+        return term
+    }
+
     func batches(of samples: Int) -> Int { (samples + batchSize - 1) / batchSize }
 
     /// For so many samples.
@@ -47,6 +64,36 @@ struct TrainingSettings: ParsableArguments {
         options.schedule_steps = schedule == .constant ? 0 : Int32(clamping: max(1, Int(length.rounded())))
         (options.decay_rate, options.end_learning_rate) = (decayRate, endLearningRate)
         return options
+    }
+}
+
+enum LossName: String, ExpressibleByArgument, CaseIterable {
+    case auto, binary, categorical, cosine, ctc, huber
+    case absoluteError = "absolute-error"
+    case sparseCategorical = "sparse-categorical"
+    case squaredError = "squared-error"
+
+    var value: eo_loss {
+        switch self {
+        case .auto: EO_LOSS_AUTO
+        case .binary: EO_LOSS_BINARY
+        case .categorical: EO_LOSS_CATEGORICAL
+        case .cosine: EO_LOSS_COSINE
+        case .ctc: EO_LOSS_CTC
+        case .huber: EO_LOSS_HUBER
+        case .absoluteError: EO_LOSS_ABSOLUTE_ERROR
+        case .sparseCategorical: EO_LOSS_SPARSE_CATEGORICAL
+        case .squaredError: EO_LOSS_SQUARED_ERROR
+        }
+    }
+
+    /// How far the model is from its own answers before training.
+    var distillation: eo_loss? {
+        switch self {
+        case .auto: EO_LOSS_DISTILLATION
+        case .squaredError: EO_LOSS_DISTILLATION_SQUARED
+        default: nil
+        }
     }
 }
 

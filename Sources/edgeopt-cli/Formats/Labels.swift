@@ -2,6 +2,8 @@
 struct Labels {
     private let array: NumericArray
     var count: Int { array.shape.first ?? 0 }
+    /// Numbers of a sample.
+    var width: Int { array.shape.dropFirst().reduce(1, *) }
 
     /// A .npy array, an idx file, a .npz with an array "labels" or "y", or a text file with a number a line.
     init(_ path: String) throws {
@@ -43,6 +45,12 @@ struct Labels {
     /// The bytes of some of them, in the type of `tensor`, which is for a batch.
     func bytes(_ samples: ArraySlice<Int>, as tensor: Tensor) throws -> [UInt8] {
         let type = try elementType(of: tensor)
-        return samples.flatMap { array[part: $0].converted(to: type).bytes }
+        return try samples.flatMap { index in
+            let part = array[part: index]
+            guard !type.isInteger || array.type.isInteger || part.values().allSatisfy({ $0 == $0.rounded() }) else {
+                throw Failure("label \(index) is \(part.value(at: 0)), expected the number of a class")
+            }
+            return part.converted(to: type).bytes
+        }
     }
 }

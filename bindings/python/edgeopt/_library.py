@@ -90,10 +90,19 @@ class Signature(ctypes.Structure):
     ]
 
 
+class Options(ctypes.Structure):
+    """What a caller fills in. ctypes cuts numbers off that a field cannot hold; here they are refused."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if isinstance(value, int) and getattr(self, name) != value:
+            raise _errors.ArgumentError(f"{name} is {value}: out of range", _errors.Status.INVALID_ARGUMENT)
+
+
 Log = ctypes.CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 
 
-class InterpreterOptions(ctypes.Structure):
+class InterpreterOptions(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("num_threads", c_int32),
@@ -114,7 +123,7 @@ class InterpreterOptions(ctypes.Structure):
     ]
 
 
-class ThreadPoolOptions(ctypes.Structure):
+class ThreadPoolOptions(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("num_threads", c_int32),
@@ -137,7 +146,7 @@ class OperatorReport(ctypes.Structure):
     ]
 
 
-class QuantizerOptions(ctypes.Structure):
+class QuantizerOptions(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("scheme", c_int),
@@ -153,7 +162,7 @@ class QuantizerOptions(ctypes.Structure):
     ]
 
 
-class LossTerm(ctypes.Structure):
+class LossTerm(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("loss", c_int),
@@ -171,11 +180,11 @@ HostLoss = ctypes.CFUNCTYPE(
 )
 
 
-class LayerRule(ctypes.Structure):
+class LayerRule(Options):
     _fields_ = [("pattern", c_char_p), ("value", c_double)]
 
 
-class PruningOptions(ctypes.Structure):
+class PruningOptions(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("sparsity", c_double),
@@ -196,7 +205,7 @@ class PruningOptions(ctypes.Structure):
     ]
 
 
-class ChannelPruningOptions(ctypes.Structure):
+class ChannelPruningOptions(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("ratio", c_double),
@@ -209,7 +218,7 @@ class ChannelPruningOptions(ctypes.Structure):
     ]
 
 
-class ClusteringOptions(ctypes.Structure):
+class ClusteringOptions(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("clusters", c_int32),
@@ -226,7 +235,7 @@ class ClusteringOptions(ctypes.Structure):
     ]
 
 
-class PruningScheduleOptions(ctypes.Structure):
+class PruningScheduleOptions(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("initial_sparsity", c_double),
@@ -241,7 +250,7 @@ class PruningScheduleOptions(ctypes.Structure):
 NextSample = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(c_void_p), POINTER(c_size_t), c_int32)
 
 
-class TrainingQuantization(ctypes.Structure):
+class TrainingQuantization(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("scheme", c_int),
@@ -279,7 +288,7 @@ class ExportReport(ctypes.Structure):
     ]
 
 
-class TrainerOptions(ctypes.Structure):
+class TrainerOptions(Options):
     _fields_ = [
         ("struct_size", c_size_t),
         ("batch_size", c_int32),
