@@ -243,7 +243,8 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
     const size_t size = NR * (p->heads * 4 + c.steps * c.step);
     const size_t near_columns = size > NEAR_WEIGHTS ? NR : NEAR_WEIGHTS / size * NR;
     c.soon = c.steps * c.step >= SOON_DEPTH && c.steps > 1;
-    c.turns = size > NEAR_WEIGHTS;
+    // Sums of bfloat16 depend on their order, which must not depend on where a block stands.
+    c.turns = size > NEAR_WEIGHTS && numbers != BFLOATS;
     const size_t products = 4 * (c.steps - c.soon), count = (c.height + products - 1) / products;
     const size_t tiles = t->rows / c.line_rows * c.line_tiles, in_block = numbers == WORDS ? 1 : 2;
     // Neighbouring pixels share most of their pieces.
