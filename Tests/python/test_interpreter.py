@@ -305,3 +305,26 @@ def test_autotune_agrees(digits_path, images, tmp_path):
             interpreter.set_tensor(index, images[:1])
             interpreter.invoke()
         np.testing.assert_allclose(tuned.get_tensor(output), plain.get_tensor(output), atol=1e-5)
+
+
+def test_threads_do_not_show_in_bfloat16():
+    graph = edgeopt.Graph(seed=3)
+    x = graph.conv(graph.input(14, 14, 512), 96, 1)
+    x = graph.conv(x, 640, 3)
+    x = graph.conv(x, 64, 1)
+    graph.dense(graph.mean(x, (1, 2)), 40)
+    content, image = graph.to_bytes(), np.random.default_rng(3).standard_normal((1, 14, 14, 512)).astype(np.float32)
+
+    def run(threads, precision):
+        interpreter = edgeopt.Interpreter(model_content=content, num_threads=threads, precision=precision)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+        interpreter.invoke()
+        return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+    for precision in ("bfloat16", "float32"):
+        one = run(1, precision)
+        for threads in (2, 3, 5):
+            np.testing.assert_array_equal(one, run(threads, precision))
+    exact = run(1, "float32")
+    assert np.abs(run(1, "bfloat16") - exact).max() < 0.03 * np.abs(exact).max()
