@@ -45,8 +45,31 @@ static void gather_case(const eo_gather_bf16x3_kernel *kernel, eo_gather_bf16x3_
     block_free(&input), block_free(&found), block_free(&expected);
 }
 
+// A product that was computed: bytes between rows of the output, the rest without gaps.
+struct multiplied {
+    size_t rows, columns, depth, stride;
+    const float *input, *weights, *bias;
+    const char *output;
+};
+
+static double exact(float a, float b) { return (double)a * b; }
+static double of_rounded(float a, float b) { return (double)rounded(a) * rounded(b); }
+
 // Against exact sums, by a part of the sum of the products' sizes: no more than sums of floats may err, and for few
 // products far less than a part that is left out would cost.
+static void check_sums(const char *name, const struct multiplied *p, double product(float, float)) {
+    for (size_t i = 0; i < p->rows; i++)
+        for (size_t j = 0; j < p->columns; j++) {
+            const float *x = p->input + i * p->depth, *v = p->weights + j * p->depth;
+            double sum = p->bias[j], sizes = fabs(sum);
+            for (size_t k = 0; k < p->depth; k++) sum += product(x[k], v[k]), sizes += fabs(product(x[k], v[k]));
+            const double expected = fmin(fmax(sum, -1e4), 1.5);
+            const double found = ((const float *)(p->output + i * p->stride))[j];
+            check(fabs(found - expected) <= sizes * (double)(p->depth + 4) * 0x1p-24, name, "%zux%zux%zu: %g, not %g",
+                  p->rows, p->columns, p->depth, found, expected);
+        }
+}
+
 static void product_case(const eo_bf16x3_gemm_kernel *kernel, size_t rows, size_t columns, size_t depth) {
     const struct eo_window w = {1, rows, 1, depth, rows, 1, columns, 1, 1, 1, 1, 1, 1, 0, 0, 1};
     const size_t stride = columns * 4 + 24, all = (rows + 31) / 32 * 32;
@@ -69,21 +92,13 @@ static void product_case(const eo_bf16x3_gemm_kernel *kernel, size_t rows, size_
                                       .output_stride = stride,
                                       .parameters = &parameters};
     kernel->run(&tile);
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++) {
-            const float *x = (const float *)input.base + i * depth, *v = (const float *)weights.base + j * depth;
-            double sum = ((const float *)bias.base)[j], sizes = fabs(sum);
-            for (size_t k = 0; k < depth; k++) sum += (double)x[k] * v[k], sizes += fabs((double)x[k] * v[k]);
-            const double expected = fmin(fmax(sum, -1e4), 1.5),
-                         found = ((float *)((char *)output.base + i * stride))[j];
-            check(fabs(found - expected) <= sizes * (double)(depth + 4) * 0x1p-24, kernel->name,
-                  "%zux%zux%zu: %g, not %g", rows, columns, depth, found, expected);
-        }
+    const struct multiplied p = {rows, columns, depth, stride, input.base, weights.base, bias.base, output.base};
+    check_sums(kernel->name, &p, exact);
     block_free(&input), block_free(&weights), block_free(&bias), block_free(&parts), block_free(&packed);
     block_free(&output);
 }
 
-// Of one part, beside exact sums of what is rounded.
+// Of one part.
 static void rounded_case(const eo_bf16_gemm_kernel *kernel, size_t rows, size_t columns, size_t depth) {
     const struct eo_window w = {1, rows, 1, depth, rows, 1, columns, 1, 1, 1, 1, 1, 1, 0, 0, 1};
     const size_t stride = columns * 4 + 24, nr = (size_t)kernel->nr;
@@ -106,19 +121,8 @@ static void rounded_case(const eo_bf16_gemm_kernel *kernel, size_t rows, size_t 
                                       .parameters = &parameters,
                                       .in_tiles = true};
     kernel->run(&tile);
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++) {
-            const float *x = (const float *)input.base + i * depth, *v = (const float *)weights.base + j * depth;
-            double sum = ((const float *)bias.base)[j], sizes = fabs(sum);
-            for (size_t k = 0; k < depth; k++) {
-                const double product = (double)rounded(x[k]) * rounded(v[k]);
-                sum += product, sizes += fabs(product);
-            }
-            const double expected = fmin(fmax(sum, -1e4), 1.5),
-                         found = ((float *)((char *)output.base + i * stride))[j];
-            check(fabs(found - expected) <= sizes * (double)(depth + 4) * 0x1p-24, kernel->name,
-                  "%zux%zux%zu in tiles: %g, not %g", rows, columns, depth, found, expected);
-        }
+    const struct multiplied p = {rows, columns, depth, stride, input.base, weights.base, bias.base, output.base};
+    check_sums(kernel->name, &p, of_rounded);
     block_free(&input), block_free(&weights), block_free(&bias), block_free(&tiles), block_free(&packed);
     block_free(&output);
 }
