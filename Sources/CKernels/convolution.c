@@ -301,6 +301,27 @@ static void finish_run(const struct eo_finish *f, char *output, size_t offset, s
     f->binary(size / element_size, f->operand_first ? x : y, f->operand_first ? y : x, y, f->parameters);
 }
 
+// `size` bytes of results from `offset` on, whose first one is of channel `channel`.
+static void branch_run(const struct eo_finish *f, const char *output, size_t offset, size_t size, size_t channel,
+                       size_t element_size) {
+    const struct eo_branch *b = f->branch;
+    if (!f->second_is_rounded) {
+        b->run(size / element_size, output + offset, b->factors + channel, b->shifts + channel,
+               (char *)f->second + offset, &b->parameters);
+        return;
+    }
+    enum { COUNT = 1024 };
+    _Alignas(64) float floats[COUNT];
+    const float *from = (const float *)(output + offset);
+    uint16_t *to = (uint16_t *)f->second + offset / sizeof(float);
+    for (size_t left = size / sizeof(float), count; left > 0; left -= count, from += count, to += count) {
+        count = smaller(COUNT, left);
+        b->run(count, from, b->factors + channel, b->shifts + channel, floats, &b->parameters);
+        eo_f32_to_bf16_best()->run(count, floats, to);
+        channel += count;
+    }
+}
+
 void eo_finish_run(const struct eo_finish *f, void *output, size_t offset, size_t size, size_t element_size) {
     const struct eo_branch *branch = f->branch;
     if (!branch) {
@@ -313,8 +334,7 @@ void eo_finish_run(const struct eo_finish *f, void *output, size_t offset, size_
         const size_t part = smaller(step, end - offset);
         finish_run(f, output, offset, part, element_size);
         for (size_t at = offset; at < offset + part; at += length)
-            branch->run(length / element_size, (char *)output + at, branch->factors + channel, branch->shifts + channel,
-                        (char *)f->second + at, &branch->parameters);
+            branch_run(f, output, at, length, channel, element_size);
     }
 }
 
@@ -352,6 +372,7 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         .segments = c->segments,
         .segment = (const void *const *)rows,
         .in_tiles = c->parts > 0,
+        .rounds = c->output_element_size == sizeof(uint16_t),
     };
     // The next chunk's weights, a part for each tile of this worker's.
     const size_t next = column + c->chunk_columns;

@@ -15,11 +15,19 @@ size_t eo_depthwise_slot_size(const struct eo_window *w) {
     return (taps(w) * (sizeof(void *) + sizeof(size_t)) + 63) / 64 * 64;
 }
 
-bool eo_f32_depthwise_by_lines(const struct eo_window *w) {
-    // An image that the second-level cache does not hold is better read pixel after pixel.
+// Does the second-level cache hold the images as floats?
+static bool holds(const struct eo_window *w) {
     const size_t pixels = w->input_height * w->input_width + w->output_height * w->output_width;
-    return pixels * w->input_channels * sizeof(float) <= line_images && eo_f32_depthwise_fits_lines(w);
+    return pixels * w->input_channels * sizeof(float) <= line_images;
 }
+
+bool eo_f32_depthwise_by_lines(const struct eo_window *w) {
+    // An image that it does not hold is better read pixel after pixel.
+    return holds(w) && eo_f32_depthwise_fits_lines(w);
+}
+
+// Networks of few channels are often undecided: their images stay float32 where that costs little.
+bool eo_f32_depthwise_rounds(const struct eo_window *w) { return !holds(w) || w->input_channels > 128; }
 
 bool eo_f32_depthwise_fits_lines(const struct eo_window *w) {
     // A line of a kernel's height must fit the scratch memory, with room for a few columns of vectors of 64 bytes.
@@ -114,6 +122,8 @@ void eo_depthwise_work(const struct eo_depthwise *d, size_t unit, size_t worker)
             .first = first,
             .count = end - first,
             .scratch = (float *)slot,
+            .input_is_rounded = d->input_element_size == sizeof(uint16_t),
+            .output_is_rounded = d->output_element_size == sizeof(uint16_t),
         };
         d->lines(&part);
         if (eo_finish_is_needed(&d->finish))

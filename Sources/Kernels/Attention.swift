@@ -164,7 +164,8 @@ package struct Attention: @unchecked Sendable {
             var tile = eo_gemm_tile(
                 rows: rows, columns: columns, depth: depth, input: x, input_stride: stride * 4, weights: packed,
                 output: y, output_stride: outputStride * 4, parameters: $0, row_parameters: nil, segments: 0,
-                segment: nil, line_rows: 0, line_stride: 0, segment_stride: 0, in_tiles: false, ahead: nil,
+                segment: nil, line_rows: 0, line_stride: 0, segment_stride: 0, in_tiles: false, rounds: false,
+                ahead: nil,
                 ahead_size: 0)
             kernel.run(&tile)
         }

@@ -13,7 +13,10 @@ package protocol KernelLayer: AnyObject {
 }
 
 extension FloatConvolution: KernelLayer {}
-extension FloatDepthwise: KernelLayer {}
+extension FloatDepthwise: KernelLayer {
+    package typealias Input = UInt8
+    package typealias Output = UInt8
+}
 extension ByteConvolution: KernelLayer {}
 extension ByteDepthwise: KernelLayer {}
 
@@ -66,16 +69,19 @@ struct Autotune {
 
     /// Of the fastest run.
     private func nanoseconds<Layer: KernelLayer>(_ layer: Layer, _ pool: ThreadPool) throws(Failure) -> UInt64 {
-        let input = try zeros(inputCount * MemoryLayout<Layer.Input>.stride)
-        let output = try zeros(outputCount * MemoryLayout<Layer.Output>.stride)
+        // Layers take images as what they are or as bytes.
+        let (inputBytes, outputBytes) = (inputCount * 4, outputCount * 4)
+        let (input, output) = (try zeros(inputBytes), try zeros(outputBytes))
         let scratch = try zeros(layer.scratchByteCount)
         var (fastest, total) = (UInt64.max, UInt64(0))
         for run in 0..<Self.mostRuns where total < Self.longest {
-            var y = MutableSpan<Layer.Output>(_unsafeStart: elements(output), count: outputCount)
+            var y = MutableSpan<Layer.Output>(
+                _unsafeStart: elements(output), count: outputBytes / MemoryLayout<Layer.Output>.stride)
             var work = MutableSpan<UInt8>(_unsafeStart: elements(scratch), count: layer.scratchByteCount)
             let start = platform_nanoseconds()
             layer.run(
-                Span<Layer.Input>(_unsafeStart: elements(input), count: inputCount), &y, scratch: &work,
+                Span<Layer.Input>(_unsafeStart: elements(input), count: inputBytes / MemoryLayout<Layer.Input>.stride),
+                &y, scratch: &work,
                 finish: Finish(), pool: pool)
             let time = platform_nanoseconds() - start
             // The first one meets memory that is not there yet.

@@ -15,6 +15,13 @@ package struct CascadeStage: @unchecked Sendable {
     private let parameters: Storage
     private let finish: Finish
     fileprivate let outputBytes: Int
+    /// Bytes of an element of the input.
+    fileprivate var inputSize: Int {
+        switch plan {
+        case .convolution(let plan): plan.input_element_size
+        case .depthwise(let plan): plan.input_element_size
+        }
+    }
     package var weightBytes: Int { weights.count }
     /// Bytes of its result for one image.
     package var imageBytes: Int { outputBytes / max(1, window.batch) }
@@ -37,7 +44,7 @@ package struct CascadeStage: @unchecked Sendable {
         context.finish = finish.raw
         return CascadeStage(
             plan: .convolution(context), window: context.window, padding: nil, weights: weights,
-            parameters: parameters, finish: finish, outputBytes: plan.outputCount * context.output_element_size)
+            parameters: parameters, finish: finish, outputBytes: plan.outputBytes)
     }
 
     static func of(
@@ -50,7 +57,7 @@ package struct CascadeStage: @unchecked Sendable {
         context.finish = finish.raw
         return CascadeStage(
             plan: .depthwise(context), window: context.window, padding: plan.padding, weights: weights,
-            parameters: parameters, finish: finish, outputBytes: plan.outputCount * context.output_element_size)
+            parameters: parameters, finish: finish, outputBytes: plan.outputBytes)
     }
 
     /// Every window sees some of the image, or lines would have nothing under them.
@@ -72,7 +79,7 @@ package final class Cascade: @unchecked Sendable {
     private let stages: UnsafeMutablePointer<eo_cascade_stage>
     private let context: eo_cascade
     private let slots: Int
-    private let inputCount: Int
+    private let inputBytes: Int
 
     package var scratchByteCount: Int { context.slot_size * slots }
 
@@ -116,7 +123,7 @@ package final class Cascade: @unchecked Sendable {
         self.context = context
         slots = threads
         let first = parts[0].window
-        inputCount = first.batch * first.input_height * first.input_width * first.input_channels
+        inputBytes = first.batch * first.input_height * first.input_width * first.input_channels * parts[0].inputSize
     }
 
     deinit { stages.deallocate() }
@@ -124,19 +131,19 @@ package final class Cascade: @unchecked Sendable {
     /// `input` and `output`: NHWC. `operand`: of what follows the last layer, as large as the output, or empty.
     /// `scratch`: of `scratchByteCount` bytes.
     package func run(
-        _ input: Span<Float>, _ output: inout MutableSpan<UInt8>, operand: Span<UInt8>,
+        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, operand: Span<UInt8>,
         scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
-        precondition(input.count >= inputCount && output.count >= parts[parts.count - 1].outputBytes)
+        precondition(input.count >= inputBytes && output.count >= parts[parts.count - 1].outputBytes)
         precondition(!parts[parts.count - 1].hasOperand || operand.count >= parts[parts.count - 1].outputBytes)
         precondition(scratch.count >= context.slot_size, "scratch memory of a cascade is too small")
         var context = context
         let workers = min(pool.threadCount, scratch.count / context.slot_size)
-        input.withUnsafeBytes { input in
+        input.withUnsafeBufferPointer { input in
             output.withUnsafeMutableBufferPointer { output in
                 operand.withUnsafeBufferPointer { operand in
                     scratch.withUnsafeMutableBufferPointer { scratch in
-                        context.input = input.baseAddress
+                        context.input = UnsafeRawPointer(input.baseAddress)
                         context.output = UnsafeMutableRawPointer(output.baseAddress)
                         context.operand = UnsafeRawPointer(operand.baseAddress)
                         context.scratch = UnsafeMutableRawPointer(scratch.baseAddress)

@@ -74,6 +74,16 @@ extension ConvolutionShape {
     }
 }
 
+/// Which images of a float layer are bfloat16 in memory; the others are float32.
+package struct RoundedImages: Sendable {
+    package var input = false
+    package var output = false
+    package init() {}
+
+    var inputSize: Int { input ? 2 : 4 }
+    var outputSize: Int { output ? 2 : 4 }
+}
+
 /// A convolution as matrix product with everything decided but the addresses.
 struct ConvolutionPlan {
     var context: eo_convolution
@@ -157,6 +167,7 @@ struct ConvolutionPlan {
     }
 
     var scratchByteCount: Int { context.slot_size * slots }
+    var outputBytes: Int { outputCount * context.output_element_size }
 
     /// Runs on the threads of `pool`, on as many as there is scratch memory for.
     func run(

@@ -34,6 +34,8 @@ struct DepthwisePlan {
     }
 
     var scratchByteCount: Int { context.slot_size * slots }
+    var inputBytes: Int { inputCount * context.input_element_size }
+    var outputBytes: Int { outputCount * context.output_element_size }
 
     /// Runs on the threads of `pool`, on as many as there is scratch memory for.
     func run(

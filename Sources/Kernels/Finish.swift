@@ -76,6 +76,13 @@ package struct Finish: @unchecked Sendable {
         try withUnsafeBytes(of: parameters) { bytes throws(Failure) in try Kernels.stored(bytes) }
     }
 
+    /// The same with the second result, of float32, rounded to bfloat16.
+    package func roundingSecond(_ isRounded: Bool) -> Finish {
+        var copy = self
+        copy.raw.second_is_rounded = isRounded
+        return copy
+    }
+
     package var hasOperand: Bool { raw.binary != nil }
     package var hasSecond: Bool { branch != nil }
 
@@ -83,6 +90,7 @@ package struct Finish: @unchecked Sendable {
     package func followed(by last: Finish) -> Finish {
         var copy = self
         (copy.branch, copy.raw.branch) = (last.branch, last.raw.branch)
+        copy.raw.second_is_rounded = last.raw.second_is_rounded
         return copy
     }
 

@@ -24,10 +24,10 @@ package final class FloatDepthwise: @unchecked Sendable {
 
     /// `weights`: float32 [kernelHeight, kernelWidth, outputChannels]; `bias`: float32 [outputChannels] or nil.
     /// `threads`: for how many threads scratch memory is asked. `byLines`: rectangles of the image, which must fit;
-    /// nil: where that is thought faster.
+    /// nil: where that is thought faster. `rounded`: which images are bfloat16, of layers that can have such.
     package init(
         _ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, minimum: Float, maximum: Float,
-        cache: PackedWeightCache, threads: Int = 4, byLines: Bool? = nil
+        rounded: RoundedImages = RoundedImages(), cache: PackedWeightCache, threads: Int = 4, byLines: Bool? = nil
     ) throws(Failure) {
         try shape.checkDepthwise()
         try expect(weights, "weights", count: shape.taps * shape.outputChannels, size: 4)
@@ -49,23 +49,52 @@ package final class FloatDepthwise: @unchecked Sendable {
             weights, form: form, count: eo_f32_depthwise_packed_size(taps, channels)
         ) { eo_f32_depthwise_pack(taps, channels, weights.baseAddress, bias?.baseAddress, $0) }
         var window = shape.window
-        let lines = byLines ?? eo_f32_depthwise_by_lines(&window) ? eo_f32_depthwise_lines_best() : nil
+        let isRounded = rounded.input || rounded.output
+        let lines = byLines ?? (isRounded || eo_f32_depthwise_by_lines(&window)) ? eo_f32_depthwise_lines_best() : nil
         let plan = try DepthwisePlan(
-            shape, run: kernel.run, lines: lines?.pointee.run, elementSizes: (4, 4), slots: threads)
+            shape, run: kernel.run, lines: lines?.pointee.run, elementSizes: (rounded.inputSize, rounded.outputSize),
+            slots: threads)
         self.form = .direct(plan, packed)
         kernelName = String(cString: lines?.pointee.name ?? kernel.name)
         scratchByteCount = plan.scratchByteCount
     }
 
-    /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
+    /// Which images can be bfloat16, where the kernels that take them are.
+    package static func rounding(_ shape: ConvolutionShape) -> RoundedImages {
+        var (rounding, window) = (RoundedImages(), shape.window)
+        rounding.output = shape.outputChannels == shape.inputChannels && eo_f32_depthwise_fits_lines(&window)
+        rounding.input = rounding.output && eo_f32_depthwise_rounds(&window)
+        return rounding
+    }
+
+    /// The same in float32.
     package func run(
         _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
         finish: Finish = Finish(), pool: ThreadPool
     ) {
+        let bytes = Span<UInt8>(_bytes: input.bytes)
+        output.withUnsafeMutableBytes { output in
+            var output = MutableSpan<UInt8>(_unsafeElements: output.assumingMemoryBound(to: UInt8.self))
+            run(bytes, &output, scratch: &scratch, finish: finish, pool: pool)
+        }
+    }
+
+    /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
+    package func run(
+        _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>,
+        finish: Finish = Finish(), pool: ThreadPool
+    ) {
         switch form {
-        case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, finish: finish, pool: pool)
+        case .grouped(let convolution):
+            input.withUnsafeBytes { input in
+                output.withUnsafeMutableBytes { output in
+                    let input = Span<Float>(_unsafeElements: input.assumingMemoryBound(to: Float.self))
+                    var output = MutableSpan<Float>(_unsafeElements: output.assumingMemoryBound(to: Float.self))
+                    convolution.run(input, &output, scratch: &scratch, finish: finish, pool: pool)
+                }
+            }
         case .direct(let plan, let packed):
-            precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
+            precondition(input.count >= plan.inputBytes && output.count >= plan.outputBytes)
             withUnsafePointer(to: parameters) { parameters in
                 input.withUnsafeBufferPointer { input in
                     output.withUnsafeMutableBufferPointer { output in

@@ -78,6 +78,44 @@ package enum Pooling {
         run(shape, x, &y, T.kernels.averagePool, (Float(clamp.minimum), Float(clamp.maximum)), .reciprocal, pool)
     }
 
+    /// The same of images of bfloat16, averages or maxima of them. `scratch`: of `roundedBytes` for each thread.
+    package static func rounded(
+        _ shape: PoolShape, _ x: Span<UInt16>, _ y: inout MutableSpan<UInt16>,
+        clamp: (minimum: Float, maximum: Float), averages: Bool, margin: Float? = nil,
+        scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+    ) {
+        precondition(x.count >= shape.inputCount && y.count >= shape.outputCount)
+        let slotBytes = roundedBytes(shape)
+        let workers = min(pool.threadCount, scratch.count / slotBytes)
+        precondition(workers > 0, "scratch memory of a pool is too small")
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { y in
+                scratch.withUnsafeMutableBytes { scratch in
+                    guard let from = x.baseAddress, let to = y.baseAddress, let slots = scratch.baseAddress else {
+                        return
+                    }
+                    let table = kernelTable.pointee
+                    let job = RoundedPoolJob(
+                        shape: shape, x: from, y: to, slots: slots, slotBytes: slotBytes,
+                        kernel: averages ? table.f32_average_pool : table.f32_max_pool,
+                        factor: averages ? .count : .none, clamp: clamp, margin: margin)
+                    withUnsafePointer(to: job) { job in
+                        pool.run(job.pointee.pieces, workers: workers, job) { context, piece, worker in
+                            context.assumingMemoryBound(to: RoundedPoolJob.self).pointee.run(piece, worker)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Bytes for lines of floats: those under `RoundedPoolJob.lines` lines of the output, and these.
+    package static func roundedBytes(_ shape: PoolShape) -> Int {
+        let under = (RoundedPoolJob.lines - 1) * shape.strideHeight + shape.filterHeight
+        let pixels = min(under, shape.inputHeight) * shape.inputWidth + RoundedPoolJob.lines * shape.outputWidth
+        return (pixels * shape.channels * 4 + 63) / 64 * 64
+    }
+
     /// Integer means of more pixels are not exact in the kernels.
     package static let longestAverage = 1 << 14
 
@@ -99,6 +137,44 @@ package enum Pooling {
                 }
             }
         }
+    }
+}
+
+/// One pooling of images of bfloat16, some lines of the output at a time, which are floats in between.
+private struct RoundedPoolJob {
+    static let lines = 4
+
+    let shape: PoolShape
+    let x: UnsafePointer<UInt16>
+    let y: UnsafeMutablePointer<UInt16>
+    let slots: UnsafeMutableRawPointer
+    let slotBytes: Int
+    let kernel: eo_pool
+    let factor: PoolJob.Factor
+    let clamp: (minimum: Float, maximum: Float)
+    let margin: Float?
+
+    private var piecesPerImage: Int { (shape.outputHeight + Self.lines - 1) / Self.lines }
+    var pieces: Int { shape.batch * piecesPerImage }
+
+    func run(_ piece: Int, _ worker: Int) {
+        let (image, number) = piece.quotientAndRemainder(dividingBy: piecesPerImage)
+        let first = number * Self.lines
+        let count = min(Self.lines, shape.outputHeight - first)
+        let (top, end) = (shape.rows(first).lowerBound, shape.rows(first + count - 1).upperBound)
+        var part = shape
+        (part.batch, part.inputHeight, part.outputHeight) = (1, max(0, end - top), count)
+        part.paddingTop = top + shape.paddingTop - first * shape.strideHeight
+        let floats = (slots + worker * slotBytes).assumingMemoryBound(to: Float.self)
+        let results = floats + part.inputCount
+        let from = x + (image * shape.inputHeight + top) * shape.inputWidth * shape.channels
+        eo_bf16_to_f32_best().pointee.run(part.inputCount, from, floats)
+        let job = PoolJob(
+            shape: part, x: UnsafeRawPointer(floats), y: UnsafeMutableRawPointer(results), size: 4, kernel: kernel,
+            factor: factor, clamp: clamp, margin: margin)
+        for row in 0..<count { job.run(row) }
+        let to = y + (image * shape.outputHeight + first) * shape.outputWidth * shape.channels
+        eo_f32_to_bf16_best().pointee.run(part.outputCount, results, to)
     }
 }
 

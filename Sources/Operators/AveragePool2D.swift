@@ -12,6 +12,7 @@ enum AveragePool2D {
             try op.checkSameQuantization()
             switch try op.input(0).type {
             case .float32: return float(op, windows)
+            case .bfloat16: return try windows.rounded(op, averages: true)
             case .int8: return try integer(op, windows, Int8.self)
             case .uint8: return try integer(op, windows, UInt8.self)
             case .int16: return try integer(op, windows, Int16.self)

@@ -13,6 +13,7 @@ enum MaxPool2D {
             switch try op.input(0).type {
             case .float32 where op.outputs.count > 1: return try remembering(op, windows)
             case .float32: return float(op, windows)
+            case .bfloat16: return try windows.rounded(op, averages: false)
             case .int8: return try integer(op, windows, Int8.self)
             case .uint8: return try integer(op, windows, UInt8.self)
             case .int16: return try integer(op, windows, Int16.self)

@@ -65,7 +65,7 @@ struct Compiler {
         let kept = eliminateDead(&graph, ready: ready)
         var items = try partition(graph, count: kept)
         fuseActivations(&graph, &items)
-        fusePatterns(&graph, &items)
+        fusePatterns(&graph, &items, isWhole: kept == graph.nodes.count)
         var rest: Graph?
         if kept < graph.nodes.count {
             rest = graph

@@ -291,7 +291,7 @@ import Operators
         var items = partition.item.nodes.map { Item($0) }
         var graph = partition.graph
         compiler.fuseActivations(&graph, &items)
-        compiler.fusePatterns(&graph, &items)
+        compiler.fusePatterns(&graph, &items, isWhole: false)
         var roles = [Role](repeating: .placed, count: graph.tensors.count)
         for node in partition.item.nodes {
             for output in node.outputs where !partition.item.outputs.contains(output) { roles[output] = .local }

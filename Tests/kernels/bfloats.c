@@ -53,6 +53,14 @@ static struct block bfloats(size_t count) {
     return to;
 }
 
+static void widening_case(const eo_bf16_to_f32_kernel *kernel, size_t count) {
+    struct block x = bfloats(count), found = block_of(count * sizeof(float)), expected = block_of(found.size);
+    kernel->run(count, x.base, found.base);
+    eo_bf16_to_f32__scalar(count, x.base, expected.base);
+    check(same(&found, &expected), kernel->name, "%zu numbers", count);
+    block_free(&x), block_free(&found), block_free(&expected);
+}
+
 static void tiles_case(const eo_bf16_tiles_kernel *kernel, size_t tiles, bool shares_rows) {
     enum { MOST = 3 * 2 * 2 * 1024 };
     struct block a = bfloats(MOST), b = bfloats(MOST), bias = floats(16), start = floats(EO_TILES * 256);
@@ -316,13 +324,14 @@ void test_bfloats(void) {
                 line_case(pairs[i].name, pairs[i].run, eo_bf16_pairs__scalar, true, pixels, channels);
                 line_case(rows[i].name, rows[i].run, eo_bf16_rows__scalar, false, pixels, channels);
             }
-        for (size_t n = 1; n < 100; n++) split_case(split + i, n);
+        const eo_bf16_to_f32_kernel *wide = eo_bf16_to_f32_rows(&gemm_count) + i;
+        for (size_t n = 1; n < 100; n++) split_case(split + i, n), widening_case(wide, n);
         for (int k = 0; k < 300; k++) tiles_case(tiles + i, 1 + (size_t)k % EO_TILES, k / EO_TILES % 2);
         for (int k = 0; k < 200; k++) {
             gradient_case(tiles + i, pairs[i].run, rows[i].run, k % 2 ? 3 : 1, k % 4 == 3);
             convolution_case(tiles + i, k % 2);
         }
         compared(pairs[i].name, NULL), compared(rows[i].name, NULL), compared(split[i].name, NULL);
-        compared(tiles[i].name, NULL);
+        compared(tiles[i].name, NULL), compared(wide->name, NULL);
     }
 }

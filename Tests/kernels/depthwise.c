@@ -64,6 +64,13 @@ static struct block run(const struct pixels *p, eo_depthwise_function *kernel, c
     return output;
 }
 
+static void round_all(size_t count, const float *x, struct block *to) {
+    *to = block_of(count * sizeof(uint16_t));
+    eo_f32_to_bf16__scalar(count, x, to->base);
+}
+
+static bool takes_bfloats(enum kernels_isa isa) { return isa == ISA_AVX512 && kernels_isa_available(ISA_AMX); }
+
 static void float_case(size_t pixels, size_t channels, size_t taps) {
     const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
     struct pixels p = {.element = sizeof(float)};
@@ -169,9 +176,9 @@ static void short_case(size_t pixels, size_t channels, size_t taps) {
 
 // What a kernel makes of the lines of a window, `step` at a time.
 static struct block lines_output(eo_f32_depthwise_lines_function *kernel, const struct eo_window *w, size_t step,
-                                 const void *input, const void *packed) {
+                                 const void *input, const void *packed, bool rounded) {
     const size_t all = w->batch * w->output_height;
-    struct block output = block_of(all * w->output_width * w->output_channels * sizeof(float));
+    struct block output = block_of(all * w->output_width * w->output_channels * (rounded ? 2 : 4));
     for (size_t first = 0; first < all; first += step) {
         struct block scratch = block_of(EO_DEPTHWISE_SCRATCH);
         const struct eo_f32_depthwise_lines lines = {.window = w,
@@ -181,7 +188,9 @@ static struct block lines_output(eo_f32_depthwise_lines_function *kernel, const 
                                                      .parameters = {-1.5f, 1.25f},
                                                      .first = first,
                                                      .count = all - first < step ? all - first : step,
-                                                     .scratch = scratch.base};
+                                                     .scratch = scratch.base,
+                                                     .input_is_rounded = rounded,
+                                                     .output_is_rounded = rounded};
         kernel(&lines);
         block_free(&scratch);
     }
@@ -197,11 +206,11 @@ static void lines_case(const struct eo_window *w) {
     eo_f32_depthwise_pack(taps, channels, weights.base, bias.base, packed.base);
     int count;
     const eo_f32_depthwise_lines_kernel *table = eo_f32_depthwise_lines_rows(&count), *twin = table + count - 1;
-    struct block expected = lines_output(twin->run, w, 1000, input.base, packed.base);
+    struct block expected = lines_output(twin->run, w, 1000, input.base, packed.base, false);
     for (const eo_f32_depthwise_lines_kernel *kernel = table; kernel < twin; kernel++) {
         if (!kernels_isa_available(kernel->isa)) continue;
-        struct block found = lines_output(kernel->run, w, 1000, input.base, packed.base);
-        struct block parts = lines_output(kernel->run, w, 2, input.base, packed.base);
+        struct block found = lines_output(kernel->run, w, 1000, input.base, packed.base, false);
+        struct block parts = lines_output(kernel->run, w, 2, input.base, packed.base, false);
         const float bound = (float)((taps + 1) * (taps + 1)) * 0x1p-23f;
         check(alike(found.base, expected.base, found.size / sizeof(float), bound) &&
                   memcmp(found.base, parts.base, found.size) == 0,
@@ -209,7 +218,25 @@ static void lines_case(const struct eo_window *w) {
               channels, w->kernel_width, w->stride_width, w->dilation_width);
         block_free(&found), block_free(&parts);
     }
+    // Images of bfloat16: results are those of the same numbers as floats, rounded.
+    const size_t numbers = input.size / sizeof(float);
+    struct block halves, results;
+    round_all(numbers, input.base, &halves);
+    for (size_t i = 0; i < numbers; i++) {
+        const uint32_t bits = (uint32_t)((uint16_t *)halves.base)[i] << 16;
+        memcpy((float *)input.base + i, &bits, sizeof bits);
+    }
+    for (const eo_f32_depthwise_lines_kernel *kernel = table; kernel <= twin; kernel++) {
+        if (kernel != twin && !takes_bfloats(kernel->isa)) continue;
+        struct block found = lines_output(kernel->run, w, 2, halves.base, packed.base, true);
+        struct block wide = lines_output(kernel->run, w, 1000, input.base, packed.base, false);
+        round_all(wide.size / sizeof(float), wide.base, &results);
+        check(memcmp(results.base, found.base, found.size) == 0, kernel->name, "%zux%zux%zu, kernel %zu of bfloat16",
+              w->output_height, w->output_width, channels, w->kernel_width);
+        block_free(&found), block_free(&wide), block_free(&results);
+    }
     block_free(&input), block_free(&weights), block_free(&bias), block_free(&packed), block_free(&expected);
+    block_free(&halves);
 }
 
 static void test_lines(void) {

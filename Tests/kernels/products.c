@@ -32,6 +32,7 @@ static struct block run(const struct product *p, eo_gemm_function *kernel, size_
             .output_stride = stride,
             .parameters = p->parameters,
             .row_parameters = p->row_parameters ? p->row_parameters + first : NULL,
+            .rounds = p->output_size == sizeof(uint16_t), // of bfloat16
         };
         kernel(&tile);
     }
@@ -193,8 +194,17 @@ static void bfloat_case(const void *kernel_, struct size size) {
     const float terms = (float)(size.depth + 1);
     check(alike(found.base, expected.base, found.size / sizeof(float), terms * terms * 0x1p-23f), kernel->name,
           "%zux%zux%zu", size.rows, size.columns, size.depth);
+    struct product rounding = p;
+    rounding.output_size = sizeof(uint16_t);
+    struct block rounded = bfloat_product(kernel, &rounding, size.rows, &input, weights.base, bias.base);
+    for (size_t i = 0; i < size.rows; i++) {
+        uint16_t row[2048];
+        eo_f32_to_bf16__scalar(size.columns, (float *)((char *)found.base + i * (size.columns * 4 + GAP)), row);
+        check(memcmp(row, (char *)rounded.base + i * (size.columns * 2 + GAP), size.columns * 2) == 0, kernel->name,
+              "%zux%zux%zu, rounded", size.rows, size.columns, size.depth);
+    }
     block_free(&numbers), block_free(&weights), block_free(&input), block_free(&bias), block_free(&twin);
-    block_free(&found), block_free(&expected);
+    block_free(&found), block_free(&expected), block_free(&rounded);
 }
 
 // --------------------------------------------------------------------------------------------------- bytes to bytes

@@ -312,7 +312,12 @@ def test_threads_do_not_show_in_bfloat16():
     x = graph.conv(graph.input(14, 14, 512), 96, 1)
     x = graph.conv(x, 640, 3)
     x = graph.conv(x, 64, 1)
-    graph.dense(graph.mean(x, (1, 2)), 40)
+    # Images between these are bfloat16 too.
+    y = graph.conv(graph.depthwise_conv(graph.conv(x, 97, 1), 3, padding="same"), 48, 1)
+    halves = [graph.max_pool(y, 3, 2), graph.conv(y, 33, 3, 2, padding="valid")]
+    y = graph.operator("CONCATENATION", halves, (1, 6, 6, 81), {0: np.int32(3)})
+    y = graph.conv(graph.average_pool(graph.conv(y, 80, 1), 3, 1, padding="same"), 32, 1)
+    graph.dense(graph.mean(y, (1, 2)), 40)
     content, image = graph.to_bytes(), np.random.default_rng(3).standard_normal((1, 14, 14, 512)).astype(np.float32)
 
     def run(threads, precision):

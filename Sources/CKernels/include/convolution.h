@@ -88,6 +88,7 @@ struct eo_finish {
     const void *_Nullable parameters;
     const struct eo_branch *_Nullable branch;
     void *_Nullable second; // result of the branch, as large as the output
+    bool second_is_rounded; // from floats to bfloat16
 };
 // `size` bytes of `output` from `offset` on; elements have `element_size` bytes.
 void eo_finish_run(const struct eo_finish *_Nonnull f, void *_Nonnull output, size_t offset, size_t size,

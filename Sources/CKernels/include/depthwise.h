@@ -40,12 +40,13 @@ KERNEL_FAMILY(eo_f32_depthwise)
 // on. Sums in the same order as the other, taps in the padding being zeros.
 struct eo_f32_depthwise_lines {
     const struct eo_window *_Nonnull window; // groups 1, both channel counts the same
-    const float *_Nonnull input;
-    float *_Nonnull output;
+    const void *_Nonnull input;
+    void *_Nonnull output;
     const void *_Nonnull weights;
     struct eo_f32_gemm_parameters parameters;
     size_t first, count;
-    float *_Nonnull scratch; // EO_DEPTHWISE_SCRATCH bytes
+    float *_Nonnull scratch;                  // EO_DEPTHWISE_SCRATCH bytes
+    bool input_is_rounded, output_is_rounded; // bfloat16; of AVX-512 and without vectors only
 };
 // Half of a first-level cache.
 enum { EO_DEPTHWISE_SCRATCH = 24 * 1024 };
@@ -132,7 +133,7 @@ void eo_s16_depthwise_pack(size_t taps, size_t channels, const uint8_t *_Nonnull
 // A depthwise convolution ready to run. `groups` of the window is 1, both channel counts are the same.
 struct eo_depthwise {
     struct eo_window window;
-    size_t input_element_size, output_element_size;
+    size_t input_element_size, output_element_size; // of float kernels 2: bfloat16
     eo_depthwise_function *_Nullable run;
     eo_f32_depthwise_lines_function *_Nullable lines; // runs instead, if there is one
     size_t slot_size;                                 // bytes of scratch for a worker
@@ -151,6 +152,8 @@ struct eo_depthwise {
 bool eo_f32_depthwise_by_lines(const struct eo_window *_Nonnull window);
 // Whether it can.
 bool eo_f32_depthwise_fits_lines(const struct eo_window *_Nonnull window);
+// Whether its image had better be bfloat16 where layers compute in that.
+bool eo_f32_depthwise_rounds(const struct eo_window *_Nonnull window);
 // Bytes of scratch a worker needs where there is no `lines`; otherwise it is EO_DEPTHWISE_SCRATCH.
 size_t eo_depthwise_slot_size(const struct eo_window *_Nonnull window);
 // As eo_convolution_start and eo_convolution_work.

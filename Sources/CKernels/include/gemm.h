@@ -30,6 +30,8 @@ struct eo_gemm_tile {
     size_t line_rows, line_stride, segment_stride;
     // bfloat16 only: rows come in tiles, as those of eo_bf16x3_gemm do.
     bool in_tiles;
+    // bfloat16 only: results leave rounded to it, to nearest, ties to even.
+    bool rounds;
     // Float only: memory to be brought into the second-level cache meanwhile, or null.
     const void *_Nullable ahead;
     size_t ahead_size;
@@ -131,9 +133,10 @@ void eo_f32_sparse_pack(size_t depth, size_t columns, const void *_Nonnull weigh
 
 // Rows of bfloat16 activations times bfloat16 weights, summed in float32: products are exact, sums rounded in an order
 // of the kernel's own, subnormal numbers may count as zero. `depth` is even, filled up with zeros. Parameters:
-// eo_f32_gemm_parameters. Block: float bias[NR]; bfloat16 weights[depth / 2][NR][2], for tile kernels in steps as
-// below. Rows may also come in tiles as those of eo_bf16x3_gemm, but in one part, in which numbers follow one another:
-// rows of a tile are the last ones where there are fewer left than a tile's; there are as many pieces as steps.
+// eo_f32_gemm_parameters; results are float32, or bfloat16. Block: float bias[NR]; bfloat16 weights[depth / 2][NR][2],
+// for tile kernels in steps as below. Rows may also come in tiles as those of eo_bf16x3_gemm, but in one part, in which
+// numbers follow one another: rows of a tile are the last ones where there are fewer left than a tile's; there are as
+// many pieces as steps.
 typedef eo_gemm_function eo_bf16_gemm_function;
 #define EO_BF16_GEMM_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_bf16_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                    \
@@ -153,6 +156,13 @@ typedef void eo_f32_to_bf16_function(size_t count, const float *_Nonnull x, uint
     X86_ROW(ROW, eo_f32_to_bf16__amx, ISA_AMX, 0, 0)                                                                   \
     ROW(eo_f32_to_bf16__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_to_bf16)
+
+// y = x as float32.
+typedef void eo_bf16_to_f32_function(size_t count, const uint16_t *_Nonnull x, float *_Nonnull y);
+#define EO_BF16_TO_F32_ROWS(ROW)                                                                                       \
+    X86_ROW(ROW, eo_bf16_to_f32__amx, ISA_AMX, 0, 0)                                                                   \
+    ROW(eo_bf16_to_f32__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_bf16_to_f32)
 
 // Packed weights of eo_bf16_gemm for columns first ... first + NR - 1, from floats that lie anywhere.
 void eo_bf16_gemm_pack_block(const eo_bf16_gemm_kernel *_Nonnull kernel, size_t pieces,
@@ -441,6 +451,9 @@ EO_S16_GEMM_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;
 EO_F32_TO_BF16_ROWS(KERNEL_ROW)
+#undef KERNEL_ROW
+#define KERNEL_ROW(function, ...) eo_bf16_to_f32_function function;
+EO_BF16_TO_F32_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_outer_function function;
 EO_F32_OUTER_ROWS(KERNEL_ROW)

@@ -1,3 +1,5 @@
+// Small rather than fast: where these are all there is, no layer computes in bfloat16.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "../simd/requantize_scalar.h"
 #include "gemm.h"
 
@@ -5,6 +7,7 @@
 
 KERNEL_FAMILY_TABLE(eo_bf16_gemm, EO_BF16_GEMM_ROWS)
 KERNEL_FAMILY_TABLE(eo_f32_to_bf16, EO_F32_TO_BF16_ROWS)
+KERNEL_FAMILY_TABLE(eo_bf16_to_f32, EO_BF16_TO_F32_ROWS)
 
 enum { NR = 8 };
 
@@ -13,6 +16,10 @@ static float float_of(uint16_t x) {
     float y;
     memcpy(&y, &bits, sizeof y);
     return y;
+}
+
+void eo_bf16_to_f32__scalar(size_t count, const uint16_t *x, float *y) {
+    for (size_t i = 0; i < count; i++) y[i] = float_of(x[i]);
 }
 
 // Number k of row i.
@@ -34,12 +41,16 @@ void eo_bf16_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
         const size_t count = t->columns - column < NR ? t->columns - column : NR;
         const uint16_t *weights = (const uint16_t *)(block + NR * sizeof(float));
         for (size_t i = 0; i < t->rows; i++) {
-            float *output = (float *)((char *)t->output + i * t->output_stride) + column;
+            char *output = (char *)t->output + i * t->output_stride;
             for (size_t j = 0; j < count; j++) {
                 float sum = ((const float *)block)[j];
                 for (size_t k = 0; k < t->depth; k++)
                     sum += number(t, height, i, k) * float_of(weights[(k / 2 * NR + j) * 2 + k % 2]);
-                output[j] = clamp(sum, p->minimum, p->maximum);
+                sum = clamp(sum, p->minimum, p->maximum);
+                if (t->rounds)
+                    eo_f32_to_bf16__scalar(1, &sum, (uint16_t *)output + column + j);
+                else
+                    ((float *)output)[column + j] = sum;
             }
         }
     }
@@ -49,3 +60,5 @@ void eo_bf16_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
 #include "../simd/bf16.h"
 
 void eo_f32_to_bf16__scalar(size_t count, const float *x, uint16_t *y) { round_floats(count, x, y); }
+
+#pragma clang attribute pop

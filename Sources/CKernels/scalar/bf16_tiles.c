@@ -1,3 +1,5 @@
+// Small rather than fast: where these are all there is, no layer computes in bfloat16.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "gemm.h"
 
 #include <string.h>
@@ -96,3 +98,5 @@ void eo_bf16_tiles__scalar(const struct eo_bf16_tiles *tiles, size_t count) {
                     t->output[r][i * t->output_step + j] = least > t->maximum ? t->maximum : least;
                 }
 }
+
+#pragma clang attribute pop

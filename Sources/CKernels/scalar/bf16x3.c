@@ -1,3 +1,5 @@
+// Small rather than fast: where these are all there is, no layer computes in bfloat16.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "../simd/requantize_scalar.h"
 #include "convolution.h"
 
@@ -85,3 +87,5 @@ void eo_bf16x3_gemm_32x32__scalar(const struct eo_gemm_tile *t) {
             }
         }
 }
+
+#pragma clang attribute pop

@@ -1,14 +1,25 @@
 // Bodies of the float depthwise convolutions over a float vocabulary. Include after the vocabulary.
 #include "depthwise.h"
 
-SIMD vec depthwise_load(const void *p, size_t part) { return part ? vec_load_part(p, part) : vec_load(p); }
-
-SIMD void depthwise_store(const struct eo_f32_gemm_parameters *parameters, vec x, float *output, size_t part) {
-    const vec y = vec_clamp(x, vec_set(parameters->minimum), vec_set(parameters->maximum));
+// Vocabularies that define BFLOATS have both, for images that are bfloat16 if `rounded`.
+#ifndef BFLOATS
+SIMD vec depthwise_load(const void *p, const bool rounded, size_t part) {
+    (void)rounded;
+    return part ? vec_load_part(p, part) : vec_load(p);
+}
+SIMD void vec_store_image(void *p, vec x, bool rounded, size_t part) {
+    (void)rounded;
     if (part)
-        vec_store_part(output, y, part);
+        vec_store_part(p, x, part);
     else
-        vec_store(output, y);
+        vec_store(p, x);
+}
+#endif
+
+SIMD void depthwise_store(const struct eo_f32_gemm_parameters *parameters, vec x, void *output, bool rounded,
+                          size_t part) {
+    const vec y = vec_clamp(x, vec_set(parameters->minimum), vec_set(parameters->maximum));
+    vec_store_image(output, y, rounded, part);
 }
 
 // ------------------------------------------------------------------------------------------------------- single pixels
@@ -31,15 +42,16 @@ SIMD void depthwise_tile(const int pixels, const int vectors, const struct eo_de
         for (int i = 0; i < pixels; i++, x += r->step[t]) {
 #pragma clang loop unroll(full)
             for (int j = 0; j < vectors; j++)
-                sum[i][j] =
-                    vec_fma(depthwise_load((const float *)x + j * LANES, part), vec_load(w + j * LANES), sum[i][j]);
+                sum[i][j] = vec_fma(depthwise_load((const float *)x + j * LANES, false, part), vec_load(w + j * LANES),
+                                    sum[i][j]);
         }
     }
     char *output = (char *)r->output + pixel * r->output_stride + channel * sizeof(float);
 #pragma clang loop unroll(full)
     for (int i = 0; i < pixels; i++, output += r->output_stride) {
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) depthwise_store(r->parameters, sum[i][j], (float *)output + j * LANES, part);
+        for (int j = 0; j < vectors; j++)
+            depthwise_store(r->parameters, sum[i][j], (float *)output + j * LANES, false, part);
     }
 }
 
@@ -61,8 +73,8 @@ SIMD void depthwise_run(const struct eo_depthwise_run *r) {
 // A rectangle of output pixels of one image, and the input pixels under it.
 struct rectangle {
     const struct eo_f32_depthwise_lines *lines;
-    const float *image; // input
-    float *output;      // of the first pixel
+    const char *image; // input
+    char *output;      // of the first pixel
     size_t height, width;
     ptrdiff_t top, left; // input position under the first tap of the first pixel
     size_t rows, columns;
@@ -72,7 +84,8 @@ struct rectangle {
 // share a set. What lies outside the image is zero already.
 SIMD void copy_channels(const struct rectangle *r, size_t channel, size_t part) {
     const struct eo_window *w = r->lines->window;
-    const size_t channels = w->input_channels;
+    const bool rounded = r->lines->input_is_rounded;
+    const size_t size = rounded ? 2 : 4, channels = w->input_channels;
     const ptrdiff_t height = (ptrdiff_t)w->input_height, width = (ptrdiff_t)w->input_width;
     const size_t first = r->left < 0 ? (size_t)-r->left : 0;
     const ptrdiff_t end = width - r->left < (ptrdiff_t)r->columns ? width - r->left : (ptrdiff_t)r->columns;
@@ -80,9 +93,9 @@ SIMD void copy_channels(const struct rectangle *r, size_t channel, size_t part) 
         const ptrdiff_t y = r->top + (ptrdiff_t)row;
         if (y < 0 || y >= height) continue;
         float *to = r->lines->scratch + (row * r->columns + first) * LANES;
-        const float *from = r->image + (size_t)(y * width + r->left + (ptrdiff_t)first) * channels + channel;
-        for (ptrdiff_t x = (ptrdiff_t)first; x < end; x++, to += LANES, from += channels)
-            vec_store(to, depthwise_load(from, part));
+        const char *from = r->image + ((size_t)(y * width + r->left + (ptrdiff_t)first) * channels + channel) * size;
+        for (ptrdiff_t x = (ptrdiff_t)first; x < end; x++, to += LANES, from += channels * size)
+            vec_store(to, depthwise_load(from, rounded, part));
     }
 }
 
@@ -95,7 +108,7 @@ enum { MAX_SIZE = 5, MAX_NEIGHBOURS = 7 };
 // `size`, `count` and `step` are constants where this is called, or `count` is 1 and `tap`, the distance of taps, is
 // not.
 SIMD void convolve_pixels(const int size, const int count, const int step, size_t tap, const float *const *row,
-                          vec bias, const vec *weight, const struct rectangle *r, float *output, size_t part) {
+                          vec bias, const vec *weight, const struct rectangle *r, char *output, size_t part) {
     vec sum[MAX_NEIGHBOURS];
 #pragma clang loop unroll(full)
     for (int p = 0; p < count; p++) sum[p] = bias;
@@ -111,9 +124,11 @@ SIMD void convolve_pixels(const int size, const int count, const int step, size_
             }
         }
     }
-    const size_t channels = r->lines->window->output_channels;
+    const bool rounded = r->lines->output_is_rounded;
+    const size_t pixel = r->lines->window->output_channels * (rounded ? 2 : 4);
 #pragma clang loop unroll(full)
-    for (int p = 0; p < count; p++) depthwise_store(&r->lines->parameters, sum[p], output + (size_t)p * channels, part);
+    for (int p = 0; p < count; p++)
+        depthwise_store(&r->lines->parameters, sum[p], output + (size_t)p * pixel, rounded, part);
 }
 
 // A vector of channels of a rectangle: the weights of a `size` x `size` kernel stay in registers. `size` and `step` are
@@ -123,18 +138,19 @@ SIMD void convolve_channels(const int size, const int step, const struct rectang
     const size_t stride = eo_depthwise_stride(w->input_channels);
     const float *weights = (const float *)r->lines->weights + channel;
     const vec bias = vec_load(weights);
+    const size_t size_of = r->lines->output_is_rounded ? 2 : 4, pixel = w->output_channels * size_of;
     vec weight[MAX_SIZE * MAX_SIZE];
 #pragma clang loop unroll(full)
     for (int t = 0; t < size * size; t++) weight[t] = vec_load(weights + (size_t)(t + 1) * stride);
     for (size_t y = 0; y < r->height; y++) {
         const float *line = r->lines->scratch + y * w->stride_height * r->columns * LANES;
-        float *output = r->output + y * w->output_width * w->output_channels + channel;
+        char *output = r->output + y * w->output_width * pixel + channel * size_of;
         for (size_t x = 0; x < r->width;) {
             const float *row[MAX_SIZE];
 #pragma clang loop unroll(full)
             for (int j = 0; j < size; j++)
                 row[j] = line + ((size_t)j * w->dilation_height * r->columns + x * w->stride_width) * LANES;
-            float *to = output + x * w->output_channels;
+            char *to = output + x * pixel;
             if (step == 0) {
                 convolve_pixels(size, 1, 1, w->dilation_width * LANES, row, bias, weight, r, to, part);
                 x++;
@@ -184,7 +200,8 @@ SIMD void lines_of_image(const int size, const struct eo_f32_depthwise_lines *l,
     const size_t widest = most > breadth ? (most - breadth) / w->stride_width + 1 : 1;
     const size_t parts = (w->output_width + widest - 1) / widest, width = (w->output_width + parts - 1) / parts;
     struct rectangle r = {.lines = l, .columns = (width - 1) * w->stride_width + breadth};
-    r.image = l->input + image * w->input_height * w->input_width * w->input_channels;
+    const size_t size_in = l->input_is_rounded ? 2 : 4, size_out = l->output_is_rounded ? 2 : 4;
+    r.image = (const char *)l->input + image * w->input_height * w->input_width * w->input_channels * size_in;
     const size_t deepest = (room / r.columns - span) / w->stride_height + 1;
     for (size_t y = first; y < end; y += r.height) {
         r.height = end - y < deepest ? end - y : deepest;
@@ -193,7 +210,8 @@ SIMD void lines_of_image(const int size, const struct eo_f32_depthwise_lines *l,
         for (size_t x = 0; x < w->output_width; x += r.width) {
             r.width = w->output_width - x < width ? w->output_width - x : width;
             r.left = (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left;
-            r.output = l->output + ((image * w->output_height + y) * w->output_width + x) * w->output_channels;
+            r.output = (char *)l->output +
+                       ((image * w->output_height + y) * w->output_width + x) * w->output_channels * size_out;
             rectangle_run(size, &r);
         }
     }

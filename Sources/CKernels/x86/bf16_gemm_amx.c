@@ -12,6 +12,12 @@ static inline __attribute__((always_inline)) TARGET void leave_rows(const int fa
 #pragma clang loop unroll(full)
     for (int i = 0; i < 4; i++)
         x[i] = vec_clamp(vec_load((const float *)l->sums + i / 2 * TILE_ROWS * NR + i % 2 * LANES), low, high);
+    if (p->tile->rounds) {
+        char *lower = l->output + l->below * (ptrdiff_t)p->tile->output_stride;
+        _mm512_mask_storeu_epi16(l->output, mask, (__m512i)_mm512_cvtne2ps_pbh(x[1], x[0]));
+        _mm512_mask_storeu_epi16(lower, mask, (__m512i)_mm512_cvtne2ps_pbh(x[3], x[2]));
+        return;
+    }
     float *output = (float *)l->output;
     _mm512_mask_storeu_ps(output, (__mmask16)mask, x[0]);
     _mm512_mask_storeu_ps(output + LANES, (__mmask16)(mask >> LANES), x[1]);
@@ -24,7 +30,8 @@ TARGET void eo_bf16_gemm_32x32__amx(const struct eo_gemm_tile *tile) {
     struct eo_gemm_tile t = *tile;
     // A piece for each step.
     if (t.in_tiles) t.segments = t.input_stride / TILE_BYTES, t.segment_stride = EO_BF16X3_TILE;
-    struct product p = {.tile = &t, .element = sizeof(float), .heads = 1, .has_bias = true};
+    struct product p = {
+        .tile = &t, .element = t.rounds ? sizeof(uint16_t) : sizeof(float), .heads = 1, .has_bias = true};
     tile_products(BFLOATS, 1, &p);
 }
 #endif

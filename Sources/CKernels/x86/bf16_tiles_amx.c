@@ -173,6 +173,14 @@ TARGET void eo_f32_to_bf16__amx(size_t count, const float *x, uint16_t *y) {
     }
 }
 
+TARGET void eo_bf16_to_f32__amx(size_t count, const uint16_t *x, float *y) {
+    for (size_t i = 0; i < count; i += SIDE) {
+        const __mmask16 mask = mask_of(count - i);
+        const __m512i wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, x + i));
+        _mm512_mask_storeu_epi32(y + i, mask, _mm512_slli_epi32(wide, 16));
+    }
+}
+
 struct tile_configuration {
     uint8_t palette, start_row, reserved[14];
     uint16_t row_bytes[16];

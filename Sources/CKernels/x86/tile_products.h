@@ -10,7 +10,8 @@
 #undef TARGET
 #define TARGET                                                                                                         \
     __attribute__((                                                                                                    \
-        target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,bmi2,fma,f16c")))
+        target("amx-tile,amx-int8,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,bmi2,fma,"    \
+               "f16c")))
 #include "gemm.h"
 
 // Registers: sums 0 1 over 2 3, rows 4 over 5, weights 6 7.
@@ -295,10 +296,11 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
                     if (c.soon) leaves = stored;
                     // Code of its own where it is worth it.
                     const int right = columns > LANES;
-                    if (fast && right)
+                    if (fast && right && numbers != BFLOATS)
                         run_block(numbers, fast, p, &c, &b, 1, &leaves, count, &ahead);
                     else
-                        run_block(numbers, fast, p, &c, &b, fast ? 0 : right, &leaves, count, &ahead);
+                        run_block(numbers, fast, p, &c, &b, fast && numbers != BFLOATS ? 0 : right, &leaves, count,
+                                  &ahead);
                     if (!c.soon) leaves = stored;
                     turn ^= !c.soon;
                     b.back ^= c.turns;

@@ -27,6 +27,9 @@ package final class Preparation {
     /// A layer shall also say how it can be a part of a cascade.
     var wantsStage = false
     var stage: LayerStage?
+    /// A layer shall only say which of its images can be bfloat16.
+    var wantsRounding = false
+    var rounding = RoundedImages()
     /// What the kernel shall do to its results, and the input that holds the other operand (-1: none).
     private var following: (finish: Finish, operand: Int)?
 
@@ -85,6 +88,7 @@ package final class Preparation {
     /// Asks of `inner`, which is prepared in the place of this operator, what is asked of this one.
     func pass(to inner: Preparation) {
         inner.wantsStage = wantsStage
+        inner.wantsRounding = wantsRounding
         inner.following = following
     }
 
@@ -92,6 +96,7 @@ package final class Preparation {
     func adopt(_ inner: Preparation) {
         for size in inner.scratchSizes { _ = scratch(bytes: size) }
         (kernelName, stage, following) = (inner.kernelName, inner.stage, inner.following)
+        rounding = inner.rounding
     }
 
     /// A failure that begins with the operator's name.

@@ -33,6 +33,8 @@ package struct BranchedLayer: Sendable {
                 name: layer.name, version: layer.version, options: layer.options, inputs: op.inputs,
                 outputs: [try op.output()], arithmetic: op.arithmetic, precision: op.precision,
                 threadCount: op.threadCount, autotune: op.autotune, weights: op.weights)
+            inner.wantsRounding = op.wantsRounding
+            let finish = finish.roundingSecond(try op.output(1).type == .bfloat16)
             inner.follow(with: finish, operand: -1)
             let kernel = try layer.definition.prepare(inner)
             let isTaken = inner.isFinishTaken

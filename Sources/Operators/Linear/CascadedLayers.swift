@@ -9,6 +9,18 @@ package struct LayerStage: Sendable {
 }
 
 extension LayerPart {
+    /// Which images of the layer can be bfloat16 in memory.
+    package func rounding(
+        inputs: [TensorInfo?], outputs: [TensorInfo], weights: PackedWeightCache
+    ) -> RoundedImages {
+        let preparation = Preparation(
+            name: name, version: version, options: options, inputs: inputs, outputs: outputs, precision: .bfloat16,
+            weights: weights)
+        preparation.wantsRounding = true
+        do throws(Failure) { _ = try definition.prepare(preparation) } catch { return RoundedImages() }
+        return preparation.rounding
+    }
+
     /// The layer prepared as a part of a cascade; nil: it cannot be one.
     package func stage(
         inputs: [TensorInfo?], output: TensorInfo, precision: Precision, threadCount: Int, autotune: Bool,

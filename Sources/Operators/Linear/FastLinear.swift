@@ -28,7 +28,9 @@ extension LinearLayer {
         if let kernel = try liveKernel() { return kernel }
         guard let (weights, bias) = try packable() else { return nil }
         return switch (input.type, filter.type, output.type) {
-        case (.float32, .float32, .float32): try floatKernel(weights, bias)
+        case (.float32, .float32, .float32), (.bfloat16, .float32, .float32), (.float32, .float32, .bfloat16),
+            (.bfloat16, .float32, .bfloat16):
+            try floatKernel(weights, bias)
         case (.int8, .int8, .int8), (.int8, .int4, .int8), (.int8, .int2, .int8), (.uint8, .uint8, .uint8):
             try byteKernel(weights, bias?.array(of: Int32.self))
         case (.int16, .int8, .int16), (.int16, .int4, .int16), (.int16, .int2, .int16):
@@ -40,15 +42,35 @@ extension LinearLayer {
         }
     }
 
+    /// Which images of this layer can be bfloat16 in memory where it is asked to compute in it.
+    private var rounding: RoundedImages {
+        switch windows.form {
+        case .convolution: BfloatConvolution.rounding(shape)
+        case .depthwise: FloatDepthwise.rounding(depthwiseShape)
+        case .transposed: RoundedImages()
+        }
+    }
+
     private func floatKernel(_ weights: Bytes, _ bias: Bytes?) throws(Failure) -> Kernel? {
         let (minimum, maximum) = activation.floatRange
+        if op.wantsRounding {
+            op.rounding = rounding
+            return { _ in }
+        }
+        var rounded = RoundedImages()
+        (rounded.input, rounded.output) = (input.type == .bfloat16, output.type == .bfloat16)
+        if rounded.input || rounded.output {
+            guard op.roundsToBfloat, rounding.input || !rounded.input, rounding.output || !rounded.output else {
+                return nil
+            }
+        }
         switch windows.form {
         case .convolution, .transposed:
             if op.roundsToBfloat, BfloatConvolution.suits(shape) {
                 return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
                     try BfloatConvolution(
-                        shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, cache: op.weights,
-                        threads: op.threadCount)
+                        shape, weights: weights, bias: bias, minimum: minimum, maximum: maximum, rounded: rounded,
+                        cache: op.weights, threads: op.threadCount)
                 }
             }
             return try deploy(weights, elementSize: 4) { shape, weights throws(Failure) in
@@ -62,7 +84,7 @@ extension LinearLayer {
                     threads: op.threadCount)
             }
         case .depthwise:
-            if op.autotune {
+            if op.autotune, !rounded.input, !rounded.output {
                 return try launch(
                     try FloatDepthwise.tuned(
                         depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum,
@@ -71,7 +93,7 @@ extension LinearLayer {
             return try launch(
                 try FloatDepthwise(
                     depthwiseShape, weights: weights, bias: bias, minimum: minimum, maximum: maximum,
-                    cache: op.weights, threads: op.threadCount))
+                    rounded: rounded, cache: op.weights, threads: op.threadCount))
         }
     }
 

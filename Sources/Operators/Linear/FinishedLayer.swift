@@ -60,6 +60,7 @@ package struct FinishedLayer: Sendable {
             let isTaken = inner.isFinishTaken
             _ = inner.takeFinish()
             op.adopt(inner)
+            op.rounding.output = false
             if isTaken { return kernel }
             op.stage = nil
             return finish.after(kernel, operand: operand)

@@ -82,7 +82,7 @@ struct LinearLayer {
             }
             let fits =
                 switch input.type {
-                case .float32: bias.type == .float32
+                case .float32, .bfloat16: bias.type == .float32
                 case .int16: bias.type == .int64 || bias.type == .int32
                 default: bias.type == .int32
                 }

@@ -41,7 +41,8 @@ extension LinearLayer {
         _ weights: Bytes, elementSize: Int,
         _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
     ) throws(Failure) -> Kernel? {
-        guard let plan = try parts(weights, elementSize: elementSize, outputSize: MemoryLayout<Layer.Output>.stride)
+        let outputSize = (output.type.bits ?? 8) / 8
+        guard let plan = try parts(weights, elementSize: elementSize, outputSize: outputSize)
         else { return nil }
         var parts: [(layer: Layer, spread: StridedCopy)] = []
         var (workBytes, denseCount) = (0, 0)
@@ -53,7 +54,7 @@ extension LinearLayer {
         }
         op.kernelName = parts.count.description + " x " + parts[0].layer.kernelName
         let work = op.scratch(bytes: workBytes)
-        let dense = op.scratch(bytes: denseCount * MemoryLayout<Layer.Output>.stride)
+        let dense = op.scratch(bytes: denseCount * outputSize)
         let inputIndex = roles.input
         return { [parts] io throws(Failure) in
             for (layer, spread) in parts {

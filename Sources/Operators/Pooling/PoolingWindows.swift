@@ -20,6 +20,21 @@ struct PoolingWindows: Sendable {
         countsPadding = convolution.margins != .none
     }
 
+    /// Of images that `RoundImages` made bfloat16.
+    func rounded(_ op: Preparation, averages: Bool) throws(Failure) -> Kernel {
+        guard op.arithmetic == .fast, activation.isClamp, op.outputs.count == 1, try op.output().type == .bfloat16
+        else { throw op.unsupportedTypes() }
+        let (shape, range, margin) = (poolShape, activation.floatRange, countsPadding ? 0 as Float : nil)
+        let scratch = op.scratch(bytes: Pooling.roundedBytes(shape) * op.threadCount)
+        return { io throws(Failure) in
+            var y = io.output(as: UInt16.self)
+            var work = io.scratch(scratch, as: UInt8.self)
+            Pooling.rounded(
+                shape, io.input(0), &y, clamp: range, averages: averages, margin: margin, scratch: &work,
+                pool: io.pool)
+        }
+    }
+
     /// The same for the kernels.
     var poolShape: PoolShape {
         var pool = PoolShape()

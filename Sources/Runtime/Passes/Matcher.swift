@@ -151,7 +151,8 @@ extension Compiler {
     }
 
     /// Drops operators that only move numbers, and joins those that one kernel can do in one pass over the memory.
-    mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item]) {
+    /// `isWhole`: nobody else reads what they compute.
+    mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item], isWhole: Bool) {
         if !isObserved { fusePadding(graph, &items) }
         joinConversions(graph, &items)
         fuseSoftmax(graph, &items)
@@ -165,6 +166,7 @@ extension Compiler {
         fuseScaleShift(graph, &items)
         fuseFollowing(graph, &items)
         fuseBranches(graph, &items)
+        if isWhole { roundImages(&graph, items) }
         fuseCascades(graph, &items)
     }
 }
