@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+// Done once for each model: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 size_t eo_f32_depthwise_packed_size(size_t taps, size_t channels) {
     return (1 + taps) * eo_depthwise_stride(channels) * sizeof(float);
 }
@@ -76,3 +79,4 @@ void eo_s16_depthwise_pack(size_t taps, size_t channels, const uint8_t *weights,
     for (size_t t = 0; t < taps; t++)
         for (size_t c = 0; c < channels; c++) to[t * stride + c] = (int8_t)weights[t * channels + c];
 }
+#pragma clang attribute pop

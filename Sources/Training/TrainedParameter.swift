@@ -99,10 +99,10 @@ final class TrainedParameter {
     }
 
     /// Adds the gradient of a part of a batch, or begins with it.
-    func addPart(isFirst: Bool) {
+    func addPart(_ ofPart: FloatMemory, isFirst: Bool) {
         guard ofPart !== gradient else { return }
         if isFirst { return gradient.copy(ofPart) }
-        let (ofPart, gradient) = (ofPart, gradient)
+        let gradient = gradient
         var sum = gradient.mutableSpan
         ParameterArithmetic.add(ofPart.span, to: &sum)
     }

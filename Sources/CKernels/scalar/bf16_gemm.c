@@ -48,4 +48,8 @@ void eo_bf16_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
 #define SIMD static inline
 #include "../simd/bf16.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 void eo_f32_to_bf16__scalar(size_t count, const float *x, uint16_t *y) { round_floats(count, x, y); }
+#pragma clang attribute pop

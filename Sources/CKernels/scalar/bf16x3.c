@@ -37,6 +37,9 @@ static void split_step(const float *x, size_t count, size_t parts, char *to) {
 #define TARGET
 #include "../simd/bf16x3.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 void eo_gather_bf16x3__scalar(const struct eo_gather *gather) { split_rows(gather); }
 
 void eo_bf16x3_split__scalar(const float *weights, char *to) {
@@ -85,3 +88,4 @@ void eo_bf16x3_gemm_32x32__scalar(const struct eo_gemm_tile *t) {
             }
         }
 }
+#pragma clang attribute pop

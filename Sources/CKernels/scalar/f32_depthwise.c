@@ -1,5 +1,8 @@
 #include "depthwise.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_f32_depthwise, EO_F32_DEPTHWISE_ROWS)
 KERNEL_FAMILY_TABLE(eo_f32_depthwise_lines, EO_F32_DEPTHWISE_LINES_ROWS)
 
@@ -48,3 +51,4 @@ void eo_f32_depthwise_lines__scalar(const struct eo_f32_depthwise_lines *l) {
                 *output++ = sum > l->parameters.maximum ? l->parameters.maximum : sum;
             }
 }
+#pragma clang attribute pop

@@ -1,5 +1,8 @@
 #include "gemm.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_f32_gemm, EO_F32_GEMM_ROWS)
 
 enum { MR = 4, NR = 8 };
@@ -31,3 +34,4 @@ void eo_f32_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
         }
     }
 }
+#pragma clang attribute pop
