@@ -103,8 +103,7 @@ import Runtime
             let constraint = isLearned ? nil : source.constraints.first { $0.parameter == description.name }?.constraint
             parameters.append(
                 try TrainedParameter.make(
-                    tensor, description, weights, options.optimizer, decays: decays, constraint,
-                    isInParts: size < options.batchSize))
+                    tensor, description, weights, options.optimizer, decays: decays, constraint))
         }
         try source.checkConstraints(parameters)
         let pool = try ThreadPool(threads: options.threadCount)
@@ -113,26 +112,27 @@ import Runtime
             graph, threadCount: atOnce > 1 ? 1 : options.threadCount, precision: options.precision)
         let values = try source.values(parameters, graph)
         let trainer = Trainer(source, options, parameters, values, session, tensors, pool)
-        try trainer.addSide(session, parameters.map { $0.ofPart }, values)
+        try trainer.addSide(session)
         for _ in 1..<max(1, atOnce) {
-            var (gradients, states): ([FloatMemory], [StateValues]) = ([], [])
-            for parameter in parameters { gradients.append(try FloatMemory.make(parameter.used.count)) }
-            for state in values { states.append(try state.besides()) }
-            let session = try GraphSession.make(graph, threadCount: 1, precision: options.precision)
-            try trainer.addSide(session, gradients, states)
+            try trainer.addSide(try GraphSession.make(graph, threadCount: 1, precision: options.precision))
         }
         return trainer
     }
 
-    private func addSide(
-        _ session: GraphSession, _ gradients: [FloatMemory], _ states: [StateValues]
-    ) throws(Failure) {
+    /// Connects a graph of steps with the parameters, and with memory for what it tells of its part.
+    private func addSide(_ session: GraphSession) throws(Failure) {
+        let isInParts = session.graph.batchSize < options.batchSize
+        var states: [StateValues] = []
+        for values in stateValues { states.append(session === steps ? values : try values.besides()) }
         try bind(session, parameters.map { $0.used })
         try bindObserved(session, states)
-        var output = 1 + steps.graph.predictions.count + tensors.observed.count
-        for (parameter, gradient) in zip(parameters, gradients) {
-            try session.bind(output: output, gradient, count: parameter.used.count)
-            output += 1
+        var gradients: [FloatMemory] = []
+        for parameter in parameters {
+            let count = parameter.used.count
+            let gradient = isInParts ? try FloatMemory.make(count) : parameter.gradient
+            let output = 1 + session.graph.predictions.count + tensors.observed.count + gradients.count
+            try session.bind(output: output, gradient, count: count)
+            gradients.append(gradient)
         }
         sideBySide.add(SideBySide.Side(session: session, gradients: gradients, states: states))
     }

@@ -31,10 +31,10 @@ struct eo_pooled_line {
     const float *_Nullable dy; // null: y is wanted, otherwise dy's products are added to `sums`
     float *_Nullable sums;
 };
+// Without one of the vector kernels a convolution and a pool are faster.
 typedef void eo_f32_pooled_function(const struct eo_pooled_line *_Nonnull line);
 #define EO_F32_POOLED_ROWS(ROW)                                                                                        \
     X86_ROW(ROW, eo_f32_pooled__avx512, ISA_AVX512, 0, 16)                                                             \
-    X86_ROW(ROW, eo_f32_pooled__avx2, ISA_AVX2, 0, 8)                                                                  \
     ARM_ROW(ROW, eo_f32_pooled__neon, ISA_NEON, 0, 4)                                                                  \
     ROW(eo_f32_pooled__scalar, ISA_SCALAR, 0, 1)
 KERNEL_FAMILY(eo_f32_pooled)

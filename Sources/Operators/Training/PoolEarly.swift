@@ -26,22 +26,21 @@ extension Model {
             let (lines, columns) = (maxima[1] * options.int(4), maxima[2] * options.int(3))
             if isMonotonous(operators[before], lines >= results[1] && columns >= results[2]) {
                 // The two change places, and the tensor between them its shape.
-                var rounding = operators[before]
-                let (x, between) = (rounding.inputs[0], pool.inputs[0])
-                guard let convolution = onlyProducer(x, operators) else { continue }
-                (rounding.inputs[0], rounding.outputs[0]) = (between, pool.outputs[0])
-                (pool.inputs[0], pool.outputs[0]) = (x, between)
+                let (rounding, between) = (operators[before], pool.inputs[0])
+                guard let convolution = onlyProducer(rounding.inputs[0], operators) else { continue }
                 subgraphs[0].tensors[between].shape = maxima
-                (operators[index], operators[before]) = (rounding, pool)
+                operators[index] = rounding.moved(from: between, to: pool.outputs[0])
+                pool = pool.moved(from: rounding.inputs[0], to: between)
+                operators[before] = pool
                 before = convolution
             }
             var convolution = operators[before]
             guard lines <= results[1], columns <= results[2], findsMaxima(convolution, windows: maxima[2], depends)
             else { continue }
+            convolution = convolution.moved(from: convolution.inputs[0], to: pool.outputs[0])
             let code = OperatorCode(.custom, custom: ConvolutionMaximum.name)
             if operatorCodes.last != code { operatorCodes.append(code) }
             convolution.opcode = operatorCodes.count - 1
-            convolution.outputs = pool.outputs
             convolution.customOptions = nil
             operators[before] = convolution
             dropped.append(pool.outputs[0])
@@ -77,5 +76,15 @@ extension Model {
         let (x, filter) = (shape(op.inputs[0]), shape(op.inputs[1]))
         return x[3] == filter[3] && op.options.int(4) == 1 && op.options.int(5) == 1
             && PooledConvolution.suits(rows: filter[1], products: filter[2] * filter[3], windows: windows)
+    }
+}
+
+extension Operator {
+    /// The same with another first input and output.
+    @inline(never) fileprivate func moved(from input: Int, to output: Int) -> Operator {
+        var op = self
+        op.inputs[0] = input
+        op.outputs[0] = output
+        return op
     }
 }
