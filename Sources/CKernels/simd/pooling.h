@@ -11,22 +11,22 @@
     LOAD_STORE(t##_pixels##lanes, type, t##_pixels##lanes)                                                             \
     INLINE void t##_max_pool_##lanes(const struct eo_pool_window *w, const type *x, type *y, type low, type high) {    \
         t##_pixels##lanes best = low;                                                                                  \
-        for (size_t i = 0; i < w->rows; i++)                                                                           \
-            for (size_t j = 0; j < w->columns; j++) {                                                                  \
-                const t##_pixels##lanes v =                                                                            \
-                    load_##t##_pixels##lanes(x + i * w->row_stride + j * w->pixel_stride, lanes);                      \
+        for (size_t i = 0; i < w->rows; i++, x += w->row_stride) {                                                     \
+            const type *pixel = x;                                                                                     \
+            _Pragma("clang loop unroll(disable)") for (size_t j = 0; j < w->columns; j++, pixel += w->pixel_stride) {  \
+                const t##_pixels##lanes v = load_##t##_pixels##lanes(pixel, lanes);                                    \
                 best = v > best ? v : best;                                                                            \
             }                                                                                                          \
+        }                                                                                                              \
         best = best < high ? best : high;                                                                              \
         store_##t##_pixels##lanes(y, best, lanes);                                                                     \
     }                                                                                                                  \
     INLINE t##_pixels##lanes##_sums t##_pool_sums_##lanes(const struct eo_pool_window *w, const type *x) {             \
         t##_pixels##lanes##_sums sums = 0;                                                                             \
         for (size_t i = 0; i < w->rows; i++)                                                                           \
-            for (size_t j = 0; j < w->columns; j++)                                                                    \
-                sums += __builtin_convertvector(                                                                       \
-                    load_##t##_pixels##lanes(x + i * w->row_stride + j * w->pixel_stride, lanes),                      \
-                    t##_pixels##lanes##_sums);                                                                         \
+            _Pragma("clang loop unroll(disable)") for (size_t j = 0; j < w->columns; j++) sums +=                      \
+                __builtin_convertvector(load_##t##_pixels##lanes(x + i * w->row_stride + j * w->pixel_stride, lanes),  \
+                                        t##_pixels##lanes##_sums);                                                     \
         return sums;                                                                                                   \
     }
 
@@ -41,9 +41,10 @@
 #define POOL_KERNEL(name, type, wide)                                                                                  \
     POOL_RUN(name, type, 16)                                                                                           \
     POOL_RUN(name, type, 1)                                                                                            \
-    static void K(name)(const struct eo_pool_window *w, const void *x_, void *y_) {                                    \
+    static void K(name)(const struct eo_pool_window *window, const void *x_, void *y_) {                               \
         const type *x = x_;                                                                                            \
         type *y = y_;                                                                                                  \
+        const struct eo_pool_window copy = *window, *w = &copy; /* that no store could change */                       \
         const type low = (type)w->low, high = (type)w->high;                                                           \
         const size_t n = w->channels;                                                                                  \
         if (n >= wide && FITS_##name(w)) {                                                                             \
@@ -174,21 +175,23 @@ enum { SHORT_MEAN = 127 };
     INTEGER_MEAN(t, type, 1)                                                                                           \
     POOL_RUN(t##_max_pool, type, wide)                                                                                 \
     POOL_KERNEL(t##_max_pool, type, wide)
-#define BYTE_POOLS(t, type, wide, least, half_type)                                                                    \
+#define WIDE_MEAN(t, type, wide)                                                                                       \
+    INTEGER_MEAN(t, type, wide)                                                                                        \
+    POOL_RUN(t##_average_pool, type, wide)
+#define AVERAGE_POOLS(t, type, wide, mean)                                                                             \
     INTEGER_POOL(t, type, wide)                                                                                        \
-    BYTE_MEAN(t, type, wide, least, half_type)                                                                         \
-    POOL_KERNEL(t##_average_pool, type, wide)
+    mean POOL_KERNEL(t##_average_pool, type, wide)
 #ifdef BYTE_BLOCKS
-#define POOLED_BYTES 64
+AVERAGE_POOLS(s8, int8_t, 64, BYTE_MEAN(s8, int8_t, 64, 128, int16_t))
+AVERAGE_POOLS(u8, uint8_t, 64, BYTE_MEAN(u8, uint8_t, 64, 0, uint16_t))
+#elif LANES > 4
+AVERAGE_POOLS(s8, int8_t, 32, BYTE_MEAN(s8, int8_t, 32, 128, int16_t))
+AVERAGE_POOLS(u8, uint8_t, 32, BYTE_MEAN(u8, uint8_t, 32, 0, uint16_t))
 #else
-#define POOLED_BYTES 32
+AVERAGE_POOLS(s8, int8_t, 32, WIDE_MEAN(s8, int8_t, 32))
+AVERAGE_POOLS(u8, uint8_t, 32, WIDE_MEAN(u8, uint8_t, 32))
 #endif
-BYTE_POOLS(s8, int8_t, POOLED_BYTES, 128, int16_t)
-BYTE_POOLS(u8, uint8_t, POOLED_BYTES, 0, uint16_t)
-INTEGER_POOL(s16, int16_t, 32)
-INTEGER_MEAN(s16, int16_t, 32)
-POOL_RUN(s16_average_pool, int16_t, 32)
-POOL_KERNEL(s16_average_pool, int16_t, 32)
+AVERAGE_POOLS(s16, int16_t, 32, WIDE_MEAN(s16, int16_t, 32))
 
 POOL_BODIES(f32, float, 32, float)
 POOL_BODIES(f32, float, 16, float)
