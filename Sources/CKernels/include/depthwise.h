@@ -117,7 +117,8 @@ void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *_Nonnull kernel,
 //
 // Where `mr` is 2, pairs of taps are multiplied at once, sums have 32 bits, and `nr` channels make a block: int32
 // bias[NR]; float scale[NR]; int16 weights[taps / 2][NR][2]. Channels stand in the order of eo_u8_depthwise_channel,
-// taps in that of eo_s16_depthwise_tap. Such kernels are for `sums_fit_32`, and zero points of 0, only.
+// taps in that of eo_s16_depthwise_tap. Such kernels are for `sums_fit_32`, zero points of 0 and less than 256 taps
+// only.
 typedef eo_depthwise_function eo_s16_depthwise_function;
 #define EO_S16_DEPTHWISE_ROWS(ROW)                                                                                     \
     X86_ROW(ROW, eo_s16_depthwise_2x32__avx512, ISA_AVX512, 2, 32)                                                     \

@@ -4,7 +4,7 @@
 #include "../simd/i32_avx512.h"
 #include "depthwise.h"
 
-enum { CHANNELS = 32, TOGETHER = 4 };
+enum { CHANNELS = 32, TOGETHER = 4, MAX_TAPS = 255 };
 
 // A block's channels of a run.
 struct channels {
@@ -19,10 +19,8 @@ struct channels {
 // VNNI, whose sums take longer to come back, is not faster.
 SIMD ivec pairs_dot(ivec sum, ivec v, ivec w) { return ivec_add(sum, _mm512_madd_epi16(v, w)); }
 
-SIMD ivec tap_load(const struct channels *c, size_t tap, size_t pixel) {
-    const struct eo_depthwise_run *r = c->run;
-    return _mm512_maskz_loadu_epi16(c->mask,
-                                    (const int16_t *)((const char *)r->tap[tap] + pixel * r->step[tap]) + c->first);
+SIMD ivec tap_load(const struct channels *c, const char *pixel) {
+    return _mm512_maskz_loadu_epi16(c->mask, (const int16_t *)pixel + c->first);
 }
 
 SIMD void leave(const struct channels *c, size_t pixel, const ivec sum[2]) {
@@ -35,15 +33,12 @@ SIMD void leave(const struct channels *c, size_t pixel, const ivec sum[2]) {
                              _mm512_min_epi16(words, _mm512_set1_epi16((int16_t)p->maximum)));
 }
 
-SIMD void one_pixel(const struct channels *c, size_t pixel) {
-    const size_t taps = c->run->taps;
+// `tap`: in the order of the weights, an even number.
+SIMD void one_pixel(const struct channels *c, const char *const *tap, size_t pixel) {
     ivec sum[2] = {ivec_load(c->bias), ivec_load(c->bias + LANES)};
     const int32_t *w = c->weights;
-    for (size_t i = 0; i < taps; i += 2, w += CHANNELS) {
-        // The last one's partner has weights of zero: any readable row will do.
-        const size_t other = i + 1 < taps ? i + 1 : i;
-        const ivec x = tap_load(c, eo_s16_depthwise_tap(taps, i), pixel);
-        const ivec y = tap_load(c, eo_s16_depthwise_tap(taps, other), pixel);
+    for (size_t i = 0; i < c->run->taps; i += 2, w += CHANNELS) {
+        const ivec x = tap_load(c, tap[i]), y = tap_load(c, tap[i + 1]);
         sum[0] = pairs_dot(sum[0], _mm512_unpacklo_epi16(x, y), ivec_load(w));
         sum[1] = pairs_dot(sum[1], _mm512_unpackhi_epi16(x, y), ivec_load(w + LANES));
     }
@@ -89,10 +84,12 @@ SIMD void four_pixels(const struct channels *c, const struct row_pairs rows[3], 
         for (int i = 0; i < 2; i++) sum[p][i] = ivec_load(c->bias + i * LANES);
 #pragma clang loop unroll(full)
     for (int j = 0; j < 3; j++) {
+        const char *at = (const char *)c->run->tap[3 * j] + pixel * c->run->step[3 * j];
         ivec v[3][2];
 #pragma clang loop unroll(full)
         for (int k = 0; k < 3; k++) {
-            const ivec x = tap_load(c, 3 * j, pixel + 2 * k), y = tap_load(c, 3 * j, pixel + 2 * k + 1);
+            const ivec x = tap_load(c, at), y = tap_load(c, at + c->run->step[3 * j]);
+            at += 2 * c->run->step[3 * j];
             v[k][0] = _mm512_unpacklo_epi16(x, y);
             v[k][1] = _mm512_unpackhi_epi16(x, y);
         }
@@ -108,28 +105,51 @@ SIMD void four_pixels(const struct channels *c, const struct row_pairs rows[3], 
     for (int p = 0; p < TOGETHER; p++) leave(c, pixel + (size_t)p, sum[p]);
 }
 
+SIMD void point_block(struct channels *c) {
+    const size_t left = c->run->channels - c->first;
+    c->mask = left < CHANNELS ? (1u << left) - 1 : ~0u;
+    c->scale = (const float *)(c->bias + CHANNELS);
+    c->weights = (const int32_t *)(c->scale + CHANNELS);
+}
+
+SIMD struct channels first_block(const struct eo_depthwise_run *r) {
+    struct channels c = {.run = r, .bias = r->weights};
+    point_block(&c);
+    return c;
+}
+
+SIMD void next_block(struct channels *c) {
+    const size_t pairs = (c->run->taps + 1) / 2;
+    c->first += CHANNELS;
+    c->bias = c->weights + pairs * CHANNELS;
+    point_block(c);
+}
+
 TARGET void eo_s16_depthwise_2x32__avx512(const struct eo_depthwise_run *r) {
-    const bool shares = shares_taps(r);
-    const size_t size = CHANNELS * (sizeof(int32_t) + sizeof(float) + (r->taps + 1) / 2 * sizeof(int32_t));
-    const char *block = r->weights;
-    struct channels c = {.run = r};
-    for (; c.first < r->channels; c.first += CHANNELS, block += size) {
-        const size_t left = r->channels - c.first;
-        c.mask = left < CHANNELS ? (1u << left) - 1 : ~0u;
-        c.bias = (const int32_t *)block;
-        c.scale = (const float *)(c.bias + CHANNELS);
-        c.weights = (const int32_t *)(c.scale + CHANNELS);
-        size_t pixel = 0;
-        if (shares) {
+    size_t done = 0;
+    if (shares_taps(r)) {
+        done = r->pixels % TOGETHER == 1 ? r->pixels - 1 : r->pixels;
+        for (struct channels c = first_block(r); c.first < r->channels; next_block(&c)) {
             struct row_pairs rows[3];
             arrange_rows(&c, rows);
-            for (; pixel + 1 < r->pixels; pixel += TOGETHER) {
+            for (size_t pixel = 0; pixel < done; pixel += TOGETHER) {
+                const struct row_pairs *same = rows;
+                // Weights loaded before the loop would only be stored again.
+                __asm__("" : "+r"(same));
                 // The last ones go with some that are done already.
-                if (pixel + TOGETHER > r->pixels) pixel = r->pixels - TOGETHER;
-                four_pixels(&c, rows, pixel);
+                if (pixel + TOGETHER > done) pixel = done - TOGETHER;
+                four_pixels(&c, same, pixel);
             }
         }
-        for (; pixel < r->pixels; pixel++) one_pixel(&c, pixel);
+    }
+    for (size_t pixel = done; pixel < r->pixels; pixel++) {
+        const char *tap[MAX_TAPS + 1];
+        for (size_t i = 0; i < r->taps; i++) {
+            const size_t t = eo_s16_depthwise_tap(r->taps, i);
+            // The last one's partner has weights of zero: any readable row will do.
+            tap[i] = tap[i + 1] = (const char *)r->tap[t] + pixel * r->step[t];
+        }
+        for (struct channels c = first_block(r); c.first < r->channels; next_block(&c)) one_pixel(&c, tap, pixel);
     }
 }
 #endif
