@@ -1,4 +1,5 @@
 #define SIMD static inline
+#define CHANNELS 8
 // A twin that others are tested against: small rather than fast.
 #pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "../simd/s16_depthwise.h"
