@@ -48,7 +48,6 @@ final class TrainedParameter {
         let trained, used, gradient, ofPart, first, second, average, evaluated: FloatMemory
     }
 
-    // A designated initializer that throws leaks in Embedded Swift.
     static func make(
         _ tensor: Int, _ description: Tensor, _ weights: [Float], _ settings: OptimizerSettings, decays: Bool,
         _ constraint: (any ParameterConstraint)?, isInParts: Bool
