@@ -16,9 +16,10 @@ size_t eo_depthwise_slot_size(const struct eo_window *w) {
 }
 
 bool eo_f32_depthwise_by_lines(const struct eo_window *w) {
-    // An image that the second-level cache does not hold is better read pixel after pixel.
+    // An image that the second-level cache does not hold is better read pixel after pixel if neighbours share little.
     const size_t pixels = w->input_height * w->input_width + w->output_height * w->output_width;
-    return pixels * w->input_channels * sizeof(float) <= line_images && eo_f32_depthwise_fits_lines(w);
+    const bool is_near = w->stride_width == 1 || pixels * w->input_channels * sizeof(float) <= line_images;
+    return is_near && eo_f32_depthwise_fits_lines(w);
 }
 
 bool eo_f32_depthwise_fits_lines(const struct eo_window *w) {
