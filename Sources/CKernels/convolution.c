@@ -184,9 +184,10 @@ static void point_edge(const struct pointing *to) {
     }
 }
 
-// Fills the table at `slot` for `count` output pixels from number `first` on.
-static void point_pieces(const struct eo_convolution *c, const struct pieces *p, const char *input, size_t first,
-                         size_t count, char *slot) {
+// Fills the table at `slot` for `count` output pixels from number `first` on; or, where those of all rows
+// of a tile are equally far apart, for the first of them, and returns how far; 0 otherwise.
+static size_t point_pieces(const struct eo_convolution *c, const struct pieces *p, const char *input, size_t first,
+                           size_t count, char *slot) {
     const struct eo_window *w = &c->window;
     const size_t image = w->input_height * w->input_width * w->groups * w->input_channels * c->input_element_size;
     const ptrdiff_t deep = (ptrdiff_t)((w->kernel_height - 1) * w->dilation_height);
@@ -209,7 +210,9 @@ static void point_pieces(const struct eo_convolution *c, const struct pieces *p,
             point_edge(&to);
         } else {
             run = smaller(smaller(count, w->output_width - x), (size_t)room / w->stride_width + 1);
-            point_inside(&to, run);
+            const bool is_all = run == c->mr;
+            point_inside(&to, is_all ? 1 : run);
+            if (is_all) return w->stride_width * w->groups * w->input_channels * c->input_element_size;
         }
         count -= run;
         to.entry += run;
@@ -221,6 +224,7 @@ static void point_pieces(const struct eo_convolution *c, const struct pieces *p,
         y = 0;
         to.image += image;
     }
+    return 0;
 }
 
 size_t eo_convolution_pieces(const struct eo_window *w) {
@@ -393,7 +397,7 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         if (c->call_lines)
             tile.input = point_lines(c, pixel, tile.rows, rows, &tile);
         else if (c->segments)
-            point_pieces(c, pieces, input, pixel, tile.rows, rows);
+            tile.input_stride = point_pieces(c, pieces, input, pixel, tile.rows, rows);
         else
             tile.input = c->gather ? rows : input + pixel * in_pixel;
         tile.output = output + pixel * out_pixel;

@@ -1,19 +1,39 @@
 #include "copy.h"
 
+#include "isa.h"
+
 #include <string.h>
 
 // Memory is copied by calls of the C library fast only where there is much of it.
 enum { BLOCK = 64 };
 
+#define ROWS_OF_BLOCKS                                                                                                 \
+    for (; count > 0; count--, from += from_stride, to += to_stride) {                                                 \
+        _Pragma("clang loop unroll(disable)") for (size_t at = 0; at + BLOCK < size; at += BLOCK)                      \
+            memcpy(to + at, from + at, BLOCK);                                                                         \
+        memcpy(to + size - BLOCK, from + size - BLOCK, BLOCK);                                                         \
+    }
+
+#if defined(__x86_64__)
+static __attribute__((target("avx512f"))) void copy_wide(size_t count, size_t size, const char *from,
+                                                         ptrdiff_t from_stride, char *to, ptrdiff_t to_stride) {
+    ROWS_OF_BLOCKS
+}
+#endif
+
+static void copy_blocks(size_t count, size_t size, const char *from, ptrdiff_t from_stride, char *to,
+                        ptrdiff_t to_stride) {
+    ROWS_OF_BLOCKS
+}
+
 void eo_copy_rows(size_t count, size_t size, const void *from, ptrdiff_t from_stride, void *to, ptrdiff_t to_stride) {
+    if (size >= BLOCK && size <= 32 * BLOCK) {
+#if defined(__x86_64__)
+        if (kernels_isa_available(ISA_AVX512)) return copy_wide(count, size, from, from_stride, to, to_stride);
+#endif
+        return copy_blocks(count, size, from, from_stride, to, to_stride);
+    }
     const char *source = from;
     char *target = to;
-    for (; count > 0; count--, source += from_stride, target += to_stride) {
-        if (size < BLOCK || size > 32 * BLOCK) {
-            memcpy(target, source, size);
-            continue;
-        }
-        for (size_t at = 0; at + BLOCK <= size; at += BLOCK) memcpy(target + at, source + at, BLOCK);
-        memcpy(target + size - BLOCK, source + size - BLOCK, BLOCK);
-    }
+    for (; count > 0; count--, source += from_stride, target += to_stride) memcpy(target, source, size);
 }

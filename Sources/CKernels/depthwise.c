@@ -22,8 +22,8 @@ static bool holds(const struct eo_window *w) {
 }
 
 bool eo_f32_depthwise_by_lines(const struct eo_window *w) {
-    // An image that it does not hold is better read pixel after pixel.
-    return holds(w) && eo_f32_depthwise_fits_lines(w);
+    // An image that it does not hold is better read pixel after pixel if neighbours share little.
+    return (w->stride_width == 1 || holds(w)) && eo_f32_depthwise_fits_lines(w);
 }
 
 // Networks of few channels are often undecided: their images stay float32 where that costs little.

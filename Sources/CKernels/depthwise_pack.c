@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+// Done once for each model: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 size_t eo_f32_depthwise_packed_size(size_t taps, size_t channels) {
     return (1 + taps) * eo_depthwise_stride(channels) * sizeof(float);
 }
@@ -60,19 +63,49 @@ void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *kernel, const struct eo_
         }
 }
 
-size_t eo_s16_depthwise_packed_size(size_t taps, size_t channels) {
+const eo_s16_depthwise_kernel *eo_s16_depthwise_for(bool sums_fit_32) {
+    const eo_s16_depthwise_kernel *kernel = eo_s16_depthwise_best();
+    while (!sums_fit_32 && (kernel->mr > 0 || !kernels_isa_available(kernel->isa))) kernel++;
+    return kernel;
+}
+
+static size_t s16_block_size(const eo_s16_depthwise_kernel *kernel, size_t taps) {
+    return kernel->nr * (sizeof(int32_t) + sizeof(float) + round_up(taps, 2) * sizeof(int16_t));
+}
+
+size_t eo_s16_depthwise_packed_size(const eo_s16_depthwise_kernel *kernel, size_t taps, size_t channels) {
+    if (kernel->mr > 0) return round_up(channels, kernel->nr) / kernel->nr * s16_block_size(kernel, taps);
     return eo_depthwise_stride(channels) * (sizeof(int64_t) + sizeof(float) + taps * sizeof(int16_t));
 }
 
-void eo_s16_depthwise_pack(size_t taps, size_t channels, const uint8_t *weights, const float *scale,
-                           const int64_t *bias, void *packed) {
-    const size_t stride = eo_depthwise_stride(channels);
-    int64_t *biases = packed;
-    float *scales = (float *)(biases + stride);
-    int16_t *to = (int16_t *)(scales + stride);
-    memset(packed, 0, eo_s16_depthwise_packed_size(taps, channels));
-    memcpy(biases, bias, channels * sizeof *bias);
-    memcpy(scales, scale, channels * sizeof *scale);
-    for (size_t t = 0; t < taps; t++)
-        for (size_t c = 0; c < channels; c++) to[t * stride + c] = (int8_t)weights[t * channels + c];
+void eo_s16_depthwise_pack(const eo_s16_depthwise_kernel *kernel, size_t taps, size_t channels, const uint8_t *weights,
+                           const float *scale, const int64_t *bias, void *packed) {
+    memset(packed, 0, eo_s16_depthwise_packed_size(kernel, taps, channels));
+    const size_t nr = kernel->nr, stride = eo_depthwise_stride(channels);
+    if (kernel->mr == 0) {
+        int64_t *biases = packed;
+        float *scales = (float *)(biases + stride);
+        int16_t *to = (int16_t *)(scales + stride);
+        memcpy(biases, bias, channels * sizeof *bias);
+        memcpy(scales, scale, channels * sizeof *scale);
+        for (size_t t = 0; t < taps; t++)
+#pragma clang loop vectorize(disable) unroll(disable)
+            for (size_t c = 0; c < channels; c++) to[t * stride + c] = (int8_t)weights[t * channels + c];
+        return;
+    }
+    char *block = packed;
+    for (size_t first = 0; first < channels; first += nr, block += s16_block_size(kernel, taps))
+        for (size_t place = 0; place < nr; place++) {
+            const size_t channel = first + eo_u8_depthwise_channel(kernel->mr, nr, place);
+            if (channel >= channels) continue;
+            float *scales = (float *)((int32_t *)block + nr);
+            int16_t *to = (int16_t *)(scales + nr);
+            ((int32_t *)block)[place] = (int32_t)bias[channel];
+            scales[place] = scale[channel];
+#pragma clang loop vectorize(disable) unroll(disable)
+            for (size_t i = 0; i < taps; i++)
+                to[(i / 2 * nr + place) * 2 + i % 2] =
+                    (int8_t)weights[eo_s16_depthwise_tap(taps, i) * channels + channel];
+        }
 }
+#pragma clang attribute pop

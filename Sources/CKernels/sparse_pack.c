@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+// Done once for each model: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 enum { NR = EO_SPARSE_COLUMNS };
 
 // Step k of the columns from `first` on; whether one of its weights is not zero. `weights` may lie anywhere in a file.
@@ -59,3 +62,4 @@ void eo_f32_sparse_pack(size_t depth, size_t columns, const void *weights, const
         list = (float *)(place + (n + NR - 1) / NR * NR);
     }
 }
+#pragma clang attribute pop

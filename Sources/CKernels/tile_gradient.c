@@ -23,7 +23,7 @@ static size_t taps(const struct eo_window *w) { return w->kernel_height * w->ker
 static size_t tiles_of(const struct eo_window *w) { return taps(w) * channel_blocks(w); }
 static size_t sets(const struct eo_tile_gradient *g) { return ceiling(g->window.batch, 2 * g->abreast); }
 
-void eo_tile_gradient_plan(struct eo_tile_gradient *g) {
+__attribute__((minsize)) void eo_tile_gradient_plan(struct eo_tile_gradient *g) {
     struct eo_window *w = &g->window;
     g->pixels = w->batch * w->output_height * w->output_width;
     g->depth = w->kernel_height * w->kernel_width * w->input_channels;
@@ -234,7 +234,7 @@ void eo_tile_gradient_work(const struct eo_tile_gradient *g, size_t strip, size_
 
 size_t eo_tile_gradient_blocks(const struct eo_tile_gradient *g) { return filter_blocks(&g->window); }
 
-void eo_tile_gradient_join(const struct eo_tile_gradient *g, size_t block) {
+__attribute__((minsize)) void eo_tile_gradient_join(const struct eo_tile_gradient *g, size_t block) {
     const struct eo_window *w = &g->window;
     const size_t filter = block * SIDE;
     for (size_t group = 0; group < groups(w); group++) {

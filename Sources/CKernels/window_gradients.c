@@ -147,7 +147,7 @@ static size_t whole_windows(const struct eo_window *w, size_t column) {
     return smaller(w->output_width - column, (edge - w->kernel_width - x) / w->stride_width + 1);
 }
 
-void eo_max_pool(const struct eo_max_pool *p, size_t line) {
+__attribute__((minsize)) void eo_max_pool(const struct eo_max_pool *p, size_t line) {
     const struct eo_window *w = &p->window;
     const size_t channels = w->input_channels, image = line / w->output_height * w->input_height * w->input_width;
     for (size_t column = 0, count; column < w->output_width; column += count) {
@@ -161,7 +161,7 @@ void eo_max_pool(const struct eo_max_pool *p, size_t line) {
     }
 }
 
-void eo_max_pool_gradient(const struct eo_max_pool *p, size_t image) {
+__attribute__((minsize)) void eo_max_pool_gradient(const struct eo_max_pool *p, size_t image) {
     const struct eo_window *w = &p->window;
     const size_t channels = w->input_channels, size = w->input_height * w->input_width * channels;
     // Each pixel is in one window.
@@ -181,7 +181,7 @@ void eo_max_pool_gradient(const struct eo_max_pool *p, size_t image) {
         }
 }
 
-void eo_average_pool_gradient(const struct eo_pool_gradient *g, size_t image) {
+__attribute__((minsize)) void eo_average_pool_gradient(const struct eo_pool_gradient *g, size_t image) {
     const struct eo_window *w = &g->window;
     const size_t channels = w->input_channels, size = w->input_height * w->input_width * channels;
     float *dx = g->dx + image * size;

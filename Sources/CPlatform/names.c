@@ -2,6 +2,9 @@
 #include "platform.h"
 #include "../../include/edgeopt.h"
 
+// Small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 #define TEXT_OF(number) #number
 #define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
 
@@ -23,3 +26,4 @@ const char *platform_status_message(uint32_t status) {
     switch ((eo_status)status) { EO_STATUS_MAP(STATUS_MESSAGE) }
     return "there is no such status";
 }
+#pragma clang attribute pop

@@ -12,6 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+// Small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 void *platform_aligned_alloc(size_t alignment, size_t size) {
     void *block = NULL;
     return posix_memalign(&block, alignment, size ? size : 1) == 0 ? block : NULL;
@@ -248,3 +251,4 @@ __attribute__((weak)) void arc4random_buf(void *bytes, size_t size) {
         }
     }
 }
+#pragma clang attribute pop

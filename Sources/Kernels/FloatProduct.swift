@@ -67,6 +67,6 @@ extension ConvolutionShape {
         let (rows, depth, columns) = (Double(batch * outputHeight * outputWidth), Double(depth), Double(groupOutputs))
         let filled = product * (depth / 32).rounded(.up) * 32 * (columns / 32).rounded(.up) * 32
         let parts = rows * (filled + split * depth + result * columns) + weights * depth * columns
-        return 1.1 * parts < rows * depth * columns
+        return 1.2 * parts < rows * depth * columns
     }
 }

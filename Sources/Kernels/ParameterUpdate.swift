@@ -86,6 +86,21 @@ package enum ParameterUpdate: Sendable {
 
 /// Other things done to all parameters of a network.
 package enum ParameterArithmetic {
+    /// y = x where it is kept, else 0.
+    package static func mask(_ x: Span<Float>, _ kept: [Bool], into y: inout MutableSpan<Float>) {
+        precondition(x.count >= kept.count && y.count >= kept.count)
+        guard !kept.isEmpty else { return }
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { eo_mask(kept.count, kept, x.baseAddress!, $0.baseAddress!) }
+        }
+    }
+
+    package static func mask(_ y: inout MutableSpan<Float>, _ kept: [Bool]) {
+        precondition(y.count >= kept.count)
+        guard !kept.isEmpty else { return }
+        y.withUnsafeMutableBufferPointer { eo_mask(kept.count, kept, $0.baseAddress!, $0.baseAddress!) }
+    }
+
     /// y = share y + (1 - share) x.
     package static func blend(_ x: Span<Float>, into y: inout MutableSpan<Float>, share: Float) {
         let count = min(x.count, y.count)

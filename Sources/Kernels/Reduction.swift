@@ -71,7 +71,10 @@ package enum Reduction {
         _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, pool: ThreadPool
     ) {
         fold(
-            shape, x, &y, pool, .init(start: 0, run: kernelTable.pointee.f32_sum, runs: kernelTable.pointee.f32_add.vv))
+            shape, x, &y, pool,
+            .init(
+                start: 0, run: kernelTable.pointee.f32_sum, runs: kernelTable.pointee.f32_add.vv,
+                allRuns: kernelTable.pointee.f32_add_rows))
     }
 
     /// Of no elements: NaN.
@@ -156,6 +159,8 @@ private struct FoldJob {
         let start: Float
         let run: @convention(c) (Int, UnsafePointer<Float>) -> Float
         let runs: eo_binary_form
+        /// The same for runs that lie equally far apart.
+        var allRuns: (@convention(c) (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void)?
     }
     let operation: Operation
     let shape: ReductionShape
@@ -171,6 +176,10 @@ private struct FoldJob {
         let first = piece * runsPerPiece
         for output in first..<min(outputs, first + runsPerPiece) {
             let start = shape.start(ofOutputRun: output)
+            if let all = operation.allRuns, !shape.reducesRun, shape.reduced.count == 1 {
+                all(shape.length, inputs, shape.reduced[0].stride, x + start, y + output * shape.length)
+                continue
+            }
             for input in 0..<inputs { combine(x + start + shape.offset(ofInputRun: input), into: output) }
         }
     }

@@ -26,28 +26,35 @@ package final class ShortDepthwise: @unchecked Sendable {
         let (taps, channels) = (shape.taps, shape.outputChannels)
         try expect(weights, "weights", count: taps * channels, size: 1)
         let scales = try requantization.shortScales(channels)
-        parameters = requantization.shortParameters
+        var parameters = requantization.shortParameters
         guard shape.outputChannels == shape.inputChannels else {
             let convolution = try ShortConvolution(
                 shape.grouped, weights: try shape.channelMajor(weights, elementSize: 1, cache: cache), bias: bias,
                 requantization: requantization, cache: cache, threads: threads)
             form = .grouped(convolution)
+            self.parameters = parameters
             kernelName = convolution.kernelName
             scratchByteCount = convolution.scratchByteCount
             return
         }
         let bias = try expect(bias, count: channels)
-        let name: Sentence = "s16_depthwise \(taps)x\(channels) \(digest(bias)) \(digest(scales))"
+        // A product has at most 22 bits and a sign.
+        parameters.sums_fit_32 =
+            taps < 256 && bias.allSatisfy { $0.magnitude < 1 << 30 } && scales.allSatisfy { $0 < 1 }
+            && requantization.outputZeroPoint == 0
+        self.parameters = parameters
+        let kernel = eo_s16_depthwise_for(parameters.sums_fit_32)
+        let name: Sentence =
+            "s16_depthwise \(Int(kernel.pointee.mr)) \(taps)x\(channels) \(digest(bias)) \(digest(scales))"
         let packed = try cache.packed(
-            weights, form: name, count: eo_s16_depthwise_packed_size(taps, channels)
+            weights, form: name, count: eo_s16_depthwise_packed_size(kernel, taps, channels)
         ) { base in
             eo_s16_depthwise_pack(
-                taps, channels, weights.baseAddress.assumingMemoryBound(to: UInt8.self), scales, bias, base)
+                kernel, taps, channels, weights.baseAddress.assumingMemoryBound(to: UInt8.self), scales, bias, base)
         }
-        let kernel = eo_s16_depthwise_best().pointee
-        let plan = try DepthwisePlan(shape, run: kernel.run, elementSizes: (2, 2), slots: threads)
+        let plan = try DepthwisePlan(shape, run: kernel.pointee.run, elementSizes: (2, 2), slots: threads)
         form = .direct(plan, packed)
-        kernelName = String(cString: kernel.name)
+        kernelName = String(cString: kernel.pointee.name)
         scratchByteCount = plan.scratchByteCount
     }
 

@@ -52,10 +52,11 @@ package final class SimulatedLayer: @unchecked Sendable {
         if depthwise, shape.inputChannels == shape.outputChannels {
             var plain = shape
             plain.groups = 1
-            let kernel = eo_s16_depthwise_best().pointee
+            let row = eo_s16_depthwise_for(false)
+            let kernel = row.pointee
             let plan = try DepthwisePlan(plain, run: kernel.run, elementSizes: (2, 4), slots: threads)
             (self.depthwise, product, form, grids) = (plan, nil, .depthwise, [])
-            block = (shape.outputChannels, eo_s16_depthwise_packed_size(shape.taps, shape.outputChannels))
+            block = (shape.outputChannels, eo_s16_depthwise_packed_size(row, shape.taps, shape.outputChannels))
             (blocks, blocksOfGroup) = (1, 1)
             kernelName = String(cString: kernel.name)
             parts = Parts(shape, packed: block.bytes)
@@ -278,7 +279,8 @@ private struct WeightJob {
             eo_hybrid_gemm_pack_one_grid(kernel, &source, to)
         case .shorts(let kernel):
             eo_s16_gemm_pack(kernel, depth, count, from, scales + first, wide, to)
-        case .depthwise: eo_s16_depthwise_pack(shape.taps, count, from, scales, wide, to)
+        case .depthwise:
+            eo_s16_depthwise_pack(eo_s16_depthwise_for(false), shape.taps, count, from, scales, wide, to)
         }
     }
 

@@ -73,7 +73,6 @@ import Operators
         options.log(.info, summary.text)
     }
 
-    // Nothing fails here: in Embedded Swift 6.3 a designated initializer that throws leaks the instance.
     private init(
         _ loaded: LoadedModel, _ options: Options, _ entry: EntryPoint, _ source: Graph, _ execution: Execution,
         _ pool: ThreadPool

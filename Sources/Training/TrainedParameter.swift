@@ -15,8 +15,6 @@ final class TrainedParameter {
     /// What the graph reads: the same memory, unless a constraint stands between the two.
     let used: FloatMemory
     let gradient: FloatMemory
-    /// The gradient of a part of a batch: the same memory, unless batches have parts.
-    let ofPart: FloatMemory
     /// The optimizer's own; empty where it has none.
     let first: FloatMemory
     let second: FloatMemory
@@ -37,7 +35,6 @@ final class TrainedParameter {
         trained = memories.trained
         used = memories.used
         gradient = memories.gradient
-        ofPart = memories.ofPart
         first = memories.first
         second = memories.second
         average = memories.average
@@ -45,13 +42,12 @@ final class TrainedParameter {
     }
 
     private struct Memories {
-        let trained, used, gradient, ofPart, first, second, average, evaluated: FloatMemory
+        let trained, used, gradient, first, second, average, evaluated: FloatMemory
     }
 
-    // A designated initializer that throws leaks in Embedded Swift.
     static func make(
         _ tensor: Int, _ description: Tensor, _ weights: [Float], _ settings: OptimizerSettings, decays: Bool,
-        _ constraint: (any ParameterConstraint)?, isInParts: Bool
+        _ constraint: (any ParameterConstraint)?
     ) throws(Failure) -> TrainedParameter {
         if let constraint, constraint.usedCount != weights.count || constraint.trainedCount < weights.count {
             throw .invalidArgument(
@@ -62,10 +58,8 @@ final class TrainedParameter {
         let trained = try FloatMemory.make(start)
         let used = constraint == nil ? trained : try FloatMemory.make(weights)
         let averages = settings.averaging > 0
-        let gradient = try FloatMemory.make(start.count)
         let memories = Memories(
-            trained: trained, used: used, gradient: gradient,
-            ofPart: isInParts ? try FloatMemory.make(weights.count) : gradient,
+            trained: trained, used: used, gradient: try FloatMemory.make(start.count),
             first: try FloatMemory.make(settings.definition.keepsFirst(settings) ? start.count : 0),
             second: try FloatMemory.make(settings.definition.keepsSecond ? start.count : 0),
             average: try FloatMemory.make(averages ? start : []),
@@ -98,11 +92,11 @@ final class TrainedParameter {
         constraint.use(trained.span, into: &values, step: step)
     }
 
-    /// Adds the gradient of a part of a batch, or begins with it.
-    func addPart(isFirst: Bool) {
+    /// Adds the gradient of a part of a batch, or begins with it; the whole batch's may be `gradient` itself.
+    func addPart(_ ofPart: FloatMemory, isFirst: Bool) {
         guard ofPart !== gradient else { return }
         if isFirst { return gradient.copy(ofPart) }
-        let (ofPart, gradient) = (ofPart, gradient)
+        let gradient = gradient
         var sum = gradient.mutableSpan
         ParameterArithmetic.add(ofPart.span, to: &sum)
     }

@@ -15,6 +15,8 @@ import Runtime
     /// By `source.states`.
     let stateValues: [StateValues]
     let steps: GraphSession
+    /// With `steps` as the first.
+    private var sideBySide = SideBySide()
     /// Made when they are first needed.
     private var evaluation: GraphSession?
     /// What steps compute up to the predictions, for the host's loss.
@@ -101,18 +103,38 @@ import Runtime
             let constraint = isLearned ? nil : source.constraints.first { $0.parameter == description.name }?.constraint
             parameters.append(
                 try TrainedParameter.make(
-                    tensor, description, weights, options.optimizer, decays: decays, constraint,
-                    isInParts: size < options.batchSize))
+                    tensor, description, weights, options.optimizer, decays: decays, constraint))
         }
         try source.checkConstraints(parameters)
+        let pool = try ThreadPool(threads: options.threadCount)
+        let atOnce = min(pool.threadCount, (options.batchSize + size - 1) / size)
         let session = try GraphSession.make(
-            graph, threadCount: options.threadCount, precision: options.precision)
+            graph, threadCount: atOnce > 1 ? 1 : options.threadCount, precision: options.precision)
         let values = try source.values(parameters, graph)
-        let trainer = Trainer(
-            source, options, parameters, values, session, tensors, try ThreadPool(threads: options.threadCount))
-        try trainer.bind(session, parameters.map { $0.used })
-        try trainer.bindResults()
+        let trainer = Trainer(source, options, parameters, values, session, tensors, pool)
+        try trainer.addSide(session)
+        for _ in 1..<max(1, atOnce) {
+            try trainer.addSide(try GraphSession.make(graph, threadCount: 1, precision: options.precision))
+        }
         return trainer
+    }
+
+    /// Connects a graph of steps with the parameters, and with memory for what it tells of its part.
+    private func addSide(_ session: GraphSession) throws(Failure) {
+        let isInParts = session.graph.batchSize < options.batchSize
+        var states: [StateValues] = []
+        for values in stateValues { states.append(session === steps ? values : try values.besides()) }
+        try bind(session, parameters.map { $0.used })
+        try bindObserved(session, states)
+        var gradients: [FloatMemory] = []
+        for parameter in parameters {
+            let count = parameter.used.count
+            let gradient = isInParts ? try FloatMemory.make(count) : parameter.gradient
+            let output = 1 + session.graph.predictions.count + tensors.observed.count + gradients.count
+            try session.bind(output: output, gradient, count: count)
+            gradients.append(gradient)
+        }
+        sideBySide.add(SideBySide.Side(session: session, gradients: gradients, states: states))
     }
 
     /// Connects parameters and states with a graph.
@@ -124,19 +146,9 @@ import Runtime
         }
     }
 
-    /// Connects what is observed, and gradients, with the graph of steps.
-    private func bindResults() throws(Failure) {
-        try bindObserved(steps)
-        var output = 1 + steps.graph.predictions.count + tensors.observed.count
-        for parameter in parameters {
-            try steps.bind(output: output, parameter.ofPart, count: parameter.used.count)
-            output += 1
-        }
-    }
-
-    private func bindObserved(_ session: GraphSession) throws(Failure) {
+    private func bindObserved(_ session: GraphSession, _ states: [StateValues]) throws(Failure) {
         var output = 1 + session.graph.predictions.count
-        for memory in stateValues.flatMap({ $0.observed }) {
+        for memory in states.flatMap({ $0.observed }) {
             try session.bind(output: output, memory)
             output += 1
         }
@@ -176,11 +188,20 @@ import Runtime
     private func pass(_ batch: Batch) throws(Failure) -> BatchResult {
         useParameters()
         var result = BatchResult()
-        for part in 0..<partCount(batch, steps) {
-            try load(batch, into: steps, part)
-            result.add(try run(steps, batch, part))
-            for parameter in parameters { parameter.addPart(isFirst: part == 0) }
-            for (state, values) in zip(source.states, stateValues) { state.observe(values, isFirst: part == 0) }
+        let count = partCount(batch, steps)
+        let sides = sideBySide.sides
+        for first in stride(from: 0, to: count, by: sides.count) {
+            let parts = first..<min(count, first + sides.count)
+            for part in parts { try load(batch, into: sides[part - first].session, part) }
+            try sideBySide.invoke(parts.count, pool)
+            for part in parts {
+                let side = sides[part - first]
+                result.add(try side.session.result(batch, part: part))
+                for (parameter, gradient) in zip(parameters, side.gradients) {
+                    parameter.addPart(gradient, isFirst: part == 0)
+                }
+                for (state, values) in zip(source.states, side.states) { state.observe(values, isFirst: part == 0) }
+            }
         }
         return result
     }
@@ -194,7 +215,7 @@ import Runtime
         guard source.states.contains(where: { $0.needsBeginning }) else { return }
         useParameters()
         let session = try forwardSession(source.evaluation, parameters.map { $0.used }, for: .beginning)
-        try bindObserved(session)
+        try bindObserved(session, stateValues)
         try load(batch, into: session)
         let result = try run(session, batch)
         guard result.loss.isFinite else { throw diagnosis(batch, result.loss, session) }
@@ -295,9 +316,9 @@ import Runtime
         }
     }
 
-    private func run(_ session: GraphSession, _ batch: Batch, _ part: Int = 0) throws(Failure) -> BatchResult {
+    private func run(_ session: GraphSession, _ batch: Batch) throws(Failure) -> BatchResult {
         try session.invoke()
-        return try session.result(batch, part: part)
+        return try session.result(batch, part: 0)
     }
 
     /// Runs a step once more and looks at every result.

@@ -54,6 +54,13 @@ package struct StateValues {
     let learned: [FloatMemory]
     let observed: [FloatMemory]
 
+    /// The same numbers, with places of their own for what is observed.
+    func besides() throws(Failure) -> StateValues {
+        var places: [FloatMemory] = []
+        for memory in observed { places.append(try FloatMemory.make(memory.count)) }
+        return StateValues(states: states, learned: learned, observed: places)
+    }
+
     @_lifetime(borrow self)
     package func observed(_ index: Int) -> Span<Float> {
         let memory = observed[index]

@@ -88,6 +88,57 @@ import Testing
         #expect(compared >= 40)
     }
 
+    /// A convolution that finds its maxima itself has the losses and gradients of one and a pool: with a fused
+    /// activation, and with rounding between the two, whose range is the same.
+    @Test(arguments: [false, true]) func poolingEarlyChangesNothing(rounds: Bool) throws {
+        var empty = Model()
+        empty.subgraphs = [Subgraph()]
+        let graph = GraphEmitter(empty)
+        // The range is that of all pixels only if the windows leave none out.
+        let image = rounds ? [3, 18, 16, 1] : [3, 19, 17, 1]
+        let inputs = [image, [20, 3, 3, 1], [20], [1], [1], [1]].map { shape in
+            graph.add(Tensor(name: "x", type: .float32, shape: shape))
+        }
+        let same = Options(.conv2D, [.int(0), .int(1), .int(1), .int(rounds ? 0 : 1)])
+        var y = try inputs[0].apply(.conv2D, inputs[1], inputs[2], options: same)
+        var range: [Int] = []
+        if rounds {
+            var settings = FakeQuantizationSettings(low: -128, high: 127)
+            settings.activation = .relu
+            let results = try graph.emit(
+                OperatorCode(.custom, custom: FakeRequantize.name), [y, inputs[3], nil, inputs[4], inputs[5]],
+                types: [.float32, .float32], shapes: [y.shape, [2]], customOptions: settings.encoded())
+            y = results[0]
+            range = [results[1].tensor]
+        }
+        let pool = Options(.pool2D, [.int(1), .int(2), .int(2), .int(2), .int(2), .int(0)])
+        let maxima = try y.apply(.maxPool2D, options: pool)
+        let loss = try (maxima * maxima).sum([0, 1, 2, 3], keep: false)
+        var model = graph.model
+        model.subgraphs[0].inputs = inputs.map { $0.tensor }
+        model.subgraphs[0].outputs = [loss.tensor] + range
+        var early = model
+        early.poolEarly(trained: [inputs[1].tensor, inputs[2].tensor])
+        #expect(early.operatorCodes.contains { $0.custom == "edgeopt.conv_2d_max_pool" })
+        #expect(early.subgraphs[0].operators.count == model.subgraphs[0].operators.count - 1)
+        var results: [[[Float]]] = []
+        for (form, threads) in [(model, 1), (early, 1), (early, 3)] {
+            let training = try form.appendingGradients(
+                of: loss.tensor, withRespectTo: [inputs[1].tensor, inputs[2].tensor]
+            ).model
+            let interpreter = try Self.interpreter(training, threads: threads)
+            for index in 3..<6 { try interpreter.inputTensor(index).write([0.0625 as Float]) }
+            try interpreter.invoke()
+            results.append(try training.subgraphs[0].outputs.indices.map { try interpreter.outputTensor($0).read() })
+        }
+        #expect(results[1] == results[2])
+        // Where pixels round to the same number, gradients may go to another one.
+        for (before, after) in zip(results[0], results[1]).prefix(rounds ? 2 : 4) {
+            let size = before.reduce(0) { max($0, abs($1)) }
+            #expect(zip(before, after).allSatisfy { abs($0 - $1) <= 1e-5 * size })
+        }
+    }
+
     /// The number of threads does not show.
     @Test func threadsDoNotShow() throws {
         let (model, loss, parameters) = try Self.model()

@@ -76,6 +76,8 @@ static void conversions(size_t n) {
 
 static void reductions(size_t n) {
     struct block x = floats(n), integers = bytes(2 * n, 0, 255), bytes_ = block_copy(integers.base, n);
+    EACH_ROW("f32_add_rows", FLOATS, n, 4,
+             (memset(y, 0, n * 4), row->f32_add_rows(n / 7, 7, n / 7, x.base, (float *)y)));
     EACH_ROW("f32_sum", FLOATS, 1, 4, *(float *)y = row->f32_sum(n, x.base));
     EACH_ROW("f32_sum_of_squares", FLOATS, 1, 4, *(float *)y = row->f32_sum_of_squares(n, x.base));
     EACH_ROW("f32_maximum", FLOATS, 1, 4, *(float *)y = row->f32_maximum(n, x.base));

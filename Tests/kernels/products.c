@@ -93,8 +93,8 @@ static void float_case(const void *kernel_, struct size size) {
     block_free(&input), block_free(&weights), block_free(&bias), block_free(&found), block_free(&expected);
 }
 
-// Rows in pieces give the bits of rows in one piece.
-static void pieces_case(const eo_f32_gemm_kernel *kernel, size_t segments, size_t piece, size_t columns) {
+// Rows in pieces give the bits of rows in one piece. `apart`: equally far, and the table has only the first row's.
+static void pieces_case(const eo_f32_gemm_kernel *kernel, size_t segments, size_t piece, size_t columns, bool apart) {
     const size_t rows = kernel->mr, depth = segments * piece;
     const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
     const struct product p = {{rows, columns, depth}, depth, sizeof(float), &parameters, NULL};
@@ -103,10 +103,12 @@ static void pieces_case(const eo_f32_gemm_kernel *kernel, size_t segments, size_
     eo_f32_gemm_pack(kernel->nr, depth, columns, weights.base, NULL, packed.base);
     const void **table = malloc(segments * rows * sizeof *table);
     for (size_t s = 0; s < segments; s++)
-        for (size_t i = 0; i < rows; i++) table[s * rows + i] = (const float *)input.base + i * depth + s * piece;
+        for (size_t i = 0; i < rows; i++)
+            table[s * rows + i] = apart && i > 0 ? NULL : (const float *)input.base + i * depth + s * piece;
     struct eo_gemm_tile tile = {.rows = rows, .columns = columns, .depth = depth, .input = input.base};
     tile.weights = packed.base, tile.output = output.base, tile.output_stride = columns * sizeof(float);
     tile.parameters = &parameters, tile.segments = segments, tile.segment = table;
+    tile.input_stride = apart ? depth * sizeof(float) : 0;
     kernel->run(&tile);
     struct block whole = run(&p, kernel->run, rows, &input, &packed);
     for (size_t i = 0; i < rows; i++)
@@ -521,5 +523,8 @@ void test_products(void) {
     const eo_f32_gemm_kernel *table = eo_f32_gemm_rows(&count);
     for (int i = 0; i < count; i++)
         if (kernels_isa_available(table[i].isa))
-            for (size_t segments = 1; segments <= 9; segments += 4) pieces_case(table + i, segments, 7, 35);
+            for (size_t segments = 1; segments <= 9; segments += 4) {
+                pieces_case(table + i, segments, 7, 35, false);
+                pieces_case(table + i, segments, 7, 35, true);
+            }
 }

@@ -1,4 +1,5 @@
 // The kernels of training: gradients and optimizers.
+#include "pooled.h"
 #include "runs.h"
 
 // Values at which the derivatives of clamps and maxima change, often equal to one another.
@@ -82,8 +83,62 @@ static void test_outer(void) {
     }
 }
 
+static struct block small_numbers(size_t count) {
+    struct block block = block_of(count * sizeof(float));
+    for (size_t i = 0; i < count; i++) ((float *)block.base)[i] = (float)number(-4, 4);
+    return block;
+}
+
+// Whole numbers: sums are exact, and many maxima are equal.
+static void pooled_case(const eo_f32_pooled_kernel *kernel, const eo_f32_pooled_kernel *twin, size_t windows,
+                        size_t channels, size_t taps) {
+    enum { ROWS = 2, COLUMNS = 3, KERNEL_ROWS = 3 };
+    struct eo_pooled_line t = {.kernel_rows = KERNEL_ROWS, .row_products = taps, .rows = ROWS, .columns = COLUMNS};
+    t.column_step = 2, t.window_step = COLUMNS * t.column_step, t.image_line = windows * t.window_step + taps;
+    t.row_step = t.image_line, t.windows = windows, t.channels = channels, t.pixel = channels + 2;
+    t.low = -20, t.high = 30;
+    const size_t size = (1 + KERNEL_ROWS * taps) * EO_POOLED_CHANNELS, all = (windows - 1) * t.pixel + channels;
+    struct block x = small_numbers((ROWS + KERNEL_ROWS - 1) * t.image_line), weights = small_numbers(size);
+    struct block dy = small_numbers(all), start = small_numbers(size);
+    struct block place[2], y[2], sums[2];
+    t.x = x.base, t.weights = weights.base;
+    for (int i = 0; i < 2; i++) {
+        place[i] = block_of(windows * EO_POOLED_CHANNELS * sizeof(float)), y[i] = block_of(all * sizeof(float));
+        sums[i] = block_copy(start.base, start.size);
+        t.place = place[i].base, t.y = y[i].base, t.dy = NULL;
+        (i ? twin : kernel)->run(&t);
+        t.dy = dy.base, t.sums = sums[i].base;
+        (i ? twin : kernel)->run(&t);
+    }
+    check(memcmp(y[0].base, y[1].base, y[0].size) == 0, kernel->name, "%zu maxima of %zu", windows, channels);
+    for (size_t i = 0; i < windows; i++)
+        check(memcmp((float *)place[0].base + i * EO_POOLED_CHANNELS, (float *)place[1].base + i * EO_POOLED_CHANNELS,
+                     channels * sizeof(float)) == 0,
+              kernel->name, "places of %zu", channels);
+    for (size_t k = 0; k < 1 + KERNEL_ROWS * taps; k++)
+        check(memcmp((float *)sums[0].base + k * EO_POOLED_CHANNELS, (float *)sums[1].base + k * EO_POOLED_CHANNELS,
+                     channels * sizeof(float)) == 0,
+              kernel->name, "gradients of %zu", channels);
+    for (int i = 0; i < 2; i++) block_free(place + i), block_free(y + i), block_free(sums + i);
+    block_free(&x), block_free(&weights), block_free(&dy), block_free(&start);
+}
+
+static void test_pooled(void) {
+    int count;
+    const eo_f32_pooled_kernel *rows = eo_f32_pooled_rows(&count);
+    for (const eo_f32_pooled_kernel *kernel = rows; kernel < rows + count - 1; kernel++) {
+        if (!kernels_isa_available(kernel->isa)) continue;
+        for (size_t windows = EO_POOLED_WINDOWS; windows <= 2 * EO_POOLED_WINDOWS; windows++)
+            for (size_t channels = 1; channels <= EO_POOLED_CHANNELS; channels++)
+                for (size_t taps = 3; taps <= 6; taps += 3)
+                    pooled_case(kernel, rows + count - 1, windows, channels, taps);
+        compared(kernel->name, NULL);
+    }
+}
+
 void test_training(void) {
     for (size_t n = 0; n <= 70; n++) test_gradients(n), test_optimizers(n);
     // Last: how many numbers it takes depends on how many kernels there are.
     test_outer();
+    test_pooled();
 }

@@ -342,8 +342,8 @@ static void run_layer(const struct layer *l, const char *kernel_part) {
         EACH_ROW(eo_u8_depthwise, packed = allocate(eo_u8_depthwise_packed_size(k, taps, channels));
                  eo_u8_depthwise_pack(k, &source, packed);
                  depthwise(k->name, k->isa, k->run, NULL, l, u8, packed, &depthwise_bytes));
-        EACH_ROW(eo_s16_depthwise, packed = allocate(eo_s16_depthwise_packed_size(taps, channels));
-                 eo_s16_depthwise_pack(taps, channels, weights, scale, bias, packed);
+        EACH_ROW(eo_s16_depthwise, packed = allocate(eo_s16_depthwise_packed_size(k, taps, channels));
+                 eo_s16_depthwise_pack(k, taps, channels, weights, scale, bias, packed);
                  depthwise(k->name, k->isa, k->run, NULL, l, s16, packed, &shorts));
     }
     free(weights), free(scale), free(bias);

@@ -36,6 +36,7 @@ class Case:
     zeros_of: tuple[int, int] | None = None
     clusters: int = 0
     granularity: str = "scaled_channels"
+    pointwise_clusters: int = 0  #: of 1x1 convolutions; then all layers are clustered, first and depthwise ones too
     weight_bits: int = 0  #: quantization-aware
     preserve: tuple[str, ...] = ()
     trains: bool = True
@@ -63,6 +64,9 @@ CASES = [
     Case("pruned 75 %, clustered 16, by tensor", "pruned 75 %", clusters=CLUSTERS, granularity="tensor",
          preserve=("zeros",)),
     Case("PCQAT, by tensor", "pruned 75 %, clustered 16, by tensor", weight_bits=8, preserve=("zeros", "clusters")),
+    Case("pruned 75 %, clustered 16 and 8", "pruned 75 %", clusters=CLUSTERS, pointwise_clusters=8,
+         granularity="tensor", preserve=("zeros",)),
+    Case("PCQAT, smallest", "pruned 75 %, clustered 16 and 8", weight_bits=8, preserve=("zeros", "clusters")),
     Case("clustered 16, by channel", clusters=16, granularity="channel"),
     Case("CQAT, by channel", "clustered 16, by channel", weight_bits=8, preserve=("clusters",)),
 ]
@@ -74,7 +78,7 @@ ORDER = [
 #: What clusters share: three choices.
 GRANULARITIES = [
     "clustered 16", "CQAT", "clustered 16, by tensor", "CQAT, by tensor", "clustered 16, by channel", "CQAT, by channel",
-    "PCQAT", "PCQAT, by tensor",
+    "PCQAT", "PCQAT, by tensor", "PCQAT, smallest",
 ]  # fmt: skip
 
 
@@ -104,6 +108,17 @@ def has_convolutions(path: Path) -> bool:
     return any(operator.name == "CONV_2D" for operator in edgeopt.Model(path).subgraphs[0].operators)
 
 
+def clustering(case: Case, source: Path) -> edgeopt.Clustering:
+    if not case.pointwise_clusters:
+        return edgeopt.Clustering(case.clusters, granularity=case.granularity)
+    graph = edgeopt.Model(source).subgraphs[0]
+    weights = [graph.tensors[op.inputs[1]] for op in graph.operators if op.name == "CONV_2D"]
+    pointwise = {tensor.name: case.pointwise_clusters for tensor in weights if list(tensor.shape[1:3]) == [1, 1]}
+    return edgeopt.Clustering(
+        case.clusters, granularity=case.granularity, first=True, depthwise=True, layers=pointwise or None
+    )
+
+
 def samples(data: Data) -> list[np.ndarray]:
     return [picture[None] for picture in data.train[:200]]
 
@@ -124,7 +139,7 @@ def made(case: Case, source: Path, network: Network, data: Data) -> tuple[edgeop
     if case.zeros_of:
         targets["pruning"] = edgeopt.Pruning(zeros_of=case.zeros_of)
     if case.clusters:
-        targets["clustering"] = edgeopt.Clustering(case.clusters, granularity=case.granularity)
+        targets["clustering"] = clustering(case, source)
     if case.weight_bits:
         targets["quantization"] = edgeopt.QuantizationAware(samples(data), weight_bits=case.weight_bits)
     trainer = edgeopt.Trainer(

@@ -2,7 +2,8 @@
 #include "../simd/f32_neon.h"
 
 // 24 sums, two vectors of weights and broadcasts of the 32 registers.
-#define ROW_COUNTS UP_TO_12
+enum { MR = 12 };
+#define HALF_COUNTS UP_TO_6
 
 #include "../simd/f32_gemm.h"
 

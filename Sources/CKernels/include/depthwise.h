@@ -115,18 +115,30 @@ void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *_Nonnull kernel,
 // bits
 
 // As eo_s16_gemm. Packed, each array padded to eo_depthwise_stride: int64 bias; float scale; int16 weights[taps].
+//
+// Where `mr` is 2, pairs of taps are multiplied at once, sums have 32 bits, and `nr` channels make a block: int32
+// bias[NR]; float scale[NR]; int16 weights[taps / 2][NR][2]. Channels stand in the order of eo_u8_depthwise_channel,
+// taps in that of eo_s16_depthwise_tap. Such kernels are for `sums_fit_32`, zero points of 0 and less than 256 taps
+// only.
 typedef eo_depthwise_function eo_s16_depthwise_function;
 #define EO_S16_DEPTHWISE_ROWS(ROW)                                                                                     \
-    X86_ROW(ROW, eo_s16_depthwise__avx512, ISA_AVX512, 0, 0)                                                           \
+    X86_ROW(ROW, eo_s16_depthwise_2x32__avx512, ISA_AVX512, 2, 32)                                                     \
     X86_ROW(ROW, eo_s16_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
     ARM_ROW(ROW, eo_s16_depthwise__neon, ISA_NEON, 0, 0)                                                               \
     ROW(eo_s16_depthwise__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_s16_depthwise)
 
-size_t eo_s16_depthwise_packed_size(size_t taps, size_t channels);
+// The best kernel: of all, or of those for any sums.
+const eo_s16_depthwise_kernel *_Nonnull eo_s16_depthwise_for(bool sums_fit_32);
+// The i-th tap: of 3x3 kernels, the first two of each row come before the third ones.
+static inline size_t eo_s16_depthwise_tap(size_t taps, size_t i) {
+    return taps != 9 ? i : i < 6 ? i / 2 * 3 + i % 2 : (i - 6) * 3 + 2;
+}
+size_t eo_s16_depthwise_packed_size(const eo_s16_depthwise_kernel *_Nonnull kernel, size_t taps, size_t channels);
 // `weights`: int8 [taps][channels]; scale, bias: [channels].
-void eo_s16_depthwise_pack(size_t taps, size_t channels, const uint8_t *_Nonnull weights, const float *_Nonnull scale,
-                           const int64_t *_Nonnull bias, void *_Nonnull packed);
+void eo_s16_depthwise_pack(const eo_s16_depthwise_kernel *_Nonnull kernel, size_t taps, size_t channels,
+                           const uint8_t *_Nonnull weights, const float *_Nonnull scale, const int64_t *_Nonnull bias,
+                           void *_Nonnull packed);
 
 // ------------------------------------------------------------------------------------------------------------ images
 

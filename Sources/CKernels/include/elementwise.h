@@ -156,6 +156,8 @@ struct eo_elementwise {
     // dx of that pixel is dy, that of the others 0; with `adds` they are added to what is there.
     void (*_Nonnull f32_max_unpool)(const struct eo_pool_window *_Nonnull w, const uint16_t *_Nonnull place,
                                     const float *_Nonnull dy, float *_Nonnull dx, bool adds);
+    // y[i] += x[i] + x[stride + i] + ..., `rows` of them, one after the other.
+    void (*_Nonnull f32_add_rows)(size_t n, size_t rows, size_t stride, const float *_Nonnull x, float *_Nonnull y);
     // Sums in a fixed order: 16 partial sums, lane i takes the elements i, i + 16, ..., then pairs of lanes.
     float (*_Nonnull f32_sum)(size_t n, const float *_Nonnull x);
     float (*_Nonnull f32_sum_of_squares)(size_t n, const float *_Nonnull x);

@@ -22,7 +22,8 @@ struct eo_gemm_tile {
     const void *_Nonnull parameters;      // struct of the family
     const void *_Nullable row_parameters; // of families with numbers for each row: those of the first row
     // Float only. Rows in pieces, if `segments` is not 0: piece s of row i is depth / segments elements at
-    // segment[s * MR + i], and `input` is not used.
+    // segment[s * MR + i], and `input` is not used; if input_stride is not 0, there are MR
+    // rows, pieces of neighbouring ones lie that far apart, and the table need only hold the first one's.
     size_t segments;
     const void *_Nonnull const *_Nullable segment;
     // Tile kernels, if `segments` is not 0: rows straight from an image. Row i begins at input + i / line_rows *

@@ -7,6 +7,7 @@
 #include "winograd.h"
 #include "convolution.h"
 #include "cascade.h"
+#include "clusters.h"
 #include "copy.h"
 #include "depthwise.h"
 #include "digest.h"
@@ -15,6 +16,7 @@
 #include "gradients.h"
 #include "lstm.h"
 #include "optimizers.h"
+#include "pooled.h"
 #include "training.h"
 
 #endif

@@ -1,5 +1,3 @@
-// Small rather than fast: where these are all there is, no layer computes in bfloat16.
-#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "../simd/requantize_scalar.h"
 #include "gemm.h"
 
@@ -59,6 +57,8 @@ void eo_bf16_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
 #define SIMD static inline
 #include "../simd/bf16.h"
 
-void eo_f32_to_bf16__scalar(size_t count, const float *x, uint16_t *y) { round_floats(count, x, y); }
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 
+void eo_f32_to_bf16__scalar(size_t count, const float *x, uint16_t *y) { round_floats(count, x, y); }
 #pragma clang attribute pop

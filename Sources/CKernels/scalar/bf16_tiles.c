@@ -1,8 +1,9 @@
-// Small rather than fast: where these are all there is, no layer computes in bfloat16.
-#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "gemm.h"
 
 #include <string.h>
+
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 
 KERNEL_FAMILY_TABLE(eo_bf16_pairs, EO_BF16_PAIRS_ROWS)
 KERNEL_FAMILY_TABLE(eo_bf16_rows, EO_BF16_ROWS_ROWS)
@@ -98,5 +99,4 @@ void eo_bf16_tiles__scalar(const struct eo_bf16_tiles *tiles, size_t count) {
                     t->output[r][i * t->output_step + j] = least > t->maximum ? t->maximum : least;
                 }
 }
-
 #pragma clang attribute pop

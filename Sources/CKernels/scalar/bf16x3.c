@@ -1,5 +1,3 @@
-// Small rather than fast: where these are all there is, no layer computes in bfloat16.
-#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "../simd/requantize_scalar.h"
 #include "convolution.h"
 
@@ -38,6 +36,9 @@ static void split_step(const float *x, size_t count, size_t parts, char *to) {
 #define SIMD static inline
 #define TARGET
 #include "../simd/bf16x3.h"
+
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 
 void eo_gather_bf16x3__scalar(const struct eo_gather *gather) { split_rows(gather); }
 
@@ -87,5 +88,4 @@ void eo_bf16x3_gemm_32x32__scalar(const struct eo_gemm_tile *t) {
             }
         }
 }
-
 #pragma clang attribute pop

@@ -2,6 +2,9 @@
 
 #include <math.h>
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_f32_range, EO_F32_RANGE_ROWS)
 KERNEL_FAMILY_TABLE(eo_f32_to_u8, EO_F32_TO_U8_ROWS)
 
@@ -22,3 +25,4 @@ void eo_f32_to_u8__scalar(const struct eo_grid *grid, const float *x, uint8_t *q
         q[i] = (uint8_t)((int)roundf(y) + 128);
     }
 }
+#pragma clang attribute pop

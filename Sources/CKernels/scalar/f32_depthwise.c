@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_f32_depthwise, EO_F32_DEPTHWISE_ROWS)
 KERNEL_FAMILY_TABLE(eo_f32_depthwise_lines, EO_F32_DEPTHWISE_LINES_ROWS)
 
@@ -63,3 +66,4 @@ void eo_f32_depthwise_lines__scalar(const struct eo_f32_depthwise_lines *l) {
             for (size_t c = 0; c < w->output_channels; c++, at++)
                 set(&l->parameters, sum_at(l, line, x, c), l->output, l->output_is_rounded, at);
 }
+#pragma clang attribute pop

@@ -1,5 +1,8 @@
 #include "gemm.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_f32_gemm, EO_F32_GEMM_ROWS)
 
 enum { MR = 4, NR = 8 };
@@ -8,7 +11,9 @@ enum { MR = 4, NR = 8 };
 static float element(const struct eo_gemm_tile *t, size_t i, size_t k) {
     if (t->segments == 0) return ((const float *)((const char *)t->input + i * t->input_stride))[k];
     const size_t depth = t->depth / t->segments;
-    return ((const float *)t->segment[k / depth * MR + i])[k % depth];
+    const void *const *segment = t->segment + k / depth * MR;
+    const char *row = t->input_stride > 0 ? (const char *)segment[0] + i * t->input_stride : segment[i];
+    return ((const float *)row)[k % depth];
 }
 
 void eo_f32_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
@@ -31,3 +36,4 @@ void eo_f32_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
         }
     }
 }
+#pragma clang attribute pop

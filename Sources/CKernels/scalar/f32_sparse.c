@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_f32_sparse, EO_F32_SPARSE_ROWS)
 
 enum { NR = EO_SPARSE_COLUMNS };
@@ -27,3 +30,4 @@ void eo_f32_sparse_4x16__scalar(const struct eo_gemm_tile *t) {
         }
     }
 }
+#pragma clang attribute pop

@@ -1,6 +1,9 @@
 // The transforms by their matrices.
 #include "winograd.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_winograd_input, EO_WINOGRAD_INPUT_ROWS)
 KERNEL_FAMILY_TABLE(eo_winograd_output, EO_WINOGRAD_OUTPUT_ROWS)
 
@@ -74,3 +77,4 @@ void eo_winograd_output__scalar(const struct eo_winograd_output *t) {
         }
     }
 }
+#pragma clang attribute pop

@@ -1,6 +1,9 @@
 #include "../simd/requantize_scalar.h"
 #include "gemm.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_s16_gemm, EO_S16_GEMM_ROWS)
 
 enum { NR = 8 };
@@ -28,3 +31,4 @@ void eo_s16_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
         if (j == NR - 1) block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
     }
 }
+#pragma clang attribute pop

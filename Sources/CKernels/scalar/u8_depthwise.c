@@ -1,6 +1,9 @@
 #include "../simd/requantize_scalar.h"
 #include "depthwise.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_u8_depthwise, EO_U8_DEPTHWISE_ROWS)
 
 enum { NR = 4 };
@@ -24,3 +27,4 @@ void eo_u8_depthwise_1x4__scalar(const struct eo_depthwise_run *r) {
         }
     }
 }
+#pragma clang attribute pop

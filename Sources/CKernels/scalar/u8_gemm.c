@@ -1,6 +1,9 @@
 #include "../simd/requantize_scalar.h"
 #include "gemm.h"
 
+// A twin that others are tested against: small rather than fast.
+#pragma clang attribute push(__attribute__((minsize)), apply_to = function)
+
 KERNEL_FAMILY_TABLE(eo_u8_gemm, EO_U8_GEMM_ROWS)
 KERNEL_FAMILY_TABLE(eo_hybrid_gemm, EO_HYBRID_GEMM_ROWS)
 
@@ -59,3 +62,4 @@ void eo_hybrid_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
         }
     }
 }
+#pragma clang attribute pop

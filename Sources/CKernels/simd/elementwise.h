@@ -439,6 +439,22 @@ INLINE float sum_of_lanes(f32x16 v) {
     return v[0];
 }
 
+INLINE void add_rows_step(const size_t rows, size_t n, size_t stride, const float *x, float *y) {
+    f32s sum = load_f32(y, n);
+    for (size_t r = 0; r < rows; r++) sum += load_f32(x + r * stride, n);
+    store_f32(y, sum, n);
+}
+
+// Four rows at once: sums are read and written that much less.
+static void K(f32_add_rows)(size_t n, size_t rows, size_t stride, const float *x, float *y) {
+    for (size_t count; rows > 0; rows -= count, x += count * stride) {
+        count = rows < 4 ? 1 : 4;
+        size_t i = 0;
+        for (; count == 4 && i + LANES <= n; i += LANES) add_rows_step(4, LANES, stride, x + i, y + i);
+        for (; i < n; i += LANES) add_rows_step(count, n - i < LANES ? n - i : LANES, stride, x + i, y + i);
+    }
+}
+
 static float K(f32_sum)(size_t n, const float *x) {
     f32x16 sum = 0;
     for (; n >= SUM_LANES; n -= SUM_LANES, x += SUM_LANES) sum += load_f32x16(x, SUM_LANES);
@@ -580,10 +596,10 @@ const struct eo_elementwise TABLE = {
         .arrange = arrange_blocks,
 #define ROW(name) .name = K(name),
     EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
-        ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum) ROW(f32_minimum)
-            ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize) ROW(f32_fake_quantize_gradient)
-                ROW(f32_fake_quantize_scale_gradient) ROW(f32_passing) ROW(f32_pass) ROW(f32_max_pool_place)
-                    ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate) ROW(u8_accumulate)
-                        ROW(s16_accumulate) EO_POOLS(ROW)
+        ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_add_rows) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum)
+            ROW(f32_minimum) ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize)
+                ROW(f32_fake_quantize_gradient) ROW(f32_fake_quantize_scale_gradient) ROW(f32_passing) ROW(f32_pass)
+                    ROW(f32_max_pool_place) ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
+                        ROW(u8_accumulate) ROW(s16_accumulate) EO_POOLS(ROW)
 #undef ROW
 };

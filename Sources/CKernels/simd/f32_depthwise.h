@@ -100,27 +100,30 @@ SIMD void copy_channels(const struct rectangle *r, size_t channel, size_t part) 
 }
 
 // How many neighbouring pixels are summed together: as many chains of additions keep the multipliers busy, and share
-// what they load; the weights leave room for no more. Fewer than that are summed one by one.
-#define NEIGHBOURS(size) ((size) == 3 ? 7 : 4)
-enum { MAX_SIZE = 5, MAX_NEIGHBOURS = 7 };
+// what they load. Fewer than that are summed one by one.
+enum { MAX_SIZE = 5, NEIGHBOURS = 7 };
 
-// A vector of channels of `count` neighbouring pixels; `row` are the input pixels under the first one's kernel rows.
-// `size`, `count` and `step` are constants where this is called, or `count` is 1 and `tap`, the distance of taps, is
-// not.
-SIMD void convolve_pixels(const int size, const int count, const int step, size_t tap, const float *const *row,
-                          vec bias, const vec *weight, const struct rectangle *r, char *output, size_t part) {
-    vec sum[MAX_NEIGHBOURS];
+// A vector of channels of `count` neighbouring pixels: `x` is the first one's first tap, `tap` and `row` floats lead to
+// the next tap and kernel row; `weights` is the bias, before the weights. `size`, `count` and `step` are constants
+// where this is called, or `count` is 1.
+SIMD void convolve_pixels(const int size, const int count, const int step, const float *x, size_t tap, size_t row,
+                          const float *weights, size_t stride, const struct rectangle *r, char *output, size_t part) {
+    vec sum[NEIGHBOURS];
 #pragma clang loop unroll(full)
-    for (int p = 0; p < count; p++) sum[p] = bias;
+    for (int p = 0; p < count; p++) sum[p] = vec_load(weights);
+        // A kernel row after the other: all of them at once, and compilers sum one pixel after the other.
+#pragma clang loop unroll(disable)
+    for (int j = 0; j < size; j++, x += row) {
+        vec weight[MAX_SIZE];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < size; j++) {
+        for (int i = 0; i < size; i++) weight[i] = vec_load(weights += stride);
 #pragma clang loop unroll(full)
         for (int u = 0; u < (count - 1) * step + size; u++) {
-            const vec x = vec_load(row[j] + (size_t)u * tap);
+            const vec one = vec_load(x + (size_t)u * tap);
 #pragma clang loop unroll(full)
             for (int p = 0; p < count; p++) {
                 const int i = u - p * step;
-                if (i >= 0 && i < size) sum[p] = vec_fma(x, weight[j * size + i], sum[p]);
+                if (i >= 0 && i < size) sum[p] = vec_fma(one, weight[i], sum[p]);
             }
         }
     }
@@ -131,61 +134,62 @@ SIMD void convolve_pixels(const int size, const int count, const int step, size_
         depthwise_store(&r->lines->parameters, sum[p], output + (size_t)p * pixel, rounded, part);
 }
 
-// A vector of channels of a rectangle: the weights of a `size` x `size` kernel stay in registers. `size` and `step` are
-// constants where this is called; `step` is the stride, or 0 if pixels are to be summed one by one.
-SIMD void convolve_channels(const int size, const int step, const struct rectangle *r, size_t channel, size_t part) {
+// A vector of channels of a rectangle, of which `x` is the first input pixel's, others `pixel` and `line` floats apart.
+// `size` and `step` are constants where this is called; `step` is the stride, or 0 if pixels are summed one by one.
+SIMD void convolve_channels(const int size, const int step, const struct rectangle *r, const float *x, size_t pixel,
+                            size_t line, size_t channel, size_t part) {
     const struct eo_window *w = r->lines->window;
-    const size_t stride = eo_depthwise_stride(w->input_channels);
+    const size_t stride = eo_depthwise_stride(w->input_channels), row = w->dilation_height * line;
     const float *weights = (const float *)r->lines->weights + channel;
-    const vec bias = vec_load(weights);
-    const size_t size_of = r->lines->output_is_rounded ? 2 : 4, pixel = w->output_channels * size_of;
-    vec weight[MAX_SIZE * MAX_SIZE];
-#pragma clang loop unroll(full)
-    for (int t = 0; t < size * size; t++) weight[t] = vec_load(weights + (size_t)(t + 1) * stride);
-    for (size_t y = 0; y < r->height; y++) {
-        const float *line = r->lines->scratch + y * w->stride_height * r->columns * LANES;
-        char *output = r->output + y * w->output_width * pixel + channel * size_of;
-        for (size_t x = 0; x < r->width;) {
-            const float *row[MAX_SIZE];
-#pragma clang loop unroll(full)
-            for (int j = 0; j < size; j++)
-                row[j] = line + ((size_t)j * w->dilation_height * r->columns + x * w->stride_width) * LANES;
-            char *to = output + x * pixel;
-            if (step == 0) {
-                convolve_pixels(size, 1, 1, w->dilation_width * LANES, row, bias, weight, r, to, part);
-                x++;
-                continue;
-            }
-            convolve_pixels(size, NEIGHBOURS(size), step, LANES, row, bias, weight, r, to, part);
-            x += NEIGHBOURS(size);
-            // The last ones go with some that are done already.
-            if (x < r->width && x + NEIGHBOURS(size) > r->width) x = r->width - NEIGHBOURS(size);
-        }
+    const size_t out_pixel = w->output_channels * (r->lines->output_is_rounded ? 2 : 4);
+    char *output = r->output + channel * (r->lines->output_is_rounded ? 2 : 4);
+    for (size_t y = 0; y < r->height; y++, x += w->stride_height * line) {
+        if (step > 0) convolve_pixels(size, NEIGHBOURS, step, x, pixel, row, weights, stride, r, output, part);
+        for (size_t i = 0; i < r->width && step == 0; i++)
+            convolve_pixels(size, 1, 1, x + i * w->stride_width * pixel, w->dilation_width * pixel, row, weights,
+                            stride, r, output + i * out_pixel, part);
+        output += w->output_width * out_pixel;
     }
 }
 
 // By the stride, for kernels whose pixels share inputs.
-SIMD void convolve(const int size, const struct rectangle *r, size_t channel, size_t part) {
+SIMD void convolve(const int size, const struct rectangle *r, const float *x, size_t pixel, size_t line, size_t channel,
+                   size_t part) {
     const struct eo_window *w = r->lines->window;
-    const size_t stride = w->dilation_width == 1 && r->width >= NEIGHBOURS(size) ? w->stride_width : 0;
+    const size_t stride = w->dilation_width == 1 && r->width == NEIGHBOURS ? w->stride_width : 0;
     if (stride == 1)
-        convolve_channels(size, 1, r, channel, part);
+        convolve_channels(size, 1, r, x, pixel, line, channel, part);
     else if (stride == 2)
-        convolve_channels(size, 2, r, channel, part);
+        convolve_channels(size, 2, r, x, pixel, line, channel, part);
     else
-        convolve_channels(size, 0, r, channel, part);
+        convolve_channels(size, 0, r, x, pixel, line, channel, part);
 }
 
 SIMD void rectangle_run(const int size, const struct rectangle *r) {
-    const size_t channels = r->lines->window->input_channels;
+    const struct eo_window *w = r->lines->window;
+    const size_t channels = w->input_channels, columns = r->columns;
     float *scratch = r->lines->scratch;
-    for (size_t i = 0; i < r->rows * r->columns; i++) vec_store(scratch + i * LANES, vec_set(0));
+    const bool inside =
+        r->top >= 0 && r->left >= 0 && r->top + r->rows <= w->input_height && r->left + columns <= w->input_width;
+    const float *image = (const float *)r->image;
+    if (inside) image += (r->top * (ptrdiff_t)w->input_width + r->left) * (ptrdiff_t)channels;
+    for (size_t i = 0; i < r->rows * columns && !inside; i++) vec_store(scratch + i * LANES, vec_set(0));
     // Once for whole vectors and the part of one, which cost as much code as all of this.
     for (size_t channel = 0; channel < channels; channel += LANES) {
         const size_t part = channels - channel < LANES ? channels - channel : 0;
-        copy_channels(r, channel, part);
-        convolve(size, r, channel, part);
+        const bool copies = !inside || part > 0 || r->lines->input_is_rounded;
+        if (copies) copy_channels(r, channel, part);
+        const float *x = copies ? scratch : image + channel;
+        const size_t pixel = copies ? LANES : channels;
+        convolve(size, r, x, pixel, pixel * (copies ? columns : w->input_width), channel, part);
     }
+}
+
+// Of a side of a rectangle: its input pixels stay in the nearest cache whatever lies between them, and most rectangles
+// of a large image read it as it lies. The image sizes of networks for 224 x 224 images are multiples of NEIGHBOURS.
+static inline size_t smallest(size_t a, size_t b) {
+    const size_t side = a < b ? a : b;
+    return side < NEIGHBOURS ? side : NEIGHBOURS;
 }
 
 // Output lines `first` to `end` of one image.
@@ -195,20 +199,20 @@ SIMD void lines_of_image(const int size, const struct eo_f32_depthwise_lines *l,
     const size_t room = EO_DEPTHWISE_SCRATCH / (LANES * sizeof(float));
     const size_t span = (w->kernel_height - 1) * w->dilation_height + 1;
     const size_t breadth = (w->kernel_width - 1) * w->dilation_width + 1;
-    // As many columns as leave room for a few lines, as even as can be.
+    // As many columns as leave room for a few lines.
     const size_t most = room / (span + 3 * w->stride_height);
-    const size_t widest = most > breadth ? (most - breadth) / w->stride_width + 1 : 1;
-    const size_t parts = (w->output_width + widest - 1) / widest, width = (w->output_width + parts - 1) / parts;
-    struct rectangle r = {.lines = l, .columns = (width - 1) * w->stride_width + breadth};
     const size_t size_in = l->input_is_rounded ? 2 : 4, size_out = l->output_is_rounded ? 2 : 4;
+    const size_t width = smallest(most > breadth ? (most - breadth) / w->stride_width + 1 : 1, w->output_width);
+    struct rectangle r = {.lines = l, .width = width, .columns = (width - 1) * w->stride_width + breadth};
     r.image = (const char *)l->input + image * w->input_height * w->input_width * w->input_channels * size_in;
-    const size_t deepest = (room / r.columns - span) / w->stride_height + 1;
+    const size_t deepest = smallest((room / r.columns - span) / w->stride_height + 1, end - first);
     for (size_t y = first; y < end; y += r.height) {
         r.height = end - y < deepest ? end - y : deepest;
         r.rows = (r.height - 1) * w->stride_height + span;
         r.top = (ptrdiff_t)(y * w->stride_height) - (ptrdiff_t)w->padding_top;
-        for (size_t x = 0; x < w->output_width; x += r.width) {
-            r.width = w->output_width - x < width ? w->output_width - x : width;
+        for (size_t x = 0; x < w->output_width; x += width) {
+            // The last ones go with some that are done already.
+            if (x + width > w->output_width) x = w->output_width - width;
             r.left = (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left;
             r.output = (char *)l->output +
                        ((image * w->output_height + y) * w->output_width + x) * w->output_channels * size_out;

@@ -11,22 +11,22 @@
     LOAD_STORE(t##_pixels##lanes, type, t##_pixels##lanes)                                                             \
     INLINE void t##_max_pool_##lanes(const struct eo_pool_window *w, const type *x, type *y, type low, type high) {    \
         t##_pixels##lanes best = low;                                                                                  \
-        for (size_t i = 0; i < w->rows; i++)                                                                           \
-            for (size_t j = 0; j < w->columns; j++) {                                                                  \
-                const t##_pixels##lanes v =                                                                            \
-                    load_##t##_pixels##lanes(x + i * w->row_stride + j * w->pixel_stride, lanes);                      \
+        for (size_t i = 0; i < w->rows; i++, x += w->row_stride) {                                                     \
+            const type *pixel = x;                                                                                     \
+            _Pragma("clang loop unroll(disable)") for (size_t j = 0; j < w->columns; j++, pixel += w->pixel_stride) {  \
+                const t##_pixels##lanes v = load_##t##_pixels##lanes(pixel, lanes);                                    \
                 best = v > best ? v : best;                                                                            \
             }                                                                                                          \
+        }                                                                                                              \
         best = best < high ? best : high;                                                                              \
         store_##t##_pixels##lanes(y, best, lanes);                                                                     \
     }                                                                                                                  \
     INLINE t##_pixels##lanes##_sums t##_pool_sums_##lanes(const struct eo_pool_window *w, const type *x) {             \
         t##_pixels##lanes##_sums sums = 0;                                                                             \
         for (size_t i = 0; i < w->rows; i++)                                                                           \
-            for (size_t j = 0; j < w->columns; j++)                                                                    \
-                sums += __builtin_convertvector(                                                                       \
-                    load_##t##_pixels##lanes(x + i * w->row_stride + j * w->pixel_stride, lanes),                      \
-                    t##_pixels##lanes##_sums);                                                                         \
+            _Pragma("clang loop unroll(disable)") for (size_t j = 0; j < w->columns; j++) sums +=                      \
+                __builtin_convertvector(load_##t##_pixels##lanes(x + i * w->row_stride + j * w->pixel_stride, lanes),  \
+                                        t##_pixels##lanes##_sums);                                                     \
         return sums;                                                                                                   \
     }
 
@@ -41,9 +41,10 @@
 #define POOL_KERNEL(name, type, wide)                                                                                  \
     POOL_RUN(name, type, 16)                                                                                           \
     POOL_RUN(name, type, 1)                                                                                            \
-    static void K(name)(const struct eo_pool_window *w, const void *x_, void *y_) {                                    \
+    static void K(name)(const struct eo_pool_window *window, const void *x_, void *y_) {                               \
         const type *x = x_;                                                                                            \
         type *y = y_;                                                                                                  \
+        const struct eo_pool_window copy = *window, *w = &copy; /* that no store could change */                       \
         const type low = (type)w->low, high = (type)w->high;                                                           \
         const size_t n = w->channels;                                                                                  \
         if (n >= wide && FITS_##name(w)) {                                                                             \
@@ -83,51 +84,76 @@
         store_f32_pixels##lanes(y, mean, lanes);                                                                       \
     }
 
-// Means of bytes in 16 bits, for windows of at most `SHORT_MEAN` pixels: (|sum| + half the count) / count is the upper
-// half of twice that times m = ceil(2^(15 + k) / count), shifted down by k, where 2^k is the least power of two that is
-// not below the count. m exceeds 2^(15 + k) / count by less than 1, which makes no difference while the sum is below
-// 2^15. Where windows step by a pixel, their sums gain a column and lose one.
-enum { SHORT_MEAN = 127, RING = 8 };
-#define BYTE_MEAN(t, type, lanes)                                                                                      \
-    typedef int16_t t##_words __attribute__((ext_vector_type(lanes)));                                                 \
-    typedef uint16_t t##_counts __attribute__((ext_vector_type(lanes)));                                               \
-    typedef uint32_t t##_products __attribute__((ext_vector_type(lanes)));                                             \
-    INLINE t##_words t##_column_sums(const struct eo_pool_window *w, const type *x) {                                  \
-        t##_words sums = 0;                                                                                            \
-        for (size_t i = 0; i < w->rows; i++)                                                                           \
-            sums += __builtin_convertvector(load_##t##_pixels##lanes(x + i * w->row_stride, lanes), t##_words);        \
+// Means of bytes in 16 bits, for windows of 2 to `SHORT_MEAN` pixels; the lower and the upper bytes of pairs are summed
+// apart. Sums begin with `least` (128 for signed bytes) times the count and half the count, less 1 where a negative sum
+// could be a tie. They are less than 256 times the count then, and its quotient is the upper half of the product with
+// m = ceil(2^(16 + k) / count), shifted down by k: m exceeds 2^(16 + k) / count by less than 1, which makes no
+// difference if the count is below 16, or 2^k the greatest power of two below it. Of windows of three columns that step
+// by a pixel, sums gain a column and lose one.
+enum { SHORT_MEAN = 127 };
+#define BYTE_MEAN(t, type, lanes, least, half_type)                                                                    \
+    typedef uint16_t t##_pairs __attribute__((ext_vector_type(lanes / 2)));                                            \
+    typedef half_type t##_uppers __attribute__((ext_vector_type(lanes / 2)));                                          \
+    typedef uint32_t t##_products __attribute__((ext_vector_type(lanes / 2)));                                         \
+    struct t##_halves {                                                                                                \
+        t##_pairs low, high;                                                                                           \
+    };                                                                                                                 \
+    INLINE struct t##_halves t##_column_sums(const struct eo_pool_window *w, size_t column, const type *x) {           \
+        struct t##_halves sums = {0, 0};                                                                               \
+        x += column * w->pixel_stride;                                                                                 \
+        _Pragma("clang loop unroll(disable)") for (size_t i = 0; i < w->rows; i++, x += w->row_stride) {               \
+            t##_pairs v;                                                                                               \
+            __builtin_memcpy(&v, x, sizeof v);                                                                         \
+            sums.low += (v ^ (uint16_t)least) & 0xff;                                                                  \
+            sums.high += (t##_pairs)((t##_uppers)v >> 8);                                                              \
+        }                                                                                                              \
         return sums;                                                                                                   \
     }                                                                                                                  \
-    INLINE void t##_average_pool_run_##lanes(const struct eo_pool_window *w, const type *x, type *y, type low,         \
-                                             type high) {                                                              \
-        const size_t count = w->rows * w->columns > 0 ? w->rows * w->columns : 1;                                      \
-        const unsigned k = count > 1 ? 32 - (unsigned)__builtin_clz((unsigned)count - 1) : 0;                          \
-        const uint16_t factor = (uint16_t)(((1u << (15 + k)) + (uint32_t)count - 1) / (uint32_t)count);                \
-        const int16_t half = (int16_t)(count / 2);                                                                     \
-        const bool slides = w->step == w->pixel_stride && w->columns <= RING;                                          \
-        t##_words ring[RING], sums = 0;                                                                                \
+    INLINE t##_pairs t##_mean(t##_pairs sums, uint16_t zero, uint16_t m, unsigned k, bool ties) {                      \
+        if (ties) sums += (t##_pairs)(sums < zero);                                                                    \
+        const t##_pairs factors = m;                                                                                   \
+        const t##_products product =                                                                                   \
+            __builtin_convertvector(sums, t##_products) * __builtin_convertvector(factors, t##_products) >> 16;        \
+        const t##_pairs mean = __builtin_convertvector(product, t##_pairs);                                            \
+        return k > 0 ? mean >> (uint16_t)k : mean;                                                                     \
+    }                                                                                                                  \
+    INLINE void t##_means(bool slides, const struct eo_pool_window *w, const type *x, type *y, type low, type high) {  \
+        const uint32_t count = (uint32_t)(w->rows * w->columns);                                                       \
+        const unsigned k = count < 16 ? 0 : 31 - (unsigned)__builtin_clz(count - 1);                                   \
+        const uint16_t factor = (uint16_t)(((1u << (16 + k)) + count - 1) / count);                                    \
+        const uint16_t half = (uint16_t)(count / 2), zero = (uint16_t)(half + least * count);                          \
+        const bool ties = least > 0 && count % 2 == 0;                                                                 \
+        struct t##_halves first = {0, 0}, second = first;                                                              \
+        if (slides) first = t##_column_sums(w, 0, x), second = t##_column_sums(w, 1, x);                               \
+        struct t##_halves sums = {half + first.low + second.low, zero + first.high + second.high};                     \
         for (size_t i = 0; i < w->count; i++, x += w->step, y += w->channels) {                                        \
-            if (i == 0 || !slides) sums = 0;                                                                           \
-            for (size_t j = i == 0 || !slides ? 0 : w->columns - 1; j < w->columns; j++) {                             \
-                const t##_words column = t##_column_sums(w, x + j * w->pixel_stride);                                  \
-                sums += column;                                                                                        \
-                if (!slides) continue;                                                                                 \
-                if (i > 0) sums -= ring[(i - 1) % RING];                                                               \
-                ring[(i + j) % RING] = column;                                                                         \
+            if (!slides) sums.low = half, sums.high = zero;                                                            \
+            struct t##_halves column = {0, 0};                                                                         \
+            for (size_t j = slides ? 2 : 0; j < w->columns; j++) {                                                     \
+                column = t##_column_sums(w, j, x);                                                                     \
+                sums.low += column.low, sums.high += column.high;                                                      \
             }                                                                                                          \
-            const t##_counts size = __builtin_convertvector(__builtin_elementwise_abs(sums) + half, t##_counts);       \
             uint16_t m = factor;                                                                                       \
             __asm__ volatile(""                                                                                        \
                              : "+r"(m)); /* widened outside of the loop, it would hide a multiplication of 16 bits */  \
-            const t##_counts factors = m;                                                                              \
-            const t##_products product =                                                                               \
-                __builtin_convertvector(size + size, t##_products) * __builtin_convertvector(factors, t##_products) >> \
-                16;                                                                                                    \
-            const t##_words mean = __builtin_convertvector(product, t##_words) >> (int16_t)k;                          \
-            t##_pixels##lanes q = __builtin_convertvector(sums > 0 ? mean : -mean, t##_pixels##lanes);                 \
+            const t##_pairs both = t##_mean(sums.low, zero, m, k, ties) | t##_mean(sums.high, zero, m, k, ties) << 8;  \
+            t##_pixels##lanes q = (t##_pixels##lanes)both ^ (type)least;                                               \
             q = q > low ? q : low;                                                                                     \
             q = q < high ? q : high;                                                                                   \
             store_##t##_pixels##lanes(y, q, lanes);                                                                    \
+            if (!slides) continue;                                                                                     \
+            sums.low -= first.low, sums.high -= first.high;                                                            \
+            first = second, second = column;                                                                           \
+        }                                                                                                              \
+    }                                                                                                                  \
+    INLINE void t##_average_pool_run_##lanes(const struct eo_pool_window *window, const type *x, type *y, type low,    \
+                                             type high) {                                                              \
+        struct eo_pool_window w = *window;                                                                             \
+        if (w.columns == 3 && w.step == w.pixel_stride) {                                                              \
+            w.columns = 3;                                                                                             \
+            t##_means(true, &w, x, y, low, high);                                                                      \
+        } else {                                                                                                       \
+            t##_means(false, &w, x, y, low, high);                                                                     \
         }                                                                                                              \
     }
 
@@ -135,8 +161,9 @@ enum { SHORT_MEAN = 127, RING = 8 };
 #define FITS_u8_max_pool(w) 1
 #define FITS_s16_max_pool(w) 1
 #define FITS_f32_max_pool(w) 1
-#define FITS_s8_average_pool(w) ((w)->rows * (w)->columns <= SHORT_MEAN)
-#define FITS_u8_average_pool(w) ((w)->rows * (w)->columns <= SHORT_MEAN)
+#define FITS_SHORT_MEAN(count) ((count) > 1 && (count) <= SHORT_MEAN)
+#define FITS_s8_average_pool(w) FITS_SHORT_MEAN((w)->rows *(w)->columns)
+#define FITS_u8_average_pool(w) FITS_SHORT_MEAN((w)->rows *(w)->columns)
 #define FITS_s16_average_pool(w) 1
 #define FITS_f32_average_pool(w) 1
 
@@ -148,16 +175,23 @@ enum { SHORT_MEAN = 127, RING = 8 };
     INTEGER_MEAN(t, type, 1)                                                                                           \
     POOL_RUN(t##_max_pool, type, wide)                                                                                 \
     POOL_KERNEL(t##_max_pool, type, wide)
-INTEGER_POOL(s8, int8_t, 64)
-BYTE_MEAN(s8, int8_t, 64)
-POOL_KERNEL(s8_average_pool, int8_t, 64)
-INTEGER_POOL(u8, uint8_t, 64)
-BYTE_MEAN(u8, uint8_t, 64)
-POOL_KERNEL(u8_average_pool, uint8_t, 64)
-INTEGER_POOL(s16, int16_t, 32)
-INTEGER_MEAN(s16, int16_t, 32)
-POOL_RUN(s16_average_pool, int16_t, 32)
-POOL_KERNEL(s16_average_pool, int16_t, 32)
+#define WIDE_MEAN(t, type, wide)                                                                                       \
+    INTEGER_MEAN(t, type, wide)                                                                                        \
+    POOL_RUN(t##_average_pool, type, wide)
+#define AVERAGE_POOLS(t, type, wide, mean)                                                                             \
+    INTEGER_POOL(t, type, wide)                                                                                        \
+    mean POOL_KERNEL(t##_average_pool, type, wide)
+#ifdef BYTE_BLOCKS
+AVERAGE_POOLS(s8, int8_t, 64, BYTE_MEAN(s8, int8_t, 64, 128, int16_t))
+AVERAGE_POOLS(u8, uint8_t, 64, BYTE_MEAN(u8, uint8_t, 64, 0, uint16_t))
+#elif LANES > 4
+AVERAGE_POOLS(s8, int8_t, 32, BYTE_MEAN(s8, int8_t, 32, 128, int16_t))
+AVERAGE_POOLS(u8, uint8_t, 32, BYTE_MEAN(u8, uint8_t, 32, 0, uint16_t))
+#else
+AVERAGE_POOLS(s8, int8_t, 32, WIDE_MEAN(s8, int8_t, 32))
+AVERAGE_POOLS(u8, uint8_t, 32, WIDE_MEAN(u8, uint8_t, 32))
+#endif
+AVERAGE_POOLS(s16, int16_t, 32, WIDE_MEAN(s16, int16_t, 32))
 
 POOL_BODIES(f32, float, 32, float)
 POOL_BODIES(f32, float, 16, float)

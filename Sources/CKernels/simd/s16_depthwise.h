@@ -1,10 +1,11 @@
 // Body of the 16-bit depthwise convolution: plain loops over a fixed number of channels, which the compiler turns into
-// vectors of the instruction set that TARGET names. With BLOCK, `block` computes a full block of up to
-// EO_S16_PARTIAL_DEPTH taps.
+// vectors of the instruction set that TARGET names.
 #include "depthwise.h"
 #include "requantize_scalar.h"
 
-enum { CHANNELS = 32 };
+#ifndef CHANNELS
+#define CHANNELS 32
+#endif
 
 struct channels {
     uint64_t total[CHANNELS];
@@ -22,6 +23,7 @@ SIMD void add_tap(struct channels *c, const int16_t *x, const int16_t *w, size_t
     if (count == CHANNELS)
         for (int j = 0; j < CHANNELS; j++) c->partial[j] += x[j] * w[j];
     else
+#pragma clang loop vectorize(disable) unroll(disable)
         for (size_t j = 0; j < count; j++) c->partial[j] += x[j] * w[j];
 }
 
@@ -40,9 +42,11 @@ SIMD void depthwise_block(const struct eo_depthwise_run *r, size_t pixel, size_t
     flush(&c);
     char *output = (char *)r->output + pixel * r->output_stride;
     if (p->leaves_f) {
+#pragma clang loop unroll(disable)
         for (size_t j = 0; j < count; j++) ((float *)output)[channel + j] = (float)(int64_t)c.total[j] * scale[j];
         return;
     }
+#pragma clang loop unroll(disable)
     for (size_t j = 0; j < count; j++)
         ((int16_t *)output)[channel + j] =
             (int16_t)requantize((float)(int64_t)c.total[j], scale[j], p->minimum, p->maximum, p->output_zero_point);
@@ -52,12 +56,6 @@ SIMD void depthwise_run(const struct eo_depthwise_run *r) {
     for (size_t pixel = 0; pixel < r->pixels; pixel++)
         for (size_t channel = 0; channel < r->channels; channel += CHANNELS) {
             const size_t left = r->channels - channel;
-#ifdef BLOCK
-            if (left >= CHANNELS && r->taps <= EO_S16_PARTIAL_DEPTH) {
-                block(r, pixel, channel);
-                continue;
-            }
-#endif
             depthwise_block(r, pixel, channel, left < CHANNELS ? left : CHANNELS);
         }
 }

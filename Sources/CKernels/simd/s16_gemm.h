@@ -84,6 +84,18 @@ SIMD void tile(const struct eo_gemm_tile *t) {
         const int64_t *bias = (const int64_t *)block;
         const float *scale = (const float *)(bias + NR);
         const int8_t *w = (const int8_t *)(scale + NR);
+        const size_t count = t->columns - column < NR ? t->columns - column : NR;
+        char *output = (char *)t->output + column * element;
+        block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
+#ifdef FINISH_NARROW
+        if (p->sums_fit_32 && p->output_zero_point == 0 && t->depth <= EO_S16_PARTIAL_DEPTH) {
+            int32_t sums[ROWS * NR];
+            multiply_rows[rows - 1](t, w, 0, t->depth, sums);
+            for (size_t i = 0; i < rows; i++)
+                finish_narrow(sums + i * NR, bias, scale, p, output + i * t->output_stride, count);
+            continue;
+        }
+#endif
         uint64_t totals[ROWS][NR];
         for (size_t i = 0; i < rows; i++) __builtin_memcpy(totals[i], bias, sizeof totals[i]);
         for (size_t k = 0; k < t->depth; k += EO_S16_PARTIAL_DEPTH) {
@@ -93,9 +105,6 @@ SIMD void tile(const struct eo_gemm_tile *t) {
                                     partial);
             for (size_t i = 0; i < rows; i++) add_partial(totals[i], partial + i * NR);
         }
-        const size_t count = t->columns - column < NR ? t->columns - column : NR;
-        for (size_t i = 0; i < rows; i++)
-            finish(totals[i], scale, p, (char *)t->output + i * t->output_stride + column * element, count);
-        block += NR * (sizeof(int64_t) + sizeof(float) + t->depth);
+        for (size_t i = 0; i < rows; i++) finish(totals[i], scale, p, output + i * t->output_stride, count);
     }
 }

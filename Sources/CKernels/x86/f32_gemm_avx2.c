@@ -2,7 +2,8 @@
 #include "../simd/f32_avx2.h"
 
 // 12 sums, two vectors of weights and a broadcast of the 16 registers.
-#define ROW_COUNTS UP_TO_6
+enum { MR = 6 };
+#define HALF_COUNTS UP_TO_3
 
 #include "../simd/f32_gemm.h"
 

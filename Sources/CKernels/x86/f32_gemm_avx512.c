@@ -3,7 +3,8 @@
 
 // 14: the image sizes of networks for 224 x 224 images (112, 56, 28, 14, 7) are its multiples; 28 sums, two vectors
 // of weights and a broadcast fill the 32 registers.
-#define ROW_COUNTS UP_TO_14
+enum { MR = 14 };
+#define HALF_COUNTS UP_TO_7
 
 #include "../simd/f32_gemm.h"
 

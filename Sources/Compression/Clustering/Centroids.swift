@@ -1,3 +1,4 @@
+import Kernels
 import Model
 
 /// How the centroids of a clustering are found.
@@ -152,8 +153,6 @@ package func nearest(_ value: Float, _ centroids: [Float]) -> Int {
     }
     return max(low, 0)
 }
-
-func midpoint(_ a: Float, _ b: Float) -> Float { a / 2 + b / 2 }
 
 /// The first place from `begin` on with a value above `bound` in ascending values.
 private func firstAbove(_ bound: Float, in sorted: [Float], from begin: Int) -> Int {

@@ -1,3 +1,4 @@
+import Kernels
 import Model
 
 /// Clustering while training (as in Cho et al., 2021, with hard assignment): the trained variable is the weights, which
@@ -18,11 +19,8 @@ package final class ClusteringConstraint: ParameterConstraint {
     var zeros: [Bool] = []
     /// The trained variable of a weight that is zero moves, too.
     var zerosMove = false
-    /// The centroid of each weight, in all of them, as of the last `use`; `noCentroid` for a preserved zero.
-    private var assignment: [Int32]
-    /// Its place among those of its group in ascending order.
-    private var ranked: [Int32]
-    private let noCentroid: Int32 = -1
+    /// As of the last `use`.
+    private var clusters: Clusters
 
     package init(
         _ matrix: WeightMatrix, method: ClusteringMethod, granularity: ClusterGranularity,
@@ -33,11 +31,10 @@ package final class ClusteringConstraint: ParameterConstraint {
         self.method = method
         self.aggregation = aggregation
         count = method.preservesZeros ? method.count - 1 : method.count
-        assignment = [Int32](repeating: 0, count: matrix.count)
-        ranked = assignment
         guard groups.count * count <= Int(Int32.max) else {
             throw .invalidArgument("\(groups.count) channels of \(count) centroids are too many")
         }
+        clusters = Clusters(weights: matrix.count, groups: groups.count, centroids: count)
     }
 
     /// Goes on with weights that are clustered already: the same number of values for each tensor or channel, and, with
@@ -79,127 +76,57 @@ package final class ClusteringConstraint: ParameterConstraint {
         return trained
     }
 
-    private var keptZeros: Bool { !zeros.isEmpty }
     private var isScaled: Bool { groups.granularity == .scaledChannels }
 
-    package func use(_ trained: Span<Float>, into used: inout MutableSpan<Float>, step: Int) {
-        var ranks = [Rank](repeating: Rank(), count: groups.count * count)
-        for group in 0..<groups.count {
-            let first = usedCount + group * count
-            let places = (first..<first + count).sorted {
-                trained[$0] == trained[$1] ? $0 < $1 : trained[$0] < trained[$1]
-            }
-            let sorted = places.map { trained[$0] }
-            for (place, centroid) in places.enumerated() {
-                ranks[group * count + place] = Rank(sorted, place, Int32(centroid))
-            }
-        }
+    private func channel(_ row: Int) -> Clusters.Channel {
         let matrix = groups.matrix
-        // The arrays move out and back: nobody else holds them, so nothing is copied.
-        var (assignment, ranked) = (self.assignment, self.ranked)
-        (self.assignment, self.ranked) = ([], [])
-        for channel in 0..<matrix.rows {
-            let first = groups.granularity == .channel ? channel * count : 0
-            let scale = isScaled ? scales[channel] : 1
-            for column in 0..<matrix.columns {
-                let index = matrix.index(channel, column)
-                if keptZeros && zeros[index] {
-                    assignment[index] = noCentroid
-                    used[index] = 0
-                    continue
-                }
-                let value = isScaled ? trained[index] / scale : trained[index]
-                // Most weights stay with their centroid.
-                var rank = ranks[first + Int(ranked[index])]
-                if !rank.holds(value) {
-                    let found = nearest(value, ranks, first, count)
-                    ranked[index] = Int32(found)
-                    rank = ranks[first + found]
-                }
-                assignment[index] = rank.centroid
-                used[index] = isScaled ? rank.value * scale : rank.value
-            }
-        }
-        (self.assignment, self.ranked) = (assignment, ranked)
-        if isScaled { keepLargest(trained, &used) }
+        return Clusters.Channel(
+            first: matrix.index(row, 0), step: matrix.isTransposed ? matrix.rows : 1, count: matrix.columns,
+            group: groups.granularity == .channel ? row : 0, scale: isScaled ? scales[row] : 1)
     }
 
-    /// A centroid of a group, ascending, and the values that are nearest to it.
-    private struct Rank {
-        var value: Float = 0
-        var above = -Float.infinity
-        var upTo = Float.infinity
-        var centroid: Int32 = 0
-
-        init() {}
-
-        init(_ sorted: [Float], _ place: Int, _ centroid: Int32) {
-            value = sorted[place]
-            if place > 0 { above = midpoint(sorted[place - 1], value) }
-            if place + 1 < sorted.count { upTo = midpoint(value, sorted[place + 1]) }
-            self.centroid = centroid
+    package func use(_ trained: Span<Float>, into used: inout MutableSpan<Float>, step: Int) {
+        clusters.sort(trained.extracting(usedCount..<trainedCount))
+        for row in 0..<groups.matrix.rows {
+            let reaches = clusters.use(channel(row), trained, zeros: zeros, into: &used)
+            if isScaled, !reaches { keepLargest(row, trained, &used) }
         }
-
-        func holds(_ x: Float) -> Bool { x > above && x <= upTo }
-    }
-
-    /// As `nearest` of the values.
-    private func nearest(_ value: Float, _ ranks: [Rank], _ first: Int, _ count: Int) -> Int {
-        var (low, high) = (0, count - 1)
-        while low < high {
-            let middle = (low + high) / 2
-            if value > ranks[first + middle].upTo { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 
     /// In each channel some weight has the magnitude of its scale, so that quantization finds that scale: if none is left,
     /// the largest takes it.
-    private func keepLargest(_ trained: Span<Float>, _ used: inout MutableSpan<Float>) {
-        let matrix = groups.matrix
-        let ends = [(usedCount, scales[matrix.rows]), (trainedCount - 1, scales[matrix.rows + 1])]
-        for channel in 0..<matrix.rows {
-            let scale = scales[channel]
-            var (largest, most, isKept) = (-1, -Float.infinity, false)
-            for column in 0..<matrix.columns where !isKept {
-                let index = matrix.index(channel, column)
-                guard assignment[index] != noCentroid else { continue }
-                isKept = used[index].magnitude == scale
-                if trained[index].magnitude > most { (largest, most) = (index, trained[index].magnitude) }
+    private func keepLargest(_ row: Int, _ trained: Span<Float>, _ used: inout MutableSpan<Float>) {
+        let (matrix, scale) = (groups.matrix, scales[row])
+        let ends = [(0, scales[matrix.rows]), (clusters.noCentroid - 1, scales[matrix.rows + 1])]
+        var (largest, most) = (-1, -Float.infinity)
+        for column in 0..<matrix.columns {
+            let index = matrix.index(row, column)
+            guard clusters.assignment[index] != Int32(clusters.noCentroid), trained[index].magnitude > most else {
+                continue
             }
-            guard !isKept, largest >= 0 else { continue }
-            let wanted = trained[largest] < 0 ? 0 : 1
-            let end = ends[wanted].1.magnitude == 1 ? ends[wanted] : ends[1 - wanted]
-            assignment[largest] = Int32(end.0)
-            used[largest] = end.1 * scale
+            (largest, most) = (index, trained[index].magnitude)
         }
+        guard largest >= 0 else { return }
+        let wanted = trained[largest] < 0 ? 0 : 1
+        let end = ends[wanted].1.magnitude == 1 ? ends[wanted] : ends[1 - wanted]
+        clusters.assign(largest, to: end.0)
+        used[largest] = end.1 * scale
     }
 
     package func pullBack(_ gradient: inout MutableSpan<Float>, trained: Span<Float>) {
-        var sums = [Double](repeating: 0, count: groups.count * count)
+        var sums = [Double](repeating: 0, count: clusters.noCentroid + 1)
         var members = [Int32](repeating: 0, count: sums.count)
-        let matrix = groups.matrix
-        for channel in 0..<matrix.rows {
-            let scale = isScaled ? scales[channel] : 1
-            for column in 0..<matrix.columns {
-                let index = matrix.index(channel, column)
-                guard assignment[index] != noCentroid else {
-                    if !zerosMove { gradient[index] = 0 }
-                    continue
-                }
-                let centroid = Int(assignment[index]) - usedCount
-                sums[centroid] += Double(gradient[index] * scale)
-                members[centroid] += 1
-            }
+        for row in 0..<groups.matrix.rows {
+            clusters.sum(channel(row), &gradient, zeros: zeros, clears: !zerosMove, &sums, &members)
         }
-        for centroid in sums.indices {
+        for centroid in 0..<clusters.noCentroid {
             let divisor = aggregation == .average ? Double(Swift.max(members[centroid], 1)) : 1
             gradient[usedCount + centroid] = Float(sums[centroid] / divisor)
         }
     }
 
     package func project(_ trained: inout MutableSpan<Float>) {
-        if !zerosMove { for index in zeros.indices where zeros[index] { trained[index] = 0 } }
+        // Zeros stay: they have no gradient.
         guard isScaled else { return }
         let (least, greatest) = (scales[groups.matrix.rows], scales[groups.matrix.rows + 1])
         for index in usedCount..<trainedCount { trained[index] = min(max(trained[index], least), greatest) }

@@ -1,3 +1,4 @@
+import Kernels
 import Model
 
 /// Magnitude pruning while training: a mask that grows by a schedule.
@@ -57,7 +58,7 @@ package final class PruningConstraint: ParameterConstraint {
 
     package func use(_ trained: Span<Float>, into used: inout MutableSpan<Float>, step: Int) {
         if schedule.prunes(at: step) { prune(trained, schedule.sparsity(at: step)) }
-        for index in kept.indices { used[index] = kept[index] ? trained[index] : 0 }
+        ParameterArithmetic.mask(trained, kept, into: &used)
     }
 
     private func prune(_ trained: Span<Float>, _ sparsity: Double) {
@@ -77,13 +78,13 @@ package final class PruningConstraint: ParameterConstraint {
 
     package func pullBack(_ gradient: inout MutableSpan<Float>, trained: Span<Float>) {
         guard prunedGradient == .masked else { return }
-        for index in kept.indices where !kept[index] { gradient[index] = 0 }
+        ParameterArithmetic.mask(&gradient, kept)
     }
 
     /// Momentum and weight decay move masked weights too: they go back to zero, unless they are to come back.
     package func project(_ trained: inout MutableSpan<Float>) {
         guard prunedGradient == .masked else { return }
-        for index in kept.indices where !kept[index] { trained[index] = 0 }
+        ParameterArithmetic.mask(&trained, kept)
     }
 
     /// One bit for each weight.

@@ -62,6 +62,13 @@ extension Compiler {
             nodes.insert(node, at: 0)
             next = matcher.peek(node.inputs[0], cascadable)
         }
+        // The product of what a depthwise layer has computed stays with it, and with what comes before.
+        if nodes.count > 2, nodes[0].definition.code == .conv2D, next?.definition.code == .depthwiseConv2D,
+            isJoinable(nodes[0].inputs[0], graph, matcher)
+        {
+            stages.removeFirst()
+            nodes.removeFirst()
+        }
         return (stages, nodes)
     }
 

@@ -14,6 +14,8 @@ final class GraphSession {
     private var given: [Int: FloatMemory] = [:]
     /// Gradients of the host's predictions belong to this loss.
     private var hostLoss: Float = 0
+    /// Of the last `tryInvoke`.
+    private(set) var failure: Failure?
 
     private init(_ graph: TrainingGraph, _ interpreter: Interpreter, _ sampleWeights: FloatMemory) {
         self.graph = graph
@@ -170,6 +172,12 @@ final class GraphSession {
     func invoke() throws(Failure) {
         interpreter.resetVariables()
         try interpreter.invoke()
+    }
+
+    /// `invoke` for a thread that cannot throw.
+    func tryInvoke() {
+        failure = nil
+        do throws(Failure) { try invoke() } catch { failure = error }
     }
 
     func result(_ batch: Batch, part: Int) throws(Failure) -> BatchResult {

@@ -48,11 +48,12 @@ struct TrainingGraph {
         (terms, labels) = (parts.terms, parts.labels)
         predictions = parts.predictions.map { $0.shape }
         var model = graph.model
-        forwardCount = model.subgraphs[0].operators.count
         for tensor in tensors.trained + tensors.states { model.subgraphs[0].tensors[tensor].buffer = 0 }
         model.subgraphs[0].inputs += parts.inputs + tensors.trained + tensors.states
         model.subgraphs[0].outputs =
             [loss] + parts.predictions.map { $0.tensor } + (purpose == .evaluation ? outputs : tensors.observed)
+        if case .step = purpose { model.poolEarly(trained: tensors.trained) }
+        forwardCount = model.subgraphs[0].operators.count
         guard case .step(let recomputing) = purpose else {
             self.model = model
             reached = tensors.trained
