@@ -87,10 +87,10 @@ func floatDepthwiseLinesAreThoseOfTheScalarTwin(_ shape: ConvolutionShape) {
         for first in stride(from: 0, to: all, by: step) {
             let scratch = Block(Int(EO_DEPTHWISE_SCRATCH))
             var lines = eo_f32_depthwise_lines(
-                window: &window, input: input.base.assumingMemoryBound(to: Float.self),
-                output: output.base.assumingMemoryBound(to: Float.self), weights: packed.base,
+                window: &window, input: input.base, output: output.base, weights: packed.base,
                 parameters: eo_f32_gemm_parameters(minimum: -1.5, maximum: 1.25), first: first,
-                count: min(step, all - first), scratch: scratch.base.assumingMemoryBound(to: Float.self))
+                count: min(step, all - first), scratch: scratch.base.assumingMemoryBound(to: Float.self),
+                input_is_rounded: false, output_is_rounded: false)
             kernel.run(&lines)
         }
         return output.array(of: Float.self)

@@ -32,11 +32,12 @@ private struct Product {
             let size = input.count / rows
             var tile = eo_gemm_tile(
                 rows: min(step, rows - first), columns: columns, depth: depth, input: input.base + first * size,
-                input_stride: size, weights: packed.base, output: output.base + first * stride, output_stride: stride,
+                input_stride: pieces == nil ? size : 0, weights: packed.base, output: output.base + first * stride,
+                output_stride: stride,
                 parameters: parameters.base,
                 row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersSize) },
                 segments: pieces?.count ?? 0, segment: pieces?.table, line_rows: 0, line_stride: 0, segment_stride: 0,
-                in_tiles: false, ahead: packed.base, ahead_size: packed.count)
+                in_tiles: false, rounds: false, ahead: packed.base, ahead_size: packed.count)
             kernel(&tile)
         }
         return output.array(of: UInt8.self)
