@@ -106,11 +106,13 @@ package struct Matmul: @unchecked Sendable {
         }
         for index in 0..<operands.count {
             var part = job.pointee.part(index)
-            pool.run(blocks, &part) { context, block, _ in
-                context.assumingMemoryBound(to: Part.self).pointee.pack(block)
-            }
-            pool.run(bands, &part) { context, band, _ in
-                context.assumingMemoryBound(to: Part.self).pointee.transpose(band)
+            withUnsafePointer(to: part) { part in
+                pool.run(blocks, part) { context, block, _ in
+                    context.assumingMemoryBound(to: Part.self).pointee.pack(block)
+                }
+                pool.run(bands, part) { context, band, _ in
+                    context.assumingMemoryBound(to: Part.self).pointee.transpose(band)
+                }
             }
             plan.run(
                 input: part.rows, output: part.output, weights: part.packed, parameters: &part.parameters,

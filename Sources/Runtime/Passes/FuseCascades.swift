@@ -72,9 +72,14 @@ extension Compiler {
         return (stages, nodes)
     }
 
+    /// Layers that read bfloat16 and write it are faster by themselves.
     private func isJoinable(_ tensor: Int, _ graph: Graph, _ matcher: borrowing Matcher) -> Bool {
-        graph.tensors[tensor].type == .float32 && matcher.isReadOnce(tensor)
-            && matcher.peek(tensor, cascadable) != nil
+        guard let layer = matcher.peek(tensor, cascadable), let input = graph.info(layer.inputs[0]) else {
+            return false
+        }
+        let types = [input.type, graph.tensors[tensor].type]
+        return types.contains(.float32) && types.allSatisfy { $0 == .float32 || $0 == .bfloat16 }
+            && matcher.isReadOnce(tensor)
             && graph.byteCount(tensor) >= Self.leastBytes * max(1, graph.tensors[tensor].shape.first ?? 1)
     }
 }
