@@ -5,6 +5,7 @@ import Operators
 extension Compiler {
     /// Where layers compute in bfloat16, what only such layers read is stored in it: half the memory is written and read,
     /// and most of them would round it anyway. `items` read all that they compute, but for outputs and what is kept.
+    /// Not optimized: it runs once for each compilation, and small counts.
     @_optimize(none)
     func roundImages(_ graph: inout Graph, _ items: [Item]) {
         guard precision == .bfloat16, arithmetic == .fast, BfloatConvolution.isFast else { return }
