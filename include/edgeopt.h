@@ -742,7 +742,7 @@ typedef int (*eo_next_sample)(void *user, const void **data, size_t *sizes, int3
 typedef struct eo_training_quantization {
     size_t struct_size;
     eo_scheme scheme;        // EO_SCHEME_INT8 (default) or EO_SCHEME_INT16X8
-    int32_t weight_bits;     // 2 to 8. Default 8
+    int32_t weight_bits;     // 2 to 16; layers with more than 8 compute in float. Default 8
     int32_t activation_bits; // 4 to 8, with INT16X8 to 16; 0: all. Default 0
     bool per_tensor_weights; // one scale for a weight tensor; default: one for each output channel
     eo_type input_type;      // of the exported model, as for eo_quantizer_options

@@ -7,7 +7,7 @@ package struct LayerRule: Equatable, Sendable {
     package var pattern: String
     /// The operator stays float.
     package var isFloat: Bool?
-    /// 2 to 8.
+    /// 2 to 16.
     package var weightBits: Int?
     /// Of the results: 4 to 8, with int16 activations to 16.
     package var activationBits: Int?

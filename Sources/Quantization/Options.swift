@@ -36,7 +36,7 @@ package enum CalibrationMethod: UInt32, Sendable {
 package struct QuantizerOptions {
     package var scheme = Scheme.int8
     package var perTensorWeights = false
-    /// Of the integer schemes, 2 to 8.
+    /// Of the integer schemes, 2 to 16. Layers with more than 8 compute in float.
     package var weightBits = 8
     /// Of the integer schemes: 4 to 8, with int16 activations to 16; nil: all.
     package var activationBits: Int?
@@ -69,8 +69,8 @@ package struct QuantizerOptions {
     }
 
     private func checkBits(_ weights: Int?, _ activations: Int?, _ place: String) throws(Failure) {
-        if let weights, !(2...8).contains(weights) {
-            throw .invalidArgument("weight_bits\(place) is \(weights): expected a number from 2 to 8")
+        if let weights, !(2...16).contains(weights) {
+            throw .invalidArgument("weight_bits\(place) is \(weights): expected a number from 2 to 16")
         }
         let most = scheme == .int16x8 ? 16 : 8
         if let activations, !(4...most).contains(activations) {

@@ -21,6 +21,8 @@ import Testing
     static let cases: [Case] = {
         var head = LayerRule("CONV_2D")
         head.weightBits = 4
+        var wide = LayerRule("CONV_2D")
+        wide.weightBits = 16
         var skipped = LayerRule("d?pth*")
         skipped.isFloat = true
         var learned = LayerRule("*")
@@ -33,6 +35,9 @@ import Testing
             Case(description: "4-bit activations", activationBits: 4),
             Case(description: "6-bit activations and weights", weightBits: 6, activationBits: 6, boundary: .float32),
             Case(description: "int4 convolutions", layers: [head]),
+            Case(description: "12-bit weights", weightBits: 12),
+            Case(description: "16-bit convolutions", layers: [wide]),
+            Case(description: "16-bit convolutions among int16x8", scheme: .int16x8, boundary: .int16, layers: [wide]),
             Case(description: "a float layer", layers: [skipped]),
             Case(description: "learned scales", layers: [learned], method: .learned),
             Case(description: "fixed ranges", method: .fixed),
@@ -168,7 +173,7 @@ import Testing
     }
 
     @Test func bitsOutOfRangeAreRefused() throws {
-        for (weights, activations) in [(1, 8), (9, 8), (8, 3), (8, 9)] {
+        for (weights, activations) in [(1, 8), (17, 8), (8, 3), (8, 9)] {
             var options = QuantizerOptions()
             (options.weightBits, options.activationBits) = (weights, activations)
             #expect(#expect(throws: Failure.self) { try Quantizer(Self.network(), options) } != nil)

@@ -133,6 +133,7 @@ import Testing
 
     static let variants: [(String, @Sendable (inout QuantizationAwareOptions) -> Void)] = [
         ("int8", { _ in }), ("int4 weights", { $0.quantizer.weightBits = 4 }),
+        ("12-bit weights", { $0.quantizer.weightBits = 12 }),
         ("4-bit activations", { $0.quantizer.activationBits = 4 }), ("last value", { $0.ranges = .lastValue }),
         ("all values", { $0.ranges = .allValues }), ("fixed", { $0.ranges = .fixed }),
         (
@@ -159,7 +160,7 @@ import Testing
         #expect(report.withinOneStep == 1, "\(name): \(report)")
         let exported = try trainer.export()
         #expect(!exported.operatorCodes.contains { $0.builtin == .custom })
-        #expect(exported.subgraphs[0].tensors.contains { $0.type == .int8 || $0.type == .int4 })
+        #expect(exported.subgraphs[0].tensors.contains { $0.type == .int8 || $0.type == .int4 || $0.type == .int16 })
     }
 
     @Test func rangesFollowUntilTheyAreFrozen() throws {

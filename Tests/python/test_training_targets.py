@@ -134,6 +134,8 @@ def test_quantization_exports_what_it_simulates(model, data):
     "options",
     [
         {"weight_bits": 4},
+        {"weight_bits": 12},
+        {"weight_bits_of": {"CONV_2D": 16}},
         {"scheme": "int16x8"},
         {"ranges": "learned", "learned_weights": True},
         {"ranges": "last_value", "freeze_step": 5},
@@ -149,6 +151,9 @@ def test_kinds_of_quantization(model, data, options):
     types = {found.type for found in weights(exported).values()}
     if options.get("weight_bits") == 4:
         assert "INT4" in types
+    if options.get("weight_bits") == 12:
+        assert types == {"INT16"}
+        runs_everywhere(exported, data, at_least=0.5)
     assert ("FLOAT32" in types) == ("float_layers" in options)
     graph = exported.subgraphs[0]
     assert graph.tensors[graph.inputs[0]].type == ("INT8" if "input_type" in options else "FLOAT32")
@@ -269,7 +274,7 @@ def test_wrong_use(model, data):
         ({"clustering": 1}, edgeopt.ArgumentError, "clusters"),
         ({"preserve": "biases"}, edgeopt.ArgumentError, "biases"),
         ({"quantization": aware(data, scheme="float16")}, edgeopt.ArgumentError, "float16"),
-        ({"quantization": aware(data, weight_bits=9)}, edgeopt.ArgumentError, "weight_bits"),
+        ({"quantization": aware(data, weight_bits=17)}, edgeopt.ArgumentError, "weight_bits"),
         (
             {"preserve": "clusters", "quantization": aware(data), "batch_normalization": True},
             edgeopt.ArgumentError,

@@ -17,10 +17,14 @@ struct Candidates {
     private let graph: Int
     private let ranges: [ValueRange?]
 
+    /// The most bits that weights of an integer kernel have.
+    static let mostWeightBits = 8
+
     /// `ranges`: what calibration saw, nil for tensors that are not float32 or never computed. `isFloat`: the operators
-    /// that shall stay float.
+    /// that shall stay float; `weightBits`: how many bits the weights of each shall have.
     init(
-        _ model: Model, _ graph: Int, type: TensorType, ranges: [ValueRange?], integerBoundary: Bool, isFloat: [Bool]
+        _ model: Model, _ graph: Int, type: TensorType, ranges: [ValueRange?], integerBoundary: Bool, isFloat: [Bool],
+        weightBits: [Int]
     ) {
         self.model = model
         self.graph = graph
@@ -28,13 +32,23 @@ struct Candidates {
         for index in model.subgraphs[graph].operators.indices {
             let rule = OperatorRegistry.definition(model.code(graph, index))?.quantization
             rules.append(rule ?? .floatOnly)
-            decisions.append(
-                isFloat[index]
-                    ? .float("the options say so")
-                    : rule.map { decide(index, $0, type) } ?? .float("the operator is not known"))
+            if isFloat[index] {
+                decisions.append(.float("the options say so"))
+            } else if weightBits[index] > Self.mostWeightBits, hasWeights(index) {
+                decisions.append(
+                    .float(
+                        "its weights have \(weightBits[index]) bits, in integer kernels at most \(Self.mostWeightBits)")
+                )
+            } else {
+                decisions.append(rule.map { decide(index, $0, type) } ?? .float("the operator is not known"))
+            }
         }
         leaveMoversBetweenFloatOperators(integerBoundary: integerBoundary)
     }
+
+    private func hasWeights(_ op: Int) -> Bool { rules[op].weights != nil || isSequenceLSTM(op) }
+
+    func isSequenceLSTM(_ op: Int) -> Bool { model.code(graph, op).builtin == .unidirectionalSequenceLstm }
 
     func isInteger(_ op: Int) -> Bool { if case .integer = decisions[op] { true } else { false } }
 
@@ -85,8 +99,7 @@ struct Candidates {
         if case .fixed(_, let int16) = rule.output, type == .int16, int16 <= 0 {
             return .float("it has no \(type.name) kernel")
         }
-        let isRecurrent = model.code(graph, index).builtin == .unidirectionalSequenceLstm
-        if let reason = isRecurrent ? recurrentObstacle(op) : obstacle(op, rule) { return .float(reason) }
+        if let reason = isSequenceLSTM(index) ? recurrentObstacle(op) : obstacle(op, rule) { return .float(reason) }
         return .integer
     }
 

@@ -1,3 +1,4 @@
+import Kernels
 import Model
 import Operators
 
@@ -93,7 +94,28 @@ struct IntegerScheme {
         for position in op.outputs.indices where op.outputs[position] >= 0 && isFloat(op.outputs[position]) {
             op.outputs[position] = forms.define(op.outputs[position], nil, in: &model)
         }
+        for form in plan.wideWeights(of: index) { op.inputs[form.input] = try dequantized(form) }
         model.subgraphs[graph].operators.append(op)
+    }
+
+    /// Weights that are stored as int16, behind a DEQUANTIZE.
+    private mutating func dequantized(_ form: WeightForm) throws(Failure) -> Int {
+        let pattern = original.subgraphs[graph].tensors[form.tensor]
+        guard let values = original.floats(graph, form.tensor), let scale = plan.scales(of: form, values)?.first else {
+            throw notFinite(pattern.name, original)
+        }
+        let quantization = Quantization(scale: scale, zeroPoint: 0)
+        if let known = forms.constant(form.tensor, .float32, quantization) { return known }
+        let limit = Float(form.steps)
+        let stored = values.map { Int16(max(-limit, min(limit, quantizationSteps($0, scale: scale)))) }
+        let weights = try constant(form.tensor, .int16, quantization, stored)
+        let result = model.add(
+            Tensor(name: pattern.shortName + "_float32", type: .float32, shape: pattern.shape), to: graph)
+        let code = model.operatorCode(.dequantize, version: OperatorVersions.lowest(.dequantize, .int16))
+        model.subgraphs[graph].operators.append(
+            Operator(opcode: code, inputs: [weights], outputs: [result], options: Options(.dequantize)))
+        forms.addConstant(form.tensor, .float32, quantization, result)
+        return result
     }
 
     private mutating func quantize(_ index: Int) throws(Failure) {

@@ -45,7 +45,7 @@ package struct QuantizationPlan {
         candidates = Candidates(
             model, 0, type: type, ranges: ranges,
             integerBoundary: options.inputType != .float32 || options.outputType != .float32,
-            isFloat: rules.map { $0.isFloat ?? false })
+            isFloat: rules.map { $0.isFloat ?? false }, weightBits: rules.map { $0.weightBits ?? options.weightBits })
         scales = ScaleAssignment(model, 0, type: type, ranges: ranges, candidates: candidates, bits: bits)
         weightScales = [[Float]?](repeating: nil, count: subgraph.tensors.count)
         let candidates = candidates
@@ -59,17 +59,33 @@ package struct QuantizationPlan {
     }
 
     /// The weights of an operator that computes with integers; nil if it has none.
-    func weights(of op: Int) -> WeightForm? {
-        guard candidates.isInteger(op), let rule = candidates.rules[op].weights else { return nil }
+    func weights(of op: Int) -> WeightForm? { candidates.isInteger(op) ? linearWeights(of: op) : nil }
+
+    /// The matrices of an LSTM layer that computes with integers; of others none.
+    func recurrentWeights(of op: Int) -> [WeightForm] { candidates.isInteger(op) ? matrices(of: op) : [] }
+
+    /// The constant weights of an operator that computes in float because they have more bits than integer kernels take.
+    func wideWeights(of op: Int) -> [WeightForm] {
+        guard !candidates.isInteger(op), !(rules[op].isFloat ?? false) else { return [] }
+        let forms = linearWeights(of: op).map { [$0] } ?? matrices(of: op)
+        return forms.filter { form in
+            form.bits > Candidates.mostWeightBits
+                && model.floats(graph, form.tensor).map { $0.allSatisfy { $0.isFinite } } ?? false
+        }
+    }
+
+    private func linearWeights(of op: Int) -> WeightForm? {
+        guard let rule = candidates.rules[op].weights,
+            rule.input < model.subgraphs[graph].operators[op].inputs.count
+        else { return nil }
         return form(
             op, rule.input, bias: rule.bias, channelDimension: rule.channelDimension,
             isPerTensor: clustered[op] || (rules[op].perTensorWeights ?? options.perTensorWeights))
     }
 
-    /// The matrices of an LSTM layer that computes with integers; of others none.
-    func recurrentWeights(of op: Int) -> [WeightForm] {
+    private func matrices(of op: Int) -> [WeightForm] {
         typealias Input = UnidirectionalSequenceLSTM.Input
-        guard candidates.isInteger(op), model.code(graph, op).builtin == .unidirectionalSequenceLstm else { return [] }
+        guard candidates.isSequenceLSTM(op) else { return [] }
         var forms: [WeightForm] = []
         for gate in 0..<4 where model.subgraphs[graph].operators[op].inputs[Input.inputWeights + gate] >= 0 {
             forms.append(form(op, Input.inputWeights + gate, bias: Input.bias + gate))
@@ -86,9 +102,11 @@ package struct QuantizationPlan {
     ) -> WeightForm {
         let inputs = model.subgraphs[graph].operators[op].inputs
         let bias = bias.flatMap { $0 < inputs.count && inputs[$0] >= 0 ? $0 : nil }
+        let bits = rules[op].weightBits ?? options.weightBits
         return WeightForm(
             input: input, tensor: inputs[input], bias: bias, channelDimension: channelDimension,
-            isPerTensor: isPerTensor, bits: rules[op].weightBits ?? options.weightBits,
+            // LiteRT's DEQUANTIZE knows one scale for int16.
+            isPerTensor: isPerTensor || bits > Candidates.mostWeightBits, bits: bits,
             learnsScales: rules[op].learnsWeightScales ?? false, activations: type,
             code: model.code(graph, op).builtin)
     }

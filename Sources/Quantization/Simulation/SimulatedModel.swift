@@ -77,7 +77,7 @@ package struct SimulatedModel {
         model.subgraphs[graph].operators = []
         try quantizeInputs()
         for op in original.subgraphs[graph].operators.indices {
-            if plan.candidates.isInteger(op) { try simulate(op) } else { keep(op) }
+            if plan.candidates.isInteger(op) { try simulate(op) } else { try keep(op) }
         }
     }
 
@@ -102,13 +102,14 @@ package struct SimulatedModel {
         }
     }
 
-    private mutating func keep(_ index: Int) {
+    private mutating func keep(_ index: Int) throws(Failure) {
         var op = original.subgraphs[graph].operators[index]
         for position in op.inputs.indices {
             if let other = replaced.first(where: { $0.input == op.inputs[position] }) {
                 op.inputs[position] = other.tensor
             }
         }
+        for form in plan.wideWeights(of: index) { op.inputs[form.input] = try quantizedWeights(form, index).rounded }
         model.subgraphs[graph].operators.append(op)
     }
 

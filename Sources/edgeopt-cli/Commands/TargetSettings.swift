@@ -16,7 +16,7 @@ struct TargetSettings: ParsableArguments {
     var clusterLayer: [LayerOption] = []
     @Flag(help: "Keep the zeros and the clusters that the model has.") var preserve = false
     @Option(help: "Simulate and write integers: int8 or int16x8.") var quantize: Scheme?
-    @Option(help: "Bits of quantized weights, 2 to 8.") var weightBits: Int32 = 8
+    @Option(help: "Bits of quantized weights, 2 to 16.") var weightBits: Int32 = 8
     @Option(help: "Bits of quantized activations, 4 to 8, int16x8 to 16; 0: all.") var activationBits: Int32 = 0
     @Option(help: ArgumentHelp("Other bits for the weights of some layers.", valueName: "pattern=bits"))
     var weightBitsOf: [LayerOption] = []

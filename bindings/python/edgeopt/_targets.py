@@ -138,9 +138,10 @@ class QuantizationAware:
     """Training simulates the integer model that is then exported.
 
     `calibration`: samples as `edgeopt.quantize` takes them, for the ranges of activations to start from. `scheme`:
-    "int8" or "int16x8". `weight_bits`: 2 to 8. `activation_bits`: 4 to 8, with int16x8 to 16 (None: all).
-    `ranges`: how they follow: "moving_average" (keeping `range_momentum` of the old one), "last_value", "all_values",
-    "fixed", or "learned"; from `freeze_step` on they stay. `learned_weights`: train the scales of weights, too.
+    "int8" or "int16x8". `weight_bits`: 2 to 16; layers with more than 8 compute in float, their weights are stored as
+    int16. `activation_bits`: 4 to 8, with int16x8 to 16 (None: all). `ranges`: how they follow: "moving_average"
+    (keeping `range_momentum` of the old one), "last_value", "all_values", "fixed", or "learned"; from `freeze_step` on
+    they stay. `learned_weights`: train the scales of weights, too.
     `float_layers`: patterns of layers that stay float: of the name of what an operator writes, or an operator's name
     ("CONV_2D"); `weight_bits_of` and `activation_bits_of` give single layers other bits by such patterns.
     `log`: gets remarks.
