@@ -124,6 +124,7 @@ struct Compiler {
                 let kernel = try node.definition.prepare(preparation)
                 layout.addScratch(preparation.scratchSizes, of: index)
                 steps.append(StepPlan(item, action: .kernel(kernel), scratch: layout.scratch(of: index)))
+                try keep(item.inputs, graph, but: preparation.packed)
                 decide(node, kernel: preparation.kernelName)
             } catch { throw error.at(node, of: origin) }
         }
