@@ -155,7 +155,9 @@ static long seal_of(uint64_t number) {
 
 void platform_seal(const char *path, uint64_t number) {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {time(NULL), seal_of(number)}};
-    if (times[1].tv_nsec >= 0) utimensat(AT_FDCWD, path, times, 0);
+    struct stat status;
+    if (times[1].tv_nsec < 0 || stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return;
+    utimensat(AT_FDCWD, path, times, 0);
 }
 
 bool platform_is_sealed(const char *path, uint64_t number) {
