@@ -305,8 +305,9 @@ typedef struct eo_interpreter_options {
 // weights: it is mapped, not read. It is used if it was written by the same version of the library on a machine with
 // the same instructions, from the same weights; a file that is missing, truncated, damaged, or anything else is ignored
 // and written anew when the interpreter is compiled (to a temporary name, then renamed, so that processes can do it at
-// the same time). A path belongs to one model. Nobody else may change the file in place while it is used. What is wrong
-// with it, or why it cannot be written, goes to the log and is no failure.
+// the same time). A path belongs to one model. Nobody else may change the file in place while it is used. Its bytes are
+// checked when it is first used after it was changed or the machine was started, which its time of last change tells.
+// What is wrong with it, or why it cannot be written, goes to the log and is no failure.
 
 // With autotune, layers that several kernels can run (float32 3x3 convolutions: by the definition, or by Winograd's
 // filtering with tiles of 2x2 or 4x4) are run by each of them on this machine while the model is compiled, and the

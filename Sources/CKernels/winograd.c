@@ -64,21 +64,44 @@ size_t eo_winograd_packed_size(int nr, size_t m, size_t inputs, size_t outputs) 
 }
 
 enum { RUN = 16, MOST = 6 };
+// Output channels that are transformed together. Any nr is a multiple.
+typedef float lanes __attribute__((vector_size(32)));
+enum { LANES = 8, MOST_COLUMNS = 32 };
 
-// u = G g G^T for a run of input channels.
-static void transform_weights(size_t m, float (*g)[3][RUN], float (*u)[MOST][RUN]) {
+// u = G g G^T of a run of input channels: element e of input channel c goes to to + e * block + c * nr. The bits do not
+// depend on the instruction set.
+static inline __attribute__((always_inline)) void transform_weights(size_t m, lanes (*g)[3][3][RUN], size_t count,
+                                                                    float *to, size_t block, size_t nr) {
     const float(*kernel)[3] = m == 2 ? kernel_2 : kernel_4;
     const size_t side = m + 2;
-    float half[MOST][3][RUN];
-    for (size_t i = 0; i < side; i++)
-        for (size_t j = 0; j < 3; j++)
-            for (size_t c = 0; c < RUN; c++)
-                half[i][j][c] = kernel[i][0] * g[0][j][c] + kernel[i][1] * g[1][j][c] + kernel[i][2] * g[2][j][c];
-    for (size_t i = 0; i < side; i++)
-        for (size_t j = 0; j < side; j++)
-            for (size_t c = 0; c < RUN; c++)
-                u[i][j][c] = kernel[j][0] * half[i][0][c] + kernel[j][1] * half[i][1][c] + kernel[j][2] * half[i][2][c];
+    for (size_t column = 0; column < count * nr; column += LANES, to += LANES) {
+        lanes(*const at)[3][RUN] = g[column % nr / LANES], half[MOST][3];
+        const size_t c = column / nr;
+        for (size_t i = 0; i < side; i++)
+            for (size_t j = 0; j < 3; j++)
+                half[i][j] = kernel[i][0] * at[0][j][c] + kernel[i][1] * at[1][j][c] + kernel[i][2] * at[2][j][c];
+        float *element = to;
+        for (size_t i = 0; i < side; i++)
+            for (size_t j = 0; j < side; j++, element += block) {
+                const lanes u = kernel[j][0] * half[i][0] + kernel[j][1] * half[i][1] + kernel[j][2] * half[i][2];
+                memcpy(element, &u, sizeof u);
+            }
+    }
 }
+
+// Small rather than fast.
+__attribute__((minsize)) static void transform_any(size_t m, lanes (*g)[3][3][RUN], size_t count, float *to,
+                                                   size_t block, size_t nr) {
+    transform_weights(m, g, count, to, block, nr);
+}
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void transform_avx2(size_t m, lanes (*g)[3][3][RUN], size_t count, float *to,
+                                                           size_t block, size_t nr) {
+    transform_weights(m, g, count, to, block, nr);
+}
+#else
+#define transform_avx2 transform_any
+#endif
 
 void eo_winograd_pack(int nr, size_t m, size_t inputs, size_t outputs, const void *weights, const void *bias,
                       void *packed) {
@@ -98,7 +121,9 @@ void eo_winograd_pack(int nr, size_t m, size_t inputs, size_t outputs, const voi
 // As eo_f32_gemm_pack: a run of input channels at a time.
 void eo_winograd_pack_strided(int nr, size_t m, const struct eo_strided_weights *w, void *packed) {
     const size_t inputs = w->channels, outputs = w->columns;
-    const size_t side = m + 2, block = (1 + inputs) * (size_t)nr, filled = ceiling(outputs, nr) * (size_t)nr;
+    const size_t block = (1 + inputs) * (size_t)nr, filled = ceiling(outputs, nr) * (size_t)nr;
+    void (*const transform)(size_t, lanes(*)[3][3][RUN], size_t, float *, size_t, size_t) =
+        kernels_isa_available(ISA_AVX2) ? transform_avx2 : transform_any;
     float *biases = packed, *to = biases + filled;
     memset(biases, 0, filled * sizeof(float));
     if (w->bias) memcpy(biases, w->bias, outputs * sizeof(float));
@@ -106,19 +131,16 @@ void eo_winograd_pack_strided(int nr, size_t m, const struct eo_strided_weights 
         for (size_t e = 0; e < elements(m); e++) memset(to + e * block, 0, nr * sizeof(float));
         for (size_t channel = 0; channel < inputs; channel += RUN) {
             const size_t count = smaller(RUN, inputs - channel);
-            for (size_t j = 0; j < (size_t)nr; j++) {
-                float g[3][3][RUN] = {0}, u[MOST][MOST][RUN];
-                for (size_t tap = 0; tap < 9 && first + j < outputs; tap++) {
+            lanes g[MOST_COLUMNS / LANES][3][3][RUN] = {0};
+            for (size_t j = 0; j < (size_t)nr && first + j < outputs; j++)
+                for (size_t tap = 0; tap < 9; tap++) {
                     const size_t from = w->tap[tap] + (first + j) * w->column_stride + channel * w->depth_stride;
+                    float *values = (float *)g[j / LANES][tap / 3][tap % 3] + j % LANES;
                     // The weights of a file may lie anywhere.
                     for (size_t c = 0; c < count; c++)
-                        memcpy(&g[tap / 3][tap % 3][c], (const char *)w->weights + 4 * (from + c * w->depth_stride), 4);
+                        memcpy(values + c * LANES, (const char *)w->weights + 4 * (from + c * w->depth_stride), 4);
                 }
-                transform_weights(m, g, u);
-                for (size_t e = 0; e < elements(m); e++)
-                    for (size_t c = 0; c < count; c++)
-                        to[e * block + (1 + channel + c) * nr + j] = u[e / side][e % side][c];
-            }
+            transform(m, g, count, to + (1 + channel) * nr, block, nr);
         }
     }
 }

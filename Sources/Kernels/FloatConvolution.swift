@@ -46,7 +46,11 @@ package final class FloatConvolution: @unchecked Sendable {
             return
         }
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
-        if let groups = Self.sparseGroups(shape, weights) {
+        let product = (method.map { $0 == .parts } ?? shape.isFasterInParts) ? FloatProduct.parts : .floats
+        // Of weights that are packed already it is known, and they need not be read.
+        if !product.isPacked(shape, weights: weights, bias: bias, cache: cache),
+            let groups = try Self.sparseGroups(shape, weights)
+        {
             let kernel = eo_f32_sparse_best().pointee
             let plan = ConvolutionPlan(
                 shape, run: kernel.run, mr: kernel.mr, nr: kernel.nr, blockSize: MemoryLayout<eo_sparse_block>.stride,
@@ -61,7 +65,6 @@ package final class FloatConvolution: @unchecked Sendable {
             kernelName = String(cString: kernel.name)
             return
         }
-        let product = (method.map { $0 == .parts } ?? shape.isFasterInParts) ? FloatProduct.parts : .floats
         let plan = product.plan(shape, slots: threads)
         form = .direct(plan, try product.pack(shape, weights: weights, bias: bias, cache: cache))
         scratchByteCount = plan.scratchByteCount
@@ -70,10 +73,11 @@ package final class FloatConvolution: @unchecked Sendable {
 
     /// How many groups of weights are not zero, where their product is the faster one: pointwise, with about half of the
     /// groups zero or more. There is no kernel for them that is fast without vectors.
-    private static func sparseGroups(_ shape: ConvolutionShape, _ weights: Bytes) -> Int? {
+    private static func sparseGroups(_ shape: ConvolutionShape, _ weights: Bytes) throws(Failure) -> Int? {
         guard shape.isPointwise, shape.groups == 1, shape.depth >= 32, shape.depth < 1 << 31,
             shape.outputChannels >= 16, eo_f32_sparse_best().pointee.isa != ISA_SCALAR
         else { return nil }
+        try weights.compute()
         let all = (shape.outputChannels + Int(EO_SPARSE_COLUMNS) - 1) / Int(EO_SPARSE_COLUMNS) * shape.depth
         let groups = eo_f32_sparse_groups(shape.depth, shape.outputChannels, weights.baseAddress, all * 11 / 20)
         return groups <= all * 11 / 20 ? groups : nil

@@ -29,14 +29,24 @@ enum FloatProduct {
             ? eo_bf16x3_gemm_packed_size(depth, columns) : eo_f32_gemm_packed_size(nr, depth, columns)
     }
 
+    private func form(_ shape: ConvolutionShape, _ bias: Bytes?) -> Sentence {
+        let name = self == .parts ? "bf16x3_gemm" : "f32_gemm"
+        return "\(name) \(nr) \(shape.depth)x\(shape.groupOutputs)x\(shape.groups) \(digest(bias))"
+    }
+
+    /// Would `pack` only find what it makes?
+    func isPacked(_ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, cache: PackedWeightCache) -> Bool {
+        let size = packedSize(shape.depth, shape.groupOutputs) * shape.groups
+        return cache.isPacked(weights, form: form(shape, bias), count: size)
+    }
+
     /// `weights`: OHWI float32, `bias`: float32, or nil.
     func pack(_ shape: ConvolutionShape, weights: Bytes, bias: Bytes?, cache: PackedWeightCache) throws(Failure)
         -> Storage
     {
         let (depth, outputs) = (shape.depth, shape.groupOutputs)
-        let (form, groupSize) = (self == .parts ? "bf16x3_gemm" : "f32_gemm", packedSize(depth, outputs))
-        let name: Sentence = "\(form) \(nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias))"
-        return try cache.packed(weights, form: name, count: groupSize * shape.groups) { base in
+        let groupSize = packedSize(depth, outputs)
+        return try cache.packed(weights, form: form(shape, bias), count: groupSize * shape.groups) { base in
             for group in 0..<shape.groups {
                 let weights = weights.baseAddress + group * outputs * depth * 4
                 let bias = bias.map { $0.baseAddress + group * outputs * 4 }

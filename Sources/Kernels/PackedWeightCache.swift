@@ -45,17 +45,51 @@ package final class PackedWeightCache: @unchecked Sendable {
     package func packed(
         _ weights: Bytes, form: Sentence, count: Int, _ pack: (UnsafeMutableRawPointer) throws(Failure) -> Void
     ) throws(Failure) -> Storage {
+        let begun = try begin(weights, form, count: count)
+        guard begun.isNew else { return begun.packed }
+        do throws(Failure) { try pack(UnsafeMutableRawPointer(mutating: Bytes(begun.packed).baseAddress)) } catch {
+            platform_mutex_unlock(mutex)
+            throw error
+        }
+        finish(begun.key, weights, begun.packed)
+        return begun.packed
+    }
+
+    // `packed` and `derived` are expanded where they are called, so they are short: these are not.
+
+    /// If it is new the mutex stays locked, for `finish` to unlock.
+    @inline(never) private func begin(
+        _ weights: Bytes, _ form: Sentence, count: Int
+    ) throws(Failure) -> (key: Key, packed: Storage, isNew: Bool) {
+        let key = Key(weights, form)
+        platform_mutex_lock(mutex)
+        if let packed = find(key) ?? findInFile(key, weights, count: count) {
+            platform_mutex_unlock(mutex)
+            // Who asks may have looked at them, or at what lies beside them.
+            weights.forget()
+            return (key, packed, false)
+        }
+        do throws(Failure) {
+            try weights.compute()
+            return (key, try memory.allocate(count), true)
+        } catch {
+            platform_mutex_unlock(mutex)
+            throw error
+        }
+    }
+
+    @inline(never) private func finish(_ key: Key, _ weights: Bytes, _ packed: Storage) {
+        add(key, weights, packed)
+        weights.forget()
+        platform_mutex_unlock(mutex)
+    }
+
+    /// Have memory or the file the packed form that `packed` would ask for? Any thread.
+    func isPacked(_ weights: Bytes, form: Sentence, count: Int) -> Bool {
         let key = Key(weights, form)
         platform_mutex_lock(mutex)
         defer { platform_mutex_unlock(mutex) }
-        // Also if they are packed already: who asks has looked at them.
-        defer { weights.forget() }
-        if let packed = find(key) { return packed }
-        if let packed = findInFile(key, weights, count: count) { return packed }
-        let packed = try memory.allocate(count)
-        try pack(UnsafeMutableRawPointer(mutating: Bytes(packed).baseAddress))
-        add(key, weights, packed)
-        return packed
+        return find(key) != nil || findInFile(key, weights, count: count) != nil
     }
 
     /// Another constant computed from `weights`, made by `make` unless it is there already. It is kept as long as
@@ -67,12 +101,26 @@ package final class PackedWeightCache: @unchecked Sendable {
         platform_mutex_lock(mutex)
         defer { platform_mutex_unlock(mutex) }
         if let made = find(key) { return made }
+        try weights.compute()
         let made = try make()
+        keep(made, key, weights)
+        return made
+    }
+
+    @inline(never) private func keep(_ made: Storage, _ key: Key, _ weights: Bytes) {
+        weights.forget()
         // The same computation from the same source: the same bytes.
         if weights.identity != 0 { made.identify(as: WeightFile.digest(key.form, seed: weights.identity) | 1) }
         entries.append(
             Entry(key: key, source: weights, packed: made, label: WeightFile.Label(form: 0), isDerived: true))
-        return made
+    }
+
+    /// The same for half-precision numbers of known identity as float32, but deferred: for what
+    /// is only packed. Not shared.
+    package func widened(_ weights: Bytes, form: Sentence) -> Storage {
+        Storage.deferred(
+            weights, count: 2 * weights.count, identity: WeightFile.digest(form.text, seed: weights.identity) | 1
+        ) { kernelTable.pointee.f16_to_f32($0.count / 2, $0.baseAddress, $1, nil) }
     }
 
     /// Lets go of derived constants that nobody but the cache holds: they have been packed. Any thread.
@@ -133,12 +181,13 @@ package final class PackedWeightCache: @unchecked Sendable {
         guard let file else { return nil }
         var label = WeightFile.Label(key.form, weights)
         guard let packed = file.packed(&label, weights, count: count) else { return nil }
-        entries.append(Entry(key: key, source: weights, packed: packed, label: label, isDerived: false))
+        entries.append(Entry(key: key, source: weights.source, packed: packed, label: label, isDerived: false))
         return packed
     }
 
     private func add(_ key: Key, _ weights: Bytes, _ packed: Storage) {
         var label = WeightFile.Label(key.form, weights)
+        let weights = weights.source
         // While they are in the processor's cache; and not later, where the source would be kept for it.
         let isComputed = weights.identity != 0 && !weights.isMapped
         if file != nil || isComputed { label.contents = WeightFile.contents(of: weights) }
@@ -147,7 +196,6 @@ package final class PackedWeightCache: @unchecked Sendable {
                 key: key, source: isComputed ? nil : weights, packed: packed, label: label, isDerived: false))
     }
 
-    // Not inlined: `packed` is expanded where it is called.
     @inline(never) private func find(_ key: Key) -> Storage? { entries.first { $0.key == key }?.packed }
 
     /// Bytes of all packed weights and derived constants.

@@ -34,6 +34,8 @@ final class WeightFile {
         let label: Label
         let bytes: Bytes
         let digest: UInt64
+        /// They are the bytes that were written.
+        var isSound: Bool
     }
 
     let path: String
@@ -43,6 +45,9 @@ final class WeightFile {
     private var entries: [Entry] = []
     /// The file was made for this model: entries that were not asked for may serve another interpreter.
     private var isOurs = false
+    /// Of the index, and so of all that is in the file.
+    private var seal: UInt64 = 0
+    private var isSealed = false
 
     private static let magic: UInt64 = 0x31_5457_4f45_4745  // "EGEOWT1"
     /// To be raised when a packed layout changes while its form keeps its name.
@@ -77,6 +82,8 @@ final class WeightFile {
         let header = words(bytes, 0, Self.headerWords)
         guard header[0] == Self.magic else { return "it is something else" }
         guard header[1] == Self.maker else { return "it was made by another version or for other instructions" }
+        seal = header[5]
+        isSealed = path.withCString { platform_is_sealed($0, seal) }
         guard header[4] == UInt64(bytes.count) else { return "it has another size than it should" }
         let count = Int(truncatingIfNeeded: header[3])
         let indexBytes = count &* Self.entryWords &* 8
@@ -92,7 +99,7 @@ final class WeightFile {
             var label = Label(form: entry[0])
             label.identity = entry[1]
             label.contents = entry[2]
-            entries.append(Entry(label: label, bytes: payload, digest: entry[5]))
+            entries.append(Entry(label: label, bytes: payload, digest: entry[5], isSound: isSealed))
         }
         isOurs = header[2] == model
         return nil
@@ -106,26 +113,32 @@ final class WeightFile {
     func packed(_ label: inout Label, _ source: Bytes, count: Int) -> Storage? {
         guard !entries.isEmpty else { return nil }
         let (form, identity) = (label.form, label.identity)
-        var found = identity == 0 ? nil : entries.first { $0.label.form == form && $0.label.identity == identity }
+        var found = entries.firstIndex { identity != 0 && $0.label.form == form && $0.label.identity == identity }
         if found == nil, entries.contains(where: { $0.label.form == form }) {
-            label.contents = WeightFile.contents(of: source)
-            source.forget()
+            label.contents = WeightFile.contents(of: source.source)
+            source.source.forget()
             let contents = label.contents
-            found = entries.first { $0.label.form == form && $0.label.contents == contents }
+            found = entries.firstIndex { $0.label.form == form && $0.label.contents == contents }
         }
-        guard let found, found.bytes.count == count, WeightFile.contents(of: found.bytes) == found.digest else {
-            return nil
+        guard let found, entries[found].bytes.count == count else { return nil }
+        if !entries[found].isSound {
+            guard WeightFile.contents(of: entries[found].bytes) == entries[found].digest else { return nil }
+            entries[found].isSound = true
         }
-        label.contents = found.label.contents
-        return found.bytes.storage.part(offset: found.bytes.offset, count: count)
+        label.contents = entries[found].label.contents
+        return entries[found].bytes.storage.part(offset: entries[found].bytes.offset, count: count)
     }
 
     // MARK: Writing
 
     /// Writes a file with `items`, unless this one has them all.
     func save(_ items: [Item]) throws(Failure) {
-        guard items.contains(where: { item in !has(item.label) }) else { return }
-        var written = items.map { Entry(label: $0.label, bytes: Bytes($0.packed), digest: 0) }
+        guard items.contains(where: { item in !has(item.label) }) else {
+            // Whoever reads it next need not look at its bytes again.
+            if !isSealed, !entries.isEmpty, entries.allSatisfy({ $0.isSound }) { sealFile() }
+            return
+        }
+        var written = items.map { Entry(label: $0.label, bytes: Bytes($0.packed), digest: 0, isSound: true) }
         if isOurs {
             for entry in entries
             where !items.contains(where: {
@@ -137,16 +150,23 @@ final class WeightFile {
         for index in written.indices where written[index].digest == 0 {
             let entry = written[index]
             written[index] = Entry(
-                label: entry.label, bytes: entry.bytes, digest: WeightFile.contents(of: entry.bytes))
+                label: entry.label, bytes: entry.bytes, digest: WeightFile.contents(of: entry.bytes), isSound: true)
         }
         try write(written)
+        // Those nobody asked for may be damaged.
+        if written.allSatisfy({ $0.isSound }) { sealFile() }
         entries = written
         isOurs = true
         complaint = nil
     }
 
+    private func sealFile() {
+        path.withCString { platform_seal($0, seal) }
+        isSealed = true
+    }
+
     private func has(_ label: Label) -> Bool {
-        entries.contains { $0.label.form == label.form && $0.label.contents == label.contents }
+        entries.contains { $0.isSound && $0.label.form == label.form && $0.label.contents == label.contents }
     }
 
     private func write(_ entries: [Entry]) throws(Failure) {
@@ -166,6 +186,7 @@ final class WeightFile {
         let indexDigest = index.withUnsafeBytes {
             $0.baseAddress.map { base in eo_digest(base, index.count * 8, 0) | 1 } ?? 1
         }
+        seal = indexDigest
         let header: [UInt64] = [
             Self.magic, Self.maker, model, UInt64(entries.count), UInt64(offset), indexDigest, 0, 0,
         ]

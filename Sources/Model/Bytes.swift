@@ -4,12 +4,17 @@ import CPlatform
 /// A block of memory and how it is released. Weights stay in the block they came in: a mapped file, memory of the
 /// caller, or a block of our own.
 @safe package final class Storage: @unchecked Sendable {
-    fileprivate enum Origin { case file, pages, borrowed, allocated, part }
-    @unsafe fileprivate let base: UnsafeMutableRawPointer?
+    fileprivate enum Origin { case file, pages, borrowed, allocated, part, deferred }
+    /// Fills memory with what is computed from some bytes.
+    @unsafe package typealias Fill = (Bytes, UnsafeMutableRawPointer) -> Void
+    @unsafe fileprivate private(set) var base: UnsafeMutableRawPointer?
     package let count: Int
-    fileprivate let origin: Origin
+    fileprivate private(set) var origin: Origin
     /// The storage that a part lies in.
     private let whole: Storage?
+    /// What the contents of deferred storage are computed from, and how.
+    fileprivate var source: Bytes?
+    @unsafe private var fill: Fill?
     /// What the contents are, where that is known without reading them: of a mapped file, or computed in a known way
     /// from one. Another storage with this number holds the same bytes. 0: not known.
     package private(set) var identity: UInt64
@@ -28,7 +33,7 @@ import CPlatform
         guard let base = unsafe base else { return }
         switch origin {
         case .file, .pages: unsafe platform_unmap(base, count)
-        case .allocated: unsafe platform_free(base)
+        case .allocated, .deferred: unsafe platform_free(base)
         case .borrowed, .part: break
         }
     }
@@ -62,6 +67,34 @@ import CPlatform
         guard count > 0 else { return try allocate(0) }
         guard let base = unsafe platform_pages(count) else { throw .outOfMemory(count) }
         return unsafe Storage(base: base, count: count, origin: .pages)
+    }
+
+    /// What `fill` computes from `source`, but only between `Bytes.compute` and `Bytes.forget`; before and after there is
+    /// nothing to be read. One thread at a time. `identity`: of the contents.
+    package static func deferred(_ source: Bytes, count: Int, identity: UInt64, fill: @escaping Fill) -> Storage {
+        let storage = unsafe Storage(base: nil, count: count, origin: .deferred, identity: identity)
+        storage.source = source
+        unsafe storage.fill = fill
+        return storage
+    }
+
+    @inline(never) fileprivate func compute() throws(Failure) {
+        guard let source, let fill = unsafe fill, unsafe base == nil else { return }
+        guard let block = unsafe platform_aligned_alloc(64, count) else { throw .outOfMemory(count) }
+        unsafe fill(source, block)
+        source.forget()
+        unsafe base = block
+    }
+
+    fileprivate func keep() throws(Failure) {
+        try compute()
+        origin = .allocated
+    }
+
+    fileprivate func forget() {
+        guard origin == .deferred, let block = unsafe base else { return }
+        unsafe platform_free(block)
+        unsafe base = nil
     }
 
     /// Part of this storage, which it keeps alive; nil if it is not inside.
@@ -155,9 +188,19 @@ package struct Bytes: @unchecked Sendable {
     /// They lie in a mapped file.
     package var isMapped: Bool { storage.origin == .file }
 
-    /// Gives back the memory that these bytes of a mapped file take; who reads them later reads them from the file.
+    /// They are there only from `compute` to `forget`.
+    package var isDeferred: Bool { storage.origin == .deferred }
+    /// From now on they are always there.
+    package func keep() throws(Failure) { if isDeferred { try storage.keep() } }
+    /// What these are computed from each time, or the bytes themselves.
+    package var source: Bytes { storage.source ?? self }
+
+    /// To be called before deferred bytes are read.
+    package func compute() throws(Failure) { if isDeferred { try storage.compute() } }
+
+    /// Gives back the memory that these bytes take, of a mapped file or deferred. Those of a file can still be read.
     package func forget() {
-        guard isMapped else { return }
+        guard isMapped else { return storage.forget() }
         unsafe platform_forget(baseAddress, count)
     }
 

@@ -74,7 +74,7 @@ private enum OptionSchemas {
         let types = parseTypes()
         var schemas: [OptionSchema] = []
         var expected = [OptionTable](repeating: .none, count: 256)
-        for line in rows.utf8.split(separator: UInt8(ascii: "\n")) {
+        for line in lines(rows) {
             let words = line.split(separator: UInt8(ascii: " "))
             guard words.count >= 2 else { continue }
             let index = schemas.count
@@ -90,20 +90,21 @@ private enum OptionSchemas {
 
     /// `name:type`, `name:[type]` or `name:type=default`.
     private static func field(
-        _ word: Substring.UTF8View.SubSequence, _ types: [(name: String, type: FieldType)]
+        _ word: ArraySlice<UInt8>, _ types: [(name: [UInt8], type: FieldType)]
     ) -> OptionSchema.Field {
-        let parts = word.split(separator: UInt8(ascii: ":"))
-        let value = parts[1].split(separator: UInt8(ascii: "="))
-        let isVector = value[0].first == UInt8(ascii: "[")
-        let typeName = isVector ? value[0].dropFirst().dropLast() : value[0]
-        let type = types.first { $0.name.utf8.elementsEqual(typeName) }?.type
+        let colon = word.firstIndex(of: UInt8(ascii: ":")) ?? word.endIndex
+        let value = word.dropFirst(colon + 1 - word.startIndex)
+        let equals = value.firstIndex(of: UInt8(ascii: "=")) ?? value.endIndex
+        let isVector = value.first == UInt8(ascii: "[")
+        let typeName = isVector ? value[..<equals].dropFirst().dropLast() : value[..<equals]
+        let type = types.first { $0.name[...] == typeName }?.type
         return OptionSchema.Field(
-            name: text(parts[0]), type: type ?? FieldType(storage: .int32, meaning: .plain), isVector: isVector,
-            defaultValue: value.count > 1 ? Int64(text(value[1])) ?? 0 : 0)
+            name: text(word[..<colon]), type: type ?? FieldType(storage: .int32, meaning: .plain), isVector: isVector,
+            defaultValue: equals < value.endIndex ? Int64(text(value[(equals + 1)...])) ?? 0 : 0)
     }
 
-    private static func parseTypes() -> [(name: String, type: FieldType)] {
-        var types: [(name: String, type: FieldType)] = [
+    private static func parseTypes() -> [(name: [UInt8], type: FieldType)] {
+        let own: [(name: String, type: FieldType)] = [
             ("bool", FieldType(storage: .bool, meaning: .plain)),
             ("ubyte", FieldType(storage: .uint8, meaning: .plain)),
             ("int", FieldType(storage: .int32, meaning: .plain)), ("long", FieldType(storage: .int64, meaning: .plain)),
@@ -112,7 +113,8 @@ private enum OptionSchemas {
             ("subgraph", FieldType(storage: .int32, meaning: .subgraph)),
             ("TensorType", FieldType(storage: .int8, meaning: .tensorType)),
         ]
-        for line in enumerations.utf8.split(separator: UInt8(ascii: "\n")) {
+        var types = own.map { (name: [UInt8]($0.name.utf8), type: $0.type) }
+        for line in lines(enumerations) {
             let words = line.split(separator: UInt8(ascii: " "))
             let storage: FieldType.Storage =
                 switch text(words[0]) {
@@ -120,13 +122,18 @@ private enum OptionSchemas {
                 case "uint": .uint32
                 default: .int8
                 }
-            types.append(
-                (text(words[1]), FieldType(storage: storage, meaning: .enumeration(words[2...].map { text($0) }))))
+            let meaning = FieldType.Meaning.enumeration(words[2...].map { text($0) })
+            types.append((name: [UInt8](words[1]), type: FieldType(storage: storage, meaning: meaning)))
         }
         return types
     }
 
-    private static func text(_ bytes: Substring.UTF8View) -> String { String(Substring(bytes)) }
+    /// Views of a string's bytes would be several times slower.
+    private static func lines(_ text: String) -> [ArraySlice<UInt8>] {
+        [UInt8](text.utf8)[...].split(separator: UInt8(ascii: "\n"))
+    }
+
+    private static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
 
     /// Storage, name, names of the values from 0.
     private static let enumerations = """

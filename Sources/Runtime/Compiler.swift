@@ -45,7 +45,7 @@ struct Compiler {
     var origin: String { loaded.model.origin }
 
     /// Plans the beginning of a whole graph, whose inputs, outputs and variables have memory of their own.
-    mutating func plan(_ graph: Graph) throws(Failure) -> SegmentPlan {
+    mutating func plan(_ graph: consuming Graph) throws(Failure) -> SegmentPlan {
         var roles = graph.tensors.map { $0.isVariable ? Role.placed : .local }
         for (index, output) in graph.outputs.enumerated().reversed() where roles[output] != .placed {
             roles[output] = .output(index)
@@ -58,9 +58,8 @@ struct Compiler {
     /// `values`: data of tensors the first node reads, for a shape rule that depends on them. `isPlaced`: tensors that
     /// have memory already.
     mutating func plan(
-        _ graph: Graph, values: [Int: Bytes] = [:], roles: [Role]
+        _ graph: consuming Graph, values: [Int: Bytes] = [:], roles: [Role]
     ) throws(Failure) -> SegmentPlan {
-        var graph = graph
         let ready = try inferShapes(&graph, values: values)
         let kept = eliminateDead(&graph, ready: ready)
         var items = try partition(graph, count: kept)
@@ -68,7 +67,7 @@ struct Compiler {
         fusePatterns(&graph, &items, isWhole: kept == graph.nodes.count)
         var rest: Graph?
         if kept < graph.nodes.count {
-            rest = graph
+            rest = copy graph
             rest?.nodes = Array(graph.nodes[kept...])
         }
         return try plan(items, graph, rest: rest, values: values, roles: roles)
@@ -124,6 +123,7 @@ struct Compiler {
                 let kernel = try node.definition.prepare(preparation)
                 layout.addScratch(preparation.scratchSizes, of: index)
                 steps.append(StepPlan(item, action: .kernel(kernel), scratch: layout.scratch(of: index)))
+                try keep(item.inputs, graph, but: preparation.packed)
                 decide(node, kernel: preparation.kernelName)
             } catch { throw error.at(node, of: origin) }
         }

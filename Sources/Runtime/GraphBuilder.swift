@@ -37,6 +37,8 @@ struct GraphBuilder {
     // MARK: Tensors
 
     mutating func addTensors(of source: Subgraph) throws(Failure) {
+        // Not of decompositions: there may be many, and what is reserved grows by no more than that.
+        if graph.tensors.isEmpty { graph.tensors.reserveCapacity(source.tensors.count) }
         for tensor in source.tensors {
             var info = TensorInfo(
                 name: tensor.name, type: tensor.type, shape: tensor.shape, quantization: tensor.quantization,
@@ -89,6 +91,7 @@ struct GraphBuilder {
 
     private mutating func addNodes(of source: Subgraph) throws(Failure) {
         let own = Array(source.tensors.indices)
+        graph.nodes.reserveCapacity(source.operators.count)
         for (place, op) in source.operators.enumerated() {
             let code = model.operatorCodes[op.opcode]
             if code.builtin == .stablehloComposite {

@@ -45,7 +45,7 @@ import Operators
     /// Notes where a segment's tensors lie. Outputs of the interpreter have their memory already.
     mutating func place(_ plan: SegmentPlan, arena: Storage) {
         for (tensor, info) in plan.graph.tensors.enumerated() {
-            if let constant = info.constant { setConstant(tensor, constant) }
+            if let constant = info.constant, !constant.isDeferred { setConstant(tensor, constant) }
         }
         for (tensor, location) in plan.layout.locations.enumerated() {
             switch location {

@@ -22,6 +22,7 @@ private final class TemporaryFile {
     }
 }
 
+@_silgen_name("truncate") @discardableResult private func truncate(_ path: UnsafePointer<CChar>, _ size: Int) -> Int32
 @_silgen_name("unlink") @discardableResult private func unlink(_ path: UnsafePointer<CChar>) -> Int32
 
 /// Packs three constants with `cache`; returns the packed bytes and how many had to be packed.
@@ -128,6 +129,39 @@ struct WeightFileTests {
         try tryWith(Array(sound.dropLast()))
         try tryWith(sound + [0])
         #expect(refused > 300)
+    }
+
+    /// Bytes are looked at once, and again when somebody has written to the file.
+    @Test func sealsLastUntilAFileIsChanged() throws {
+        let file = TemporaryFile()
+        func made() throws -> Int {
+            let cache = try PackedWeightCache()
+            _ = cache.attach(file.path, model: 1)
+            let result = try pack(constants(), with: cache)
+            try cache.save()
+            return result.made
+        }
+        func isSealed() -> Bool {
+            let bytes = file.bytes
+            let number = (0..<8).reduce(UInt64(0)) { $0 | UInt64(bytes[40 + $1]) << UInt64(8 * $1) }
+            #expect(!platform_is_sealed(file.path, number ^ 1))
+            return platform_is_sealed(file.path, number)
+        }
+        #expect(try made() == 3)
+        #expect(isSealed())
+        #expect(try made() == 0)
+        // The same bytes, but who knows: read, found sound, and sealed again.
+        let sound = file.bytes
+        file.bytes = sound
+        #expect(!isSealed())
+        #expect(try made() == 0)
+        #expect(isSealed())
+        // Bytes in the middle are gone.
+        truncate(file.path, sound.count - 100)
+        truncate(file.path, sound.count)
+        #expect(!isSealed())
+        #expect(try made() == 1)
+        #expect(file.bytes == sound)
     }
 
     /// A file whose digests are right but whose numbers are not, as only somebody who means it would make.

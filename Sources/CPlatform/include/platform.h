@@ -33,6 +33,11 @@ struct platform_part {
 };
 int platform_write_file(const char *_Nonnull path, const struct platform_part *_Nonnull parts, size_t count,
                         bool durable);
+// A seal says that a file's bytes are good, by its time of last change. Whoever writes to the file breaks it, and so
+// does a restart of the machine: what a power failure leaves of a file is not known. `number` stands for the right
+// bytes. Where times are too coarse, or belong to others, there are no seals.
+void platform_seal(const char *_Nonnull path, uint64_t number);
+bool platform_is_sealed(const char *_Nonnull path, uint64_t number);
 void platform_strerror(int error, char *_Nonnull text, size_t size);
 
 // Threads.

@@ -20,6 +20,8 @@ package final class Preparation {
     package let weights: PackedWeightCache
     /// Sizes of the scratch blocks asked for.
     package private(set) var scratchSizes: [Int] = []
+    /// A deferred constant that the kernel does not read, but a packed form of it.
+    package var packed: Storage?
     /// Which micro-kernel was chosen, for reports.
     package var kernelName = ""
     /// What this operator, prepared for fast arithmetic, does to each element, if a layer before it can do that too.
@@ -95,7 +97,7 @@ package final class Preparation {
     /// Takes over what `inner` has asked for and found.
     func adopt(_ inner: Preparation) {
         for size in inner.scratchSizes { _ = scratch(bytes: size) }
-        (kernelName, stage, following) = (inner.kernelName, inner.stage, inner.following)
+        (kernelName, stage, following, packed) = (inner.kernelName, inner.stage, inner.following, inner.packed)
         rounding = inner.rounding
     }
 

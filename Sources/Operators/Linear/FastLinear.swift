@@ -26,8 +26,13 @@ extension HybridDepthwise: PackedLayer {}
 extension LinearLayer {
     func fastKernel() throws(Failure) -> Kernel? {
         if let kernel = try liveKernel() { return kernel }
-        guard let (weights, bias) = try packable() else { return nil }
-        return switch (input.type, filter.type, output.type) {
+        guard let (weights, bias) = try packable(), let kernel = try kernel(weights, bias) else { return nil }
+        op.packed = weights.storage
+        return kernel
+    }
+
+    private func kernel(_ weights: Bytes, _ bias: Bytes?) throws(Failure) -> Kernel? {
+        switch (input.type, filter.type, output.type) {
         case (.float32, .float32, .float32), (.bfloat16, .float32, .float32), (.float32, .float32, .bfloat16),
             (.bfloat16, .float32, .bfloat16):
             try floatKernel(weights, bias)

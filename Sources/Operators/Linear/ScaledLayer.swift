@@ -69,16 +69,17 @@ package struct ScaledLayer: Sendable {
             op.pass(to: inner)
             let kernel = try layer.definition.prepare(inner)
             op.adopt(inner)
+            if op.packed != nil { op.packed = op.inputs[1]?.constant?.storage }
             return kernel
         }
     }
 
     private func scaled(_ filter: TensorInfo?, _ weights: PackedWeightCache) throws(Failure) -> TensorInfo? {
         guard var filter, let source = filter.constant, factors.contains(where: { $0 != 1 }) else { return filter }
-        let values = source.array(of: Float.self)
-        let row = isDepthwise ? 1 : values.count / factors.count
+        let row = isDepthwise ? 1 : filter.count / factors.count
         let storage = try weights.derived(source, form: "scaled \(digest(factors))") { () throws(Failure) in
-            try Bytes(
+            let values = source.array(of: Float.self)
+            return try Bytes(
                 copying: values.indices.map { Float(Double(values[$0]) * factors[$0 / row % factors.count]) }
             ).storage
         }

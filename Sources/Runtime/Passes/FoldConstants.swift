@@ -24,11 +24,18 @@ extension Compiler {
         let written = node.outputs.reduce(0) { $0 + graph.byteCount($1) }
         guard written <= max(read * Self.foldingGrowth, Self.foldingFloor) else { return false }
 
+        try keep(inputs, graph, but: nil)
         if node.outputs.count == 1, areConstant, inputs.allSatisfy({ graph.isShareable[$0] }),
             let source = graph.tensors[inputs[0]].constant
         {
             let output = node.outputs[0]
             let form: Sentence = "folded into \(subgraph).\(output), \(arithmetic == .fast ? "fast" : "reference")"
+            if isOnlyPacked(output, graph), node.definition.code == .dequantize, source.identity != 0,
+                graph.tensors[inputs[0]].type == .float16, source.count == graph.byteCount(inputs[0])
+            {
+                graph.tensors[output].constant = Bytes(loaded.weights.widened(source, form: form))
+                return true
+            }
             let storage = try loaded.weights.derived(source, form: form) { () throws(Failure) in
                 try evaluate(node, graph)[0].storage
             }
@@ -40,6 +47,26 @@ extension Compiler {
             graph.tensors[output].constant = constant
         }
         return true
+    }
+
+    /// Of a tensor, not a small one, whether layers on the CPU read it as weights, and nobody else does.
+    private func isOnlyPacked(_ tensor: Int, _ graph: Graph) -> Bool {
+        guard arithmetic == .fast, delegates.isEmpty, graph.byteCount(tensor) >= 1 << 14, !graph.isKept[tensor],
+            !graph.outputs.contains(tensor)
+        else { return false }
+        for index in graph.nodes.indices {
+            for (place, input) in graph.nodes[index].inputs.enumerated() where input == tensor {
+                guard place == 1, packingLayers.contains(graph.nodes[index].definition.code) else { return false }
+            }
+        }
+        return true
+    }
+
+    /// Gives deferred constants, but for a packed one, memory that stays.
+    func keep(_ tensors: [Int], _ graph: Graph, but packed: Storage?) throws(Failure) {
+        for tensor in tensors where tensor >= 0 {
+            if let constant = graph.tensors[tensor].constant, constant.storage !== packed { try constant.keep() }
+        }
     }
 
     private func evaluate(_ node: Node, _ graph: Graph) throws(Failure) -> [Bytes] {
@@ -55,3 +82,5 @@ extension Compiler {
         return constants
     }
 }
+
+private let packingLayers: [BuiltinOperator] = [.conv2D, .depthwiseConv2D, .fullyConnected]

@@ -70,8 +70,9 @@ struct Matcher {
     }
 
     func scalar(_ tensor: Int) -> Float? {
-        guard let values = floats(tensor), values.count == 1 else { return nil }
-        return values[0]
+        // Weights are not copied to find out how many they are.
+        guard tensor >= 0, graph.tensors[tensor].count == 1 else { return nil }
+        return floats(tensor)?.first
     }
 
     /// No fused activation.
