@@ -446,13 +446,13 @@ void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
     memset(to + left + count, 0, (all - left - count) * sizeof *to);
 }
 
-void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t part, const float *scale, size_t line) {
+void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t parts, size_t part, const float *scale, size_t line) {
     const size_t all = i->width * i->window->groups * i->window->input_channels;
     size_t count, from;
     const size_t left = framed(i, line, &count, &from);
     uint16_t *to = i->to + line * all;
-    eo_bf16_split_best()->run(count, i->from + from, scale, to + left, part);
-    for (int p = 0; p < EO_BF16_PARTS; p++, to += part) {
+    eo_bf16_split_best()->run(count, i->from + from, scale, parts, to + left, part);
+    for (size_t p = 0; p < parts; p++, to += part) {
         memset(to, 0, left * sizeof *to);
         memset(to + left + count, 0, (all - left - count) * sizeof *to);
     }

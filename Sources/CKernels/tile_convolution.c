@@ -33,12 +33,12 @@ bool eo_tile_convolution_plan(struct eo_tile_convolution *c) {
     return c->height >= LEAST_HEIGHT;
 }
 
-// The parts of a weight, rounded to nearest; one part is rounded as a whole.
+// The parts of a weight, rounded to nearest; the third is exact.
 static void split(float x, size_t parts, uint16_t *to) {
     for (size_t p = 0; p < parts; p++, to += STEP * SIDE) {
         uint32_t bits;
         memcpy(&bits, &x, sizeof bits);
-        bits = (bits + (uint32_t)(p + 1 < parts || parts == 1 ? 0x7fff + (bits >> 16 & 1) : 0)) & 0xffff0000;
+        bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
         float part;
         memcpy(&part, &bits, sizeof part);
         *to = (uint16_t)(bits >> 16);

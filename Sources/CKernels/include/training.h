@@ -44,7 +44,7 @@ void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t
 // line and column.
 struct eo_tile_gradient {
     struct eo_window window;
-    size_t x_parts, dz_parts; // 1 or 3
+    size_t x_parts, dz_parts; // 1 or 2
     eo_bf16_pairs_function *_Nullable pairs;
     eo_bf16_rows_function *_Nullable rows;
     eo_bf16_tiles_function *_Nullable run;

@@ -65,4 +65,35 @@ static void K(gelu)(size_t n, const float *dy, const float *x, float *dx, int by
     }
 }
 
-const struct eo_gradients TABLE = {ISA, K(clamp), K(add_scaled), K(add_products), K(sum_products), K(gelu)};
+static void K(moments)(size_t n, const float *x, const struct eo_normalization *p) {
+    const float *center = p->center;
+    float *sums = p->sums, *products = p->products;
+#pragma clang loop vectorize(assume_safety)
+    for (size_t i = 0; i < n; i++) {
+        const float d = x[i] - center[i];
+        sums[i] += d, products[i] += d * d;
+    }
+}
+
+// What passes the clamp.
+#define PASSED(i) ((p->low < x[i] * factors[i] + shifts[i]) & (x[i] * factors[i] + shifts[i] < p->high) ? dy[i] : 0.0f)
+
+static void K(normalization_sums)(size_t n, const float *dy, const float *x, const struct eo_normalization *p) {
+    const float *factors = p->factors, *shifts = p->shifts, *center = p->center;
+    float *sums = p->sums, *products = p->products;
+#pragma clang loop vectorize(assume_safety)
+    for (size_t i = 0; i < n; i++) {
+        const float g = PASSED(i);
+        sums[i] += g, products[i] += g * (x[i] - center[i]);
+    }
+}
+
+static void K(normalization)(size_t n, const float *dy, const float *x, float *dx, const struct eo_normalization *p) {
+    const float *factors = p->factors, *shifts = p->shifts, *center = p->center;
+    const float *slopes = p->slopes, *offsets = p->offsets;
+#pragma clang loop vectorize(assume_safety)
+    for (size_t i = 0; i < n; i++) dx[i] = PASSED(i) * factors[i] + (x[i] - center[i]) * slopes[i] + offsets[i];
+}
+
+const struct eo_gradients TABLE = {ISA,     K(clamp),   K(add_scaled),         K(add_products), K(sum_products),
+                                   K(gelu), K(moments), K(normalization_sums), K(normalization)};

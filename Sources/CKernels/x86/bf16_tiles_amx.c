@@ -50,23 +50,22 @@ SIMD __m512i rounded(__m512 low, __m512 high) {
 
 SIMD __m512 upper_of(__m512i bits) { return (__m512)_mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000)); }
 
-// The next part of each, as pairs; what is left of them stays. `half`: of the last bit, to round to nearest.
-SIMD __m512i next_part(__m512 *low, __m512 *high, int half) {
-    const __m512i a = _mm512_add_epi32((__m512i)*low, _mm512_set1_epi32(half));
-    const __m512i b = _mm512_add_epi32((__m512i)*high, _mm512_set1_epi32(half));
-    *low = _mm512_sub_ps(*low, upper_of(a)), *high = _mm512_sub_ps(*high, upper_of(b));
-    return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
-}
+// So that what is cut off rounds to nearest.
+SIMD __m512i more(__m512 x) { return _mm512_add_epi32((__m512i)x, _mm512_set1_epi32(EO_BF16_HALF)); }
+SIMD __m512 rest_of(__m512 x, __m512i part) { return _mm512_sub_ps(x, upper_of(part)); }
 
-// All parts of two pixels.
-SIMD void parts_of(const int parts, __m512 low, __m512 high, const int rounds, __m512i words[EO_BF16_PARTS]) {
+// All parts of two pixels, as pairs.
+SIMD void parts_of(const int parts, __m512 low, __m512 high, __m512i words[EO_BF16_GRADIENT_PARTS]) {
     if (parts == 1) {
         words[0] = rounded(low, high);
         return;
     }
 #pragma clang loop unroll(full)
-    for (int part = 0; part < EO_BF16_PARTS; part++)
-        words[part] = next_part(&low, &high, rounds ? eo_bf16_half(EO_BF16_PARTS - part) : 0);
+    for (int part = 0; part < EO_BF16_GRADIENT_PARTS; part++) {
+        const __m512i a = more(low), b = more(high);
+        words[part] = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
+        low = rest_of(low, a), high = rest_of(high, b);
+    }
 }
 
 // Where the halves of a pair are.
@@ -94,8 +93,8 @@ SIMD void pairs(const int parts, const struct eo_bf16_line *l) {
         uint16_t *to = l->to + c / SIDE * l->to_step;
         struct place at = {0 - l->skip, 0}; // wrapped around before the first one
         for (size_t n = 0; n < l->filled; n++, at = next(l, at), to += 2 * SIDE) {
-            __m512i words[EO_BF16_PARTS];
-            parts_of(parts, pixel(l, at, c, channels), other(l, at, c, channels), 1, words);
+            __m512i words[EO_BF16_GRADIENT_PARTS];
+            parts_of(parts, pixel(l, at, c, channels), other(l, at, c, channels), words);
 #pragma clang loop unroll(full)
             for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
         }
@@ -106,7 +105,7 @@ TARGET void eo_bf16_pairs__amx(const struct eo_bf16_line *l) {
     if (l->parts == 1)
         pairs(1, l);
     else
-        pairs(EO_BF16_PARTS, l);
+        pairs(EO_BF16_GRADIENT_PARTS, l);
 }
 
 SIMD void rows(const int parts, const struct eo_bf16_line *l) {
@@ -116,19 +115,19 @@ SIMD void rows(const int parts, const struct eo_bf16_line *l) {
         __m512 sum = _mm512_setzero_ps(), others = sum;
         struct place at = {0, 0};
         for (size_t n = 0; n < l->filled; n += SIDE) {
-            __m512i low[SIDE], high[SIDE];
+            __m512i pixels[EO_BF16_GRADIENT_PARTS][SIDE];
             for (size_t i = 0; i < SIDE; i++, at = next(l, at)) {
                 const __m512 x = pixel(l, at, c, channels), y = other(l, at, c, channels);
+                __m512i words[EO_BF16_GRADIENT_PARTS];
                 sum = _mm512_add_ps(sum, x), others = _mm512_add_ps(others, y);
-                low[i] = (__m512i)x, high[i] = (__m512i)y;
-            }
-            transpose(low), transpose(high);
-            uint16_t *to = l->to + c / SIDE * l->to_step + 2 * SIDE * n;
-            for (size_t i = 0; i < count; i++, to += 2 * SIDE) {
-                __m512i words[EO_BF16_PARTS];
-                parts_of(parts, (__m512)low[i], (__m512)high[i], 0, words);
+                parts_of(parts, x, y, words);
 #pragma clang loop unroll(full)
-                for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
+                for (int part = 0; part < parts; part++) pixels[part][i] = words[part];
+            }
+            uint16_t *to = l->to + c / SIDE * l->to_step + 2 * SIDE * n;
+            for (int part = 0; part < parts; part++, to += l->to_part) {
+                transpose(pixels[part]);
+                for (size_t i = 0; i < count; i++) _mm512_storeu_si512(to + 2 * SIDE * i, pixels[part][i]);
             }
         }
         if (!l->sums) continue;
@@ -141,12 +140,10 @@ TARGET void eo_bf16_rows__amx(const struct eo_bf16_line *l) {
     if (l->parts == 1)
         rows(1, l);
     else
-        rows(EO_BF16_PARTS, l);
+        rows(EO_BF16_GRADIENT_PARTS, l);
 }
 
-SIMD __m512 rest_of(__m512 x) { return _mm512_sub_ps(x, upper_of((__m512i)x)); }
-
-TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale, uint16_t *y, size_t part) {
+SIMD void split(const int parts, size_t count, const float *x, const float *scale, uint16_t *y, size_t part) {
     static const _Alignas(64) uint16_t upper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
                                                     33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
     for (size_t i = 0; i < count; i += 2 * SIDE) {
@@ -157,10 +154,23 @@ TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale,
             b = _mm512_mul_ps(b, _mm512_maskz_loadu_ps(second, scale + i + SIDE));
         }
         const __mmask32 mask = first | (__mmask32)second << SIDE;
-        for (size_t p = 0; p < EO_BF16_PARTS; p++, a = rest_of(a), b = rest_of(b))
-            _mm512_mask_storeu_epi16(y + p * part + i, mask,
-                                     _mm512_permutex2var_epi16((__m512i)a, _mm512_load_si512(upper), (__m512i)b));
+#pragma clang loop unroll(full)
+        for (int p = 0; p < parts; p++) {
+            const __m512i m = parts < EO_BF16_PARTS ? more(a) : (__m512i)a,
+                          n = parts < EO_BF16_PARTS ? more(b) : (__m512i)b;
+            _mm512_mask_storeu_epi16(y + (size_t)p * part + i, mask,
+                                     _mm512_permutex2var_epi16(m, _mm512_load_si512(upper), n));
+            a = rest_of(a, m), b = rest_of(b, n);
+        }
     }
+}
+
+TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale, size_t parts, uint16_t *y,
+                               size_t part) {
+    if (parts == EO_BF16_PARTS)
+        split(EO_BF16_PARTS, count, x, scale, y, part);
+    else
+        split(EO_BF16_GRADIENT_PARTS, count, x, scale, y, part);
 }
 
 TARGET void eo_f32_to_bf16__amx(size_t count, const float *x, uint16_t *y) {
@@ -225,9 +235,11 @@ SIMD void step(const int shares_rows, const int parts, const int shared_parts, c
                const struct eo_bf16_tiles *t, size_t at, size_t row, size_t part, const char *shared, size_t shared_row,
                size_t shared_part) {
     LOAD_TILES(0);
-    if (shared_parts > 1) {
+    if (shared_parts > 2) {
         LOAD_SHARED(6, 2);
         MULTIPLY(6);
+    }
+    if (shared_parts > 1) {
         LOAD_SHARED(7, 1);
         MULTIPLY(7);
     }
@@ -236,7 +248,9 @@ SIMD void step(const int shares_rows, const int parts, const int shared_parts, c
     if (parts > 1) {
         LOAD_TILES(1);
         MULTIPLY(6);
-        if (shared_parts > 1) MULTIPLY(7);
+    }
+    if (parts > 2) {
+        if (shared_parts > 2) MULTIPLY(7);
         LOAD_TILES(2);
         MULTIPLY(6);
     }
@@ -277,12 +291,12 @@ SIMD void products(const int shares_rows, const int parts, const int shared_part
                                                    const struct target *targets) {                                     \
         products(ROWS, P, S, t, sums, targets);                                                                        \
     }
-PRODUCTS(0, 1, 1)
-PRODUCTS(0, 3, 1)
+PRODUCTS(0, 2, 1)
+PRODUCTS(0, 2, 2)
 PRODUCTS(0, 3, 3)
 PRODUCTS(1, 1, 1)
-PRODUCTS(1, 1, 3)
-PRODUCTS(1, 3, 3)
+PRODUCTS(1, 1, 2)
+PRODUCTS(1, 2, 2)
 
 static TARGET void leave(const struct eo_bf16_tiles *t, size_t tile, float (*sums)[SIDE]) {
     const __mmask16 mask = mask_of(t->columns[tile]);
@@ -317,11 +331,11 @@ TARGET void eo_bf16_tiles__amx(const struct eo_bf16_tiles *tiles, size_t count) 
             targets[r] = direct ? (struct target){t->output[r], t->output_step * sizeof(float)}
                                 : (struct target){sums[r][0], LINE};
         }
-        const bool whole = t->of_tiles.parts > 1, shared = t->of_shared.parts > 1;
+        const size_t parts = t->of_tiles.parts, shared = t->of_shared.parts;
         if (t->shares_rows)
-            (!shared ? products_1_1_1 : whole ? products_1_3_3 : products_1_1_3)(t, sums, targets);
+            (shared == 1 ? products_1_1_1 : parts > 1 ? products_1_2_2 : products_1_1_2)(t, sums, targets);
         else
-            (!whole ? products_0_1_1 : shared ? products_0_3_3 : products_0_3_1)(t, sums, targets);
+            (parts > 2 ? products_0_3_3 : shared > 1 ? products_0_2_2 : products_0_2_1)(t, sums, targets);
         for (size_t r = 0; r < t->count && t->output[0]; r++)
             if (targets[r].to == sums[r][0]) leave(t, r, sums[r]);
     }
