@@ -189,6 +189,8 @@ static void convolution_case(const eo_bf16_tiles_kernel *kernel, size_t parts, b
     struct eo_window w = any_window();
     if (w.kernel_width > 1) w.dilation_width = 1;
     w.padding_top = w.padding_left = 0, w.output_width += 8;
+    if (number(0, 3) == 0) // rows that begin within lines
+        w.input_channels = 16, w.kernel_width |= 1, w.output_width = 32 * (size_t)number(1, 2), w.stride_width = 1;
     w.input_height = (w.output_height - 1) * w.stride_height + (w.kernel_height - 1) * w.dilation_height + 1;
     w.input_width = (w.output_width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
     struct eo_tile_convolution c = {.window = w, .x_parts = parts, .w_parts = whole ? 1 : parts, .run = kernel->run};

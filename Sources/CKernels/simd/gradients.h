@@ -75,11 +75,15 @@ static void K(moments)(size_t n, const float *x, const struct eo_normalization *
     }
 }
 
-// What passes the clamp.
-#define PASSED(i) ((p->low < x[i] * factors[i] + shifts[i]) & (x[i] * factors[i] + shifts[i] < p->high) ? dy[i] : 0.0f)
+// What passes the clamp of y.
+static inline __attribute__((always_inline)) float K(passed)(float dy, float y, float low, float high) {
+    return ((low < y) & (y < high)) ? dy : 0.0f;
+}
+#define PASSED(i) K(passed)(dy[i], x[i] * factors[i] + shifts[i], low, high)
 
 static void K(normalization_sums)(size_t n, const float *dy, const float *x, const struct eo_normalization *p) {
     const float *factors = p->factors, *shifts = p->shifts, *center = p->center;
+    const float low = p->low, high = p->high;
     float *sums = p->sums, *products = p->products;
 #pragma clang loop vectorize(assume_safety)
     for (size_t i = 0; i < n; i++) {
@@ -91,6 +95,7 @@ static void K(normalization_sums)(size_t n, const float *dy, const float *x, con
 static void K(normalization)(size_t n, const float *dy, const float *x, float *dx, const struct eo_normalization *p) {
     const float *factors = p->factors, *shifts = p->shifts, *center = p->center;
     const float *slopes = p->slopes, *offsets = p->offsets;
+    const float low = p->low, high = p->high;
 #pragma clang loop vectorize(assume_safety)
     for (size_t i = 0; i < n; i++) dx[i] = PASSED(i) * factors[i] + (x[i] - center[i]) * slopes[i] + offsets[i];
 }

@@ -68,35 +68,34 @@ SIMD void parts_of(const int parts, __m512 low, __m512 high, __m512i words[EO_BF
     }
 }
 
-// Where the halves of a pair are.
-struct place {
-    size_t pixel, image;
+// A line of one image, times the scale; zeros where it has no pixels.
+struct pixels {
+    const float *from;
+    size_t count;
 };
-static inline struct place next(const struct eo_bf16_line *l, struct place at) {
-    at.image += 2;
-    return at.image < 2 * l->abreast ? at : (struct place){at.pixel + 1, 0};
+SIMD struct pixels pixels_of(const struct eo_bf16_line *l, size_t image, size_t channel) {
+    const size_t count = image + 1 < l->images ? l->pixels : image + 1 == l->images ? l->last : 0;
+    return (struct pixels){l->from + image * l->image + channel, count};
 }
-
-// 16 channels of a pixel, times the scale; zeros where there is none.
-SIMD __m512 pixel(const struct eo_bf16_line *l, struct place at, size_t channel, __mmask16 channels) {
-    const size_t pixels = at.image + 1 < l->images ? l->pixels : at.image + 1 == l->images ? l->last : 0;
-    const float *from = l->from + at.image * l->image + at.pixel * l->step + channel;
-    return _mm512_mul_ps(_mm512_maskz_loadu_ps(at.pixel < pixels ? channels : 0, from), _mm512_set1_ps(l->scale));
-}
-SIMD __m512 other(const struct eo_bf16_line *l, struct place at, size_t channel, __mmask16 channels) {
-    return pixel(l, (struct place){at.pixel, at.image + 1}, channel, channels);
+// 16 channels of a pixel, which is none where its number has wrapped around.
+SIMD __m512 pixel(const struct eo_bf16_line *l, struct pixels line, size_t number, __mmask16 channels) {
+    return _mm512_mul_ps(_mm512_maskz_loadu_ps(number < line.count ? channels : 0, line.from + number * l->step),
+                         _mm512_set1_ps(l->scale));
 }
 
 SIMD void pairs(const int parts, const struct eo_bf16_line *l) {
     for (size_t c = 0; c < l->channels; c += SIDE) {
         const __mmask16 channels = mask_of(l->channels - c);
-        uint16_t *to = l->to + c / SIDE * l->to_step;
-        struct place at = {0 - l->skip, 0}; // wrapped around before the first one
-        for (size_t n = 0; n < l->filled; n++, at = next(l, at), to += 2 * SIDE) {
-            __m512i words[EO_BF16_GRADIENT_PARTS];
-            parts_of(parts, pixel(l, at, c, channels), other(l, at, c, channels), words);
+        for (size_t a = 0; a < l->abreast; a++) {
+            const struct pixels x = pixels_of(l, 2 * a, c), y = pixels_of(l, 2 * a + 1, c);
+            uint16_t *to = l->to + c / SIDE * l->to_step + a * 2 * SIDE;
+            size_t p = 0 - l->skip; // wrapped around before the first one
+            for (size_t n = a; n < l->filled; n += l->abreast, p++, to += l->abreast * 2 * SIDE) {
+                __m512i words[EO_BF16_GRADIENT_PARTS];
+                parts_of(parts, pixel(l, x, p, channels), pixel(l, y, p, channels), words);
 #pragma clang loop unroll(full)
-            for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
+                for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
+            }
         }
     }
 }
@@ -113,16 +112,19 @@ SIMD void rows(const int parts, const struct eo_bf16_line *l) {
         const size_t count = l->channels - c < SIDE ? l->channels - c : SIDE;
         const __mmask16 channels = mask_of(count);
         __m512 sum = _mm512_setzero_ps(), others = sum;
-        struct place at = {0, 0};
+        struct pixels at = pixels_of(l, 0, c), beside = pixels_of(l, 1, c);
+        size_t p = 0, a = 0;
         for (size_t n = 0; n < l->filled; n += SIDE) {
             __m512i pixels[EO_BF16_GRADIENT_PARTS][SIDE];
-            for (size_t i = 0; i < SIDE; i++, at = next(l, at)) {
-                const __m512 x = pixel(l, at, c, channels), y = other(l, at, c, channels);
+            for (size_t i = 0; i < SIDE; i++) {
+                const __m512 x = pixel(l, at, p, channels), y = pixel(l, beside, p, channels);
                 __m512i words[EO_BF16_GRADIENT_PARTS];
                 sum = _mm512_add_ps(sum, x), others = _mm512_add_ps(others, y);
                 parts_of(parts, x, y, words);
 #pragma clang loop unroll(full)
                 for (int part = 0; part < parts; part++) pixels[part][i] = words[part];
+                if (++a == l->abreast) p++, a = 0;
+                if (l->abreast > 1) at = pixels_of(l, 2 * a, c), beside = pixels_of(l, 2 * a + 1, c);
             }
             uint16_t *to = l->to + c / SIDE * l->to_step + 2 * SIDE * n;
             for (int part = 0; part < parts; part++, to += l->to_part) {

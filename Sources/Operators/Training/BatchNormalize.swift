@@ -51,9 +51,10 @@ package enum BatchNormalize {
             }
         }.gradient { g throws(Failure) in
             guard g.inputs.count == 3 else { throw .unsupported("\(name): has no gradient for given statistics") }
-            let inputs = [try g.dy, try g.x, try g.b, try g.input(2), g.outputs[1], g.outputs[2]]
-            return try g.y.graph.emit(
+            let inputs: [Value?] = [try g.dy, try g.x, try g.b, try g.input(2), g.outputs[1], g.outputs[2]]
+            let results = try g.y.graph.emit(
                 OperatorCode(.custom, custom: back), inputs, g.options, types: [.float32, .float32, .float32])
+            return [results[0], results[1], results[2]]
         }
     }
 
