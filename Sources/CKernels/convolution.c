@@ -446,7 +446,8 @@ void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
     memset(to + left + count, 0, (all - left - count) * sizeof *to);
 }
 
-void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t parts, size_t part, const float *scale, size_t line) {
+__attribute__((minsize)) void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t parts, size_t part,
+                                                  const float *scale, size_t line) {
     const size_t all = i->width * i->window->groups * i->window->input_channels;
     size_t count, from;
     const size_t left = framed(i, line, &count, &from);

@@ -58,8 +58,9 @@ static void split(float x, size_t parts, uint16_t *to) {
 void eo_tile_convolution_pack(const struct eo_tile_convolution *c, const struct eo_strided_weights *w,
                               const float *inverse, size_t block, uint16_t *packed) {
     const size_t first = block * SIDE, columns = smaller(SIDE, w->columns - first), numbers = piece(&c->window);
+    const size_t parts = turns(c) * c->window.kernel_height * c->steps;
     memset(packed, 0, c->block * sizeof *packed);
-    for (size_t part = 0; part < turns(c) * c->window.kernel_height * c->steps; part++) {
+    for (size_t part = 0; part < parts; part++) {
         const size_t step = part % c->steps, segment = part / c->steps % c->window.kernel_height;
         const size_t skipped = part / c->steps / c->window.kernel_height * SIDE;
         // The last step ends with the piece: what it has in common with the one before is zero.
@@ -84,7 +85,7 @@ size_t eo_tile_convolution_units(const struct eo_tile_convolution *c) {
 static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t turn, size_t tile, size_t count) {
     const struct eo_window *w = &c->window;
     const size_t channels = w->input_channels, line_size = w->input_width * channels, row = w->stride_width * channels;
-    const size_t line_tiles = c->line_tiles / turns(c);
+    const size_t every = turns(c), line_tiles = c->line_tiles / every;
     struct eo_bf16_tiles t = {.count = count,
                               .segments = w->kernel_height,
                               .steps = c->steps,
@@ -94,9 +95,9 @@ static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t 
                                            .segment = w->dilation_height * line_size,
                                            .step = STEP,
                                            .last = c->last,
-                                           .row = turns(c) * row},
+                                           .row = every * row},
                               .of_shared = {.parts = c->w_parts, .part = STEP * SIDE, .step = c->w_parts * STEP * SIDE},
-                              .output_step = turns(c) * c->pixel_step,
+                              .output_step = every * c->pixel_step,
                               .scale = 1,
                               .minimum = c->minimum,
                               .maximum = c->maximum};
@@ -105,7 +106,7 @@ static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t 
     for (size_t r = 0; r < count; r++, tile++) {
         // The last tile of a line ends with the line.
         const size_t line = tile / line_tiles;
-        const size_t x = smaller(tile % line_tiles * turns(c) * c->height, c->width - c->height) + turn;
+        const size_t x = smaller(tile % line_tiles * every * c->height, c->width - c->height) + turn;
         const size_t image = line / w->output_height, y = line % w->output_height;
         t.tiles[r] = c->image + (image * w->input_height + y * w->stride_height) * line_size + x * row - turn * SIDE;
         t.output[r] = c->output + image * c->image_step + y * c->line_step + x * c->pixel_step;
@@ -115,15 +116,16 @@ static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t 
 }
 
 void eo_tile_convolution_work(const struct eo_tile_convolution *c, size_t unit) {
-    const size_t tiles = c->lines * c->line_tiles, end = smaller(tiles, (unit + 1) * UNIT_TILES);
+    const size_t every = turns(c), first = unit * UNIT_TILES / every;
+    const size_t end = smaller(c->lines * c->line_tiles / every, first + UNIT_TILES / every);
     struct eo_bf16_tiles runs[RUNS];
     size_t count = 0;
     // With turns there is an even number of tiles: half for each.
-    for (size_t turn = 0; turn < turns(c); turn++)
-        for (size_t tile = unit * UNIT_TILES / turns(c); tile < end / turns(c); tile += EO_TILES) {
-            struct eo_bf16_tiles t = rows_of(c, turn, tile, smaller(EO_TILES, end / turns(c) - tile));
+    for (size_t turn = 0; turn < every; turn++)
+        for (size_t tile = first; tile < end; tile += EO_TILES) {
+            struct eo_bf16_tiles t = rows_of(c, turn, tile, smaller(EO_TILES, end - tile));
             for (size_t block = 0; block < blocks(c); block++) {
-                t.shared = c->weights + block * c->block + turn * (c->block / turns(c));
+                t.shared = c->weights + block * c->block + turn * (c->block / every);
                 t.bias = c->bias ? c->bias + block * SIDE : NULL;
                 for (size_t r = 0; r < t.count; r++) {
                     t.columns[r] = smaller(SIDE, c->window.output_channels - block * SIDE);

@@ -46,22 +46,11 @@ struct BfloatImage {
         ((top - part.paddingTop) * width + left - part.paddingLeft) * shape.inputChannels
     }
 
-    /// `to`: of `byteCount` bytes.
-    func round(_ input: UnsafePointer<Float>, _ to: UnsafeMutablePointer<UInt16>, _ pool: ThreadPool) {
-        fill(input, parts: 1, scale: nil, to, pool)
-    }
-
-    /// In 2 or 3 `parts`, `byteCount` bytes each. `scale`: null, or what each number of a line is multiplied by.
+    /// In 1 to 3 `parts`, `byteCount` bytes each. `scale`: null, or what each number of a line is multiplied by; not of
+    /// one part.
     func cut(
         _ input: UnsafePointer<Float>, parts: Int, scale: UnsafePointer<Float>?, _ to: UnsafeMutablePointer<UInt16>,
         _ pool: ThreadPool
-    ) {
-        fill(input, parts: parts, scale: scale, to, pool)
-    }
-
-    private func fill(
-        _ input: UnsafePointer<Float>, parts: Int, scale: UnsafePointer<Float>?,
-        _ to: UnsafeMutablePointer<UInt16>, _ pool: ThreadPool
     ) {
         var window = shape.window
         withUnsafePointer(to: &window) { window in

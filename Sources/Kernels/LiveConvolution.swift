@@ -212,7 +212,7 @@ package final class LiveConvolution: @unchecked Sendable {
         var image = UnsafeRawPointer(input)
         if let bfloat {
             let to = (free + resultBytes).assumingMemoryBound(to: UInt16.self)
-            bfloat.image.round(input, to, pool)
+            bfloat.image.cut(input, parts: 1, scale: nil, to, pool)
             image = UnsafeRawPointer(to)
         }
         let work = UnsafeMutableRawBufferPointer(rebasing: scratch[(resultBytes + (bfloat?.image.byteCount ?? 0))...])

@@ -25,7 +25,6 @@ package enum OperatorRegistry {
         case CTCLoss.name: CTCLoss.definition
         case ClampGradient.name: ClampGradient.definition
         case BatchNormalize.name: BatchNormalize.definition
-        case BatchNormalize.back: BatchNormalize.gradient
         case ConvolutionMaximum.name: ConvolutionMaximum.definition
         case ConvolutionMaximum.filter: ConvolutionMaximum.ofFilter
         case ConvolutionGradient.filter: ConvolutionGradient.ofFilter

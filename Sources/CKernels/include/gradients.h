@@ -11,11 +11,10 @@
 #pragma GCC visibility push(hidden)
 
 // Batch normalization, y = clamp(x factors + shifts), seen from its gradient g: dy where the clamp lets it pass, else
-// 0. Rows of n constants, and of n sums.
+// 0. Rows of constants, and of sums.
 struct eo_normalization {
-    const float *_Nonnull center; // of sums
-    const float *_Nullable factors, *_Nullable shifts, *_Nullable slopes, *_Nullable offsets;
-    float *_Nullable sums, *_Nullable products;
+    float *_Nonnull center, *_Nonnull factors, *_Nonnull shifts, *_Nonnull slopes, *_Nonnull offsets;
+    float *_Nonnull sums, *_Nonnull products;
     float low, high;
 };
 
@@ -35,8 +34,6 @@ struct eo_gradients {
     // dx[i] = dy[i] times the derivative of GELU at x[i]: Phi(x) + x phi(x), or that of its form by tanh. dx may be dy
     // or x.
     void (*_Nonnull gelu)(size_t n, const float *_Nonnull dy, const float *_Nonnull x, float *_Nonnull dx, int by_tanh);
-    // sums[i] += x[i] - center[i], products[i] += (x[i] - center[i])^2
-    void (*_Nonnull moments)(size_t n, const float *_Nonnull x, const struct eo_normalization *_Nonnull p);
     // sums[i] += g[i], products[i] += g[i] (x[i] - center[i])
     void (*_Nonnull normalization_sums)(size_t n, const float *_Nonnull dy, const float *_Nonnull x,
                                         const struct eo_normalization *_Nonnull p);

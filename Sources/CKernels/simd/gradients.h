@@ -65,40 +65,31 @@ static void K(gelu)(size_t n, const float *dy, const float *x, float *dx, int by
     }
 }
 
-static void K(moments)(size_t n, const float *x, const struct eo_normalization *p) {
-    const float *center = p->center;
-    float *sums = p->sums, *products = p->products;
-#pragma clang loop vectorize(assume_safety)
-    for (size_t i = 0; i < n; i++) {
-        const float d = x[i] - center[i];
-        sums[i] += d, products[i] += d * d;
-    }
-}
+// What passes the clamp.
+#define PASSED(i) (((low < x[i] * factors[i] + shifts[i]) & (x[i] * factors[i] + shifts[i] < high)) ? g : 0.0f)
 
-// What passes the clamp of y.
-static inline __attribute__((always_inline)) float K(passed)(float dy, float y, float low, float high) {
-    return ((low < y) & (y < high)) ? dy : 0.0f;
-}
-#define PASSED(i) K(passed)(dy[i], x[i] * factors[i] + shifts[i], low, high)
-
-static void K(normalization_sums)(size_t n, const float *dy, const float *x, const struct eo_normalization *p) {
-    const float *factors = p->factors, *shifts = p->shifts, *center = p->center;
+static void K(normalization_sums)(size_t n, const float *restrict dy, const float *restrict x,
+                                  const struct eo_normalization *p) {
+    const float *restrict factors = p->factors, *restrict shifts = p->shifts, *restrict center = p->center;
+    float *restrict sums = p->sums, *restrict products = p->products;
     const float low = p->low, high = p->high;
-    float *sums = p->sums, *products = p->products;
-#pragma clang loop vectorize(assume_safety)
     for (size_t i = 0; i < n; i++) {
-        const float g = PASSED(i);
+        float g = dy[i];
+        g = PASSED(i);
         sums[i] += g, products[i] += g * (x[i] - center[i]);
     }
 }
 
 static void K(normalization)(size_t n, const float *dy, const float *x, float *dx, const struct eo_normalization *p) {
-    const float *factors = p->factors, *shifts = p->shifts, *center = p->center;
-    const float *slopes = p->slopes, *offsets = p->offsets;
+    const float *restrict factors = p->factors, *restrict shifts = p->shifts, *restrict center = p->center;
+    const float *restrict slopes = p->slopes, *restrict offsets = p->offsets;
     const float low = p->low, high = p->high;
 #pragma clang loop vectorize(assume_safety)
-    for (size_t i = 0; i < n; i++) dx[i] = PASSED(i) * factors[i] + (x[i] - center[i]) * slopes[i] + offsets[i];
+    for (size_t i = 0; i < n; i++) {
+        const float g = dy[i];
+        dx[i] = PASSED(i) * factors[i] + (x[i] - center[i]) * slopes[i] + offsets[i];
+    }
 }
 
-const struct eo_gradients TABLE = {ISA,     K(clamp),   K(add_scaled),         K(add_products), K(sum_products),
-                                   K(gelu), K(moments), K(normalization_sums), K(normalization)};
+const struct eo_gradients TABLE = {
+    ISA, K(clamp), K(add_scaled), K(add_products), K(sum_products), K(gelu), K(normalization_sums), K(normalization)};

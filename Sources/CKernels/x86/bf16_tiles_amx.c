@@ -145,9 +145,11 @@ TARGET void eo_bf16_rows__amx(const struct eo_bf16_line *l) {
         rows(EO_BF16_GRADIENT_PARTS, l);
 }
 
-SIMD void split(const int parts, size_t count, const float *x, const float *scale, uint16_t *y, size_t part) {
+TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale, size_t parts, uint16_t *y,
+                               size_t part) {
     static const _Alignas(64) uint16_t upper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
                                                     33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    const __m512i half = _mm512_set1_epi32(parts < EO_BF16_PARTS ? EO_BF16_HALF : 0);
     for (size_t i = 0; i < count; i += 2 * SIDE) {
         const __mmask16 first = mask_of(count - i), second = count - i > SIDE ? mask_of(count - i - SIDE) : 0;
         __m512 a = _mm512_maskz_loadu_ps(first, x + i), b = _mm512_maskz_loadu_ps(second, x + i + SIDE);
@@ -156,23 +158,12 @@ SIMD void split(const int parts, size_t count, const float *x, const float *scal
             b = _mm512_mul_ps(b, _mm512_maskz_loadu_ps(second, scale + i + SIDE));
         }
         const __mmask32 mask = first | (__mmask32)second << SIDE;
-#pragma clang loop unroll(full)
-        for (int p = 0; p < parts; p++) {
-            const __m512i m = parts < EO_BF16_PARTS ? more(a) : (__m512i)a,
-                          n = parts < EO_BF16_PARTS ? more(b) : (__m512i)b;
-            _mm512_mask_storeu_epi16(y + (size_t)p * part + i, mask,
-                                     _mm512_permutex2var_epi16(m, _mm512_load_si512(upper), n));
+        for (size_t p = 0; p < parts; p++) {
+            const __m512i m = _mm512_add_epi32((__m512i)a, half), n = _mm512_add_epi32((__m512i)b, half);
+            _mm512_mask_storeu_epi16(y + p * part + i, mask, _mm512_permutex2var_epi16(m, _mm512_load_si512(upper), n));
             a = rest_of(a, m), b = rest_of(b, n);
         }
     }
-}
-
-TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale, size_t parts, uint16_t *y,
-                               size_t part) {
-    if (parts == EO_BF16_PARTS)
-        split(EO_BF16_PARTS, count, x, scale, y, part);
-    else
-        split(EO_BF16_GRADIENT_PARTS, count, x, scale, y, part);
 }
 
 TARGET void eo_f32_to_bf16__amx(size_t count, const float *x, uint16_t *y) {

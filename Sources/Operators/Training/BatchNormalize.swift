@@ -2,92 +2,59 @@ import Kernels
 import Model
 
 /// edgeopt.batch_normalization: y = clamp(gamma (x - mean) / sqrt(variance + epsilon) + beta) with the statistics of the
-/// batch, or with those that are given. Inputs: 0 x, 1 gamma, 2 beta, optionally 3 mean and 4 variance. Outputs: 0 y, 1 and
-/// 2 mean and variance of the batch. Options: 0 least, 1 greatest y, 2 epsilon.
+/// batch, or with those that are given. Inputs: 0 is missing, 1 x, 2 gamma, 3 beta, optionally 4 mean and 5 variance.
+/// Outputs: 0 y, 1 and 2 mean and variance of the batch. Options: 0 least, 1 greatest y, 2 epsilon. With dy as input 0
+/// and the statistics of the batch it is the gradient: of x, gamma and beta.
 package enum BatchNormalize {
     package static let name = "edgeopt.batch_normalization"
-    /// edgeopt.batch_normalization_gradient(dy, x, gamma, beta, mean, variance) of x, gamma and beta.
-    static let back = "edgeopt.batch_normalization_gradient"
 
     /// Tensor `y` becomes what it gives; the result are mean and variance. `given`: instead of the batch's.
     package static func append(
-        _ x: Value, gamma: Value, beta: Value, given: (mean: Int, variance: Int)?, y: Int,
-        activation: FusedActivation, epsilon: Float
+        _ x: Value, gamma: Int, beta: Int, given: (mean: Int, variance: Int)?, y: Int, _ activation: FusedActivation,
+        epsilon: Float
     ) -> (mean: Int, variance: Int) {
-        let pattern = Tensor(name: "", type: .float32, shape: gamma.shape)
-        let (mean, variance) = (x.graph.add(pattern).tensor, x.graph.add(pattern).tensor)
+        let graph = x.graph
+        let pattern = Tensor(name: "", type: .float32, shape: graph.value(gamma).shape)
+        let (mean, variance) = (graph.add(pattern).tensor, graph.add(pattern).tensor)
         let range = activation.floatRange
-        x.graph.append(
+        graph.append(
             OperatorCode(.custom, custom: name),
-            inputs: [x.tensor, gamma.tensor, beta.tensor] + (given.map { [$0.mean, $0.variance] } ?? []),
+            inputs: [-1, x.tensor, gamma, beta, given?.mean ?? -1, given?.variance ?? -1],
             outputs: [y, mean, variance],
             Options(.fakeQuant, [.float(range.minimum), .float(range.maximum), .float(epsilon)]))
         return (mean, variance)
     }
 
     static var definition: OperatorDefinition {
-        OperatorDefinition(.custom, custom: name, maxVersion: 1) { op throws(Failure) in
-            let (x, gamma) = (try op.input(0).shape, try op.input(1).shape)
-            return [x, gamma, gamma]
+        OperatorDefinition(.custom, custom: name, maxVersion: 1, inPlace: true) { op throws(Failure) in
+            let gamma = try op.input(2).shape
+            return [try op.input(1).shape, gamma, gamma]
         } prepare: { op throws(Failure) in
-            let normalizer = try normalizer(op, op.input(0))
+            let (x, channels) = (try op.input(1), try op.input(2).count)
+            for index in op.inputs.indices {
+                guard let input = op.inputs[index] else { continue }
+                guard input.type == .float32, input.count == (index < 2 ? x.count : channels), x.shape.last == channels
+                else { throw op.unsupportedTypes() }
+            }
+            let normalizer = BatchNormalizer(
+                count: x.count, channels: channels, low: op.options.float(0), high: op.options.float(1),
+                epsilon: op.options.float(2))
             let scratch = op.scratch(bytes: 4 * normalizer.scratchCount)
-            let isGiven = op.hasInput(3)
             return { io in
                 var y = io.output(as: Float.self)
-                var mean = io.output(1, as: Float.self)
-                var variance = io.output(2, as: Float.self)
+                var first = io.output(1, as: Float.self)
+                var second = io.output(2, as: Float.self)
                 var work = io.scratch(scratch, as: Float.self)
-                normalizer.statistics(io.input(0), mean: &mean, variance: &variance, scratch: &work, pool: io.pool)
-                if isGiven {
-                    normalizer.apply(
-                        io.input(0), gamma: io.input(1), beta: io.input(2), mean: io.input(3), variance: io.input(4),
-                        &y, scratch: &work, pool: io.pool)
-                } else {
-                    normalizer.apply(
-                        io.input(0), gamma: io.input(1), beta: io.input(2), mean: mean.span, variance: variance.span,
-                        &y, scratch: &work, pool: io.pool)
-                }
+                normalizer.run(
+                    dy: io.input(0), io.input(1), gamma: io.input(2), beta: io.input(3), mean: io.input(4),
+                    variance: io.input(5), &y, &first, &second, scratch: &work, pool: io.pool)
             }
         }.gradient { g throws(Failure) in
-            guard g.inputs.count == 3 else { throw .unsupported("\(name): has no gradient for given statistics") }
-            let inputs: [Value?] = [try g.dy, try g.x, try g.b, try g.input(2), g.outputs[1], g.outputs[2]]
+            var inputs = g.inputs
+            (inputs[0], inputs[4], inputs[5]) = (try g.dy, g.outputs[1], g.outputs[2])
             let results = try g.y.graph.emit(
-                OperatorCode(.custom, custom: back), inputs, g.options, types: [.float32, .float32, .float32])
-            return [results[0], results[1], results[2]]
+                OperatorCode(.custom, custom: name), inputs, g.options, types: [.float32, .float32, .float32])
+            return [nil, results[0], results[1], results[2]]
         }
-    }
-
-    static var gradient: OperatorDefinition {
-        OperatorDefinition(.custom, custom: back, maxVersion: 1, inPlace: true) { op throws(Failure) in
-            let (x, gamma) = (try op.input(1).shape, try op.input(2).shape)
-            return [x, gamma, gamma]
-        } prepare: { op throws(Failure) in
-            guard try op.input(0).count == op.input(1).count else { throw op.unsupportedTypes() }
-            let normalizer = try normalizer(op, op.input(1))
-            let scratch = op.scratch(bytes: 4 * normalizer.scratchCount)
-            return { io in
-                var dx = io.output(as: Float.self)
-                var gamma = io.output(1, as: Float.self)
-                var beta = io.output(2, as: Float.self)
-                var work = io.scratch(scratch, as: Float.self)
-                normalizer.gradient(
-                    io.input(0), io.input(1), gamma: io.input(2), beta: io.input(3), mean: io.input(4),
-                    variance: io.input(5), &dx, ofGamma: &gamma, ofBeta: &beta, scratch: &work, pool: io.pool)
-            }
-        }
-    }
-
-    private static func normalizer(_ op: Preparation, _ x: TensorInfo) throws(Failure) -> BatchNormalizer {
-        let channels = x.shape.last ?? 0
-        for index in op.inputs.indices {
-            let input = try op.input(index)
-            guard input.type == .float32, input.count == channels || input.shape == x.shape, channels > 0 else {
-                throw op.unsupportedTypes()
-            }
-        }
-        return BatchNormalizer(
-            count: x.count, channels: channels, clamp: (op.options.float(0), op.options.float(1)),
-            epsilon: op.options.float(2))
     }
 }

@@ -119,9 +119,9 @@ final class BatchNormalization: TrainingState {
             let y = isClamp ? op.outputs[0] : graph.add(raw).tensor
             let normalization = layers[layer]
             (layers[layer].batchMean, layers[layer].batchVariance) = BatchNormalize.append(
-                x, gamma: graph.value(normalization.gamma), beta: graph.value(normalization.beta),
+                x, gamma: normalization.gamma, beta: normalization.beta,
                 given: usesBatch ? nil : (normalization.mean, normalization.variance), y: y,
-                activation: isClamp ? activation : .none, epsilon: Self.epsilon)
+                isClamp ? activation : .none, epsilon: Self.epsilon)
             guard !isClamp else { continue }
             graph.append(
                 OperatorCode(.add), inputs: [y, try graph.constant([0], []).tensor], outputs: op.outputs,
