@@ -25,12 +25,14 @@ size_t eo_batch_normalization_scratch(const struct eo_batch_normalization *n) {
 
 static float *row_of(const struct eo_batch_normalization *n, size_t number) { return n->scratch + number * n->row; }
 
-static void fill(const struct eo_batch_normalization *n, size_t number, size_t channel, double value) {
+static void fill(const struct eo_batch_normalization *n, size_t number, size_t channel,
+                                           double value) {
     for (size_t i = channel; i < n->row; i += n->channels) row_of(n, number)[i] = (float)value;
 }
 
 // How the channel is scaled and shifted.
-static void place(const struct eo_batch_normalization *n, size_t channel, const float *mean, const float *variance) {
+static void place(const struct eo_batch_normalization *n, size_t channel, const float *mean,
+                                            const float *variance) {
     const double factor = n->gamma[channel] / sqrt((double)variance[channel] + n->epsilon);
     fill(n, CENTER, channel, mean[channel]);
     fill(n, FACTORS, channel, factor);

@@ -23,7 +23,7 @@ static bool alternates(const struct eo_window *w) {
 }
 static size_t turns(const struct eo_tile_convolution *c) { return alternates(&c->window) ? 2 : 1; }
 
-bool eo_tile_convolution_plan(struct eo_tile_convolution *c) {
+__attribute__((minsize)) bool eo_tile_convolution_plan(struct eo_tile_convolution *c) {
     const struct eo_window *w = &c->window;
     const size_t numbers = piece(w);
     if (w->groups > 1 || (w->dilation_width > 1 && w->kernel_width > 1) || numbers % 2 > 0 || numbers < LEAST_DEPTH)
@@ -82,7 +82,8 @@ size_t eo_tile_convolution_units(const struct eo_tile_convolution *c) {
 }
 
 // Tiles of rows from number `tile` on of those of a turn.
-static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t turn, size_t tile, size_t count) {
+__attribute__((minsize)) static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t turn,
+                                                             size_t tile, size_t count) {
     const struct eo_window *w = &c->window;
     const size_t channels = w->input_channels, line_size = w->input_width * channels, row = w->stride_width * channels;
     const size_t every = turns(c), line_tiles = c->line_tiles / every;
@@ -115,7 +116,7 @@ static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t 
     return t;
 }
 
-void eo_tile_convolution_work(const struct eo_tile_convolution *c, size_t unit) {
+__attribute__((minsize)) void eo_tile_convolution_work(const struct eo_tile_convolution *c, size_t unit) {
     const size_t every = turns(c), first = unit * UNIT_TILES / every;
     const size_t end = smaller(c->lines * c->line_tiles / every, first + UNIT_TILES / every);
     struct eo_bf16_tiles runs[RUNS];

@@ -48,7 +48,7 @@ struct BfloatImage {
 
     /// In 1 to 3 `parts`, `byteCount` bytes each. `scale`: null, or what each number of a line is multiplied by; not of
     /// one part.
-    func cut(
+    @inline(never) func cut(
         _ input: UnsafePointer<Float>, parts: Int, scale: UnsafePointer<Float>?, _ to: UnsafeMutablePointer<UInt16>,
         _ pool: ThreadPool
     ) {
