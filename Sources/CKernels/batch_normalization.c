@@ -25,14 +25,12 @@ size_t eo_batch_normalization_scratch(const struct eo_batch_normalization *n) {
 
 static float *row_of(const struct eo_batch_normalization *n, size_t number) { return n->scratch + number * n->row; }
 
-static void fill(const struct eo_batch_normalization *n, size_t number, size_t channel,
-                                           double value) {
+static void fill(const struct eo_batch_normalization *n, size_t number, size_t channel, double value) {
     for (size_t i = channel; i < n->row; i += n->channels) row_of(n, number)[i] = (float)value;
 }
 
 // How the channel is scaled and shifted.
-static void place(const struct eo_batch_normalization *n, size_t channel, const float *mean,
-                                            const float *variance) {
+static void place(const struct eo_batch_normalization *n, size_t channel, const float *mean, const float *variance) {
     const double factor = n->gamma[channel] / sqrt((double)variance[channel] + n->epsilon);
     fill(n, CENTER, channel, mean[channel]);
     fill(n, FACTORS, channel, factor);
@@ -54,6 +52,7 @@ void eo_batch_normalization_begin(const struct eo_batch_normalization *n) {
 
 static void run(const struct eo_batch_normalization *n, size_t piece, bool sums) {
     const struct eo_gradients *kernels = eo_gradients_best();
+    const struct eo_elementwise *elements = eo_elementwise_best();
     float *own = row_of(n, SUMS + 2 * piece);
     const struct eo_normalization p = {row_of(n, CENTER), row_of(n, FACTORS),  row_of(n, SHIFTS),
                                        row_of(n, SLOPES), row_of(n, OFFSETS),  own,
@@ -73,7 +72,7 @@ static void run(const struct eo_batch_normalization *n, size_t piece, bool sums)
         else if (n->dy)
             kernels->normalization(count, dy, x, n->results[0] + i, &p);
         else
-            eo_elementwise_best()->f32_scale_shift(count, x, p.factors, p.shifts, n->results[0] + i, &clamp);
+            elements->f32_scale_shift(count, x, p.factors, p.shifts, n->results[0] + i, &clamp);
     }
 }
 

@@ -55,8 +55,9 @@ static void split(float x, size_t parts, uint16_t *to) {
     }
 }
 
-void eo_tile_convolution_pack(const struct eo_tile_convolution *c, const struct eo_strided_weights *w,
-                              const float *inverse, size_t block, uint16_t *packed) {
+__attribute__((minsize)) void eo_tile_convolution_pack(const struct eo_tile_convolution *c,
+                                                       const struct eo_strided_weights *w, const float *inverse,
+                                                       size_t block, uint16_t *packed) {
     const size_t first = block * SIDE, columns = smaller(SIDE, w->columns - first), numbers = piece(&c->window);
     const size_t parts = turns(c) * c->window.kernel_height * c->steps;
     memset(packed, 0, c->block * sizeof *packed);
@@ -82,8 +83,7 @@ size_t eo_tile_convolution_units(const struct eo_tile_convolution *c) {
 }
 
 // Tiles of rows from number `tile` on of those of a turn.
-__attribute__((minsize)) static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t turn,
-                                                             size_t tile, size_t count) {
+static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t turn, size_t tile, size_t count) {
     const struct eo_window *w = &c->window;
     const size_t channels = w->input_channels, line_size = w->input_width * channels, row = w->stride_width * channels;
     const size_t every = turns(c), line_tiles = c->line_tiles / every;
@@ -116,7 +116,7 @@ __attribute__((minsize)) static struct eo_bf16_tiles rows_of(const struct eo_til
     return t;
 }
 
-__attribute__((minsize)) void eo_tile_convolution_work(const struct eo_tile_convolution *c, size_t unit) {
+void eo_tile_convolution_work(const struct eo_tile_convolution *c, size_t unit) {
     const size_t every = turns(c), first = unit * UNIT_TILES / every;
     const size_t end = smaller(c->lines * c->line_tiles / every, first + UNIT_TILES / every);
     struct eo_bf16_tiles runs[RUNS];
