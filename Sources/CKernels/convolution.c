@@ -446,15 +446,24 @@ void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
     memset(to + left + count, 0, (all - left - count) * sizeof *to);
 }
 
-__attribute__((minsize)) void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t parts, size_t part,
-                                                  const float *scale, size_t line) {
+// Few zeros, without a call.
+static inline void zeros(uint16_t *to, size_t count) {
+    enum { STEP = 8 };
+    for (; count >= STEP; count -= STEP, to += STEP) {
+        memset(to, 0, STEP * sizeof *to);
+        __asm__("" : "+r"(to)); // or the loop becomes one
+    }
+    for (; count > 0; count--) *to++ = 0;
+}
+
+void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t parts, size_t part, const float *scale, size_t line) {
     const size_t all = i->width * i->window->groups * i->window->input_channels;
     size_t count, from;
     const size_t left = framed(i, line, &count, &from);
     uint16_t *to = i->to + line * all;
     eo_bf16_split_best()->run(count, i->from + from, scale, parts, to + left, part);
     for (size_t p = 0; p < parts; p++, to += part) {
-        memset(to, 0, left * sizeof *to);
-        memset(to + left + count, 0, (all - left - count) * sizeof *to);
+        zeros(to, left);
+        zeros(to + left + count, all - left - count);
     }
 }
