@@ -427,7 +427,8 @@ void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t w
 }
 
 // Where a line's own numbers begin in it, and how many they are; none of a line of zeros. `from`: of the image.
-static size_t framed(const struct eo_bf16_image *i, size_t line, size_t *count, size_t *from) {
+__attribute__((noinline)) static size_t framed(const struct eo_bf16_image *i, size_t line, size_t *count,
+                                               size_t *from) {
     const struct eo_window *w = i->window;
     const size_t pixel = w->groups * w->input_channels, y = line % i->height - i->top;
     const bool is_inside = y < w->input_height; // wrapped around where it lies above
@@ -436,7 +437,7 @@ static size_t framed(const struct eo_bf16_image *i, size_t line, size_t *count, 
     return is_inside ? i->left * pixel : 0;
 }
 
-void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
+__attribute__((minsize)) void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
     const size_t all = i->width * i->window->groups * i->window->input_channels;
     size_t count, from;
     const size_t left = framed(i, line, &count, &from);
@@ -456,7 +457,8 @@ static inline void zeros(uint16_t *to, size_t count) {
     for (; count > 0; count--) *to++ = 0;
 }
 
-void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t parts, size_t part, const float *scale, size_t line) {
+__attribute__((minsize)) void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t parts, size_t part,
+                                                  const float *scale, size_t line) {
     const size_t all = i->width * i->window->groups * i->window->input_channels;
     size_t count, from;
     const size_t left = framed(i, line, &count, &from);

@@ -116,7 +116,7 @@ static struct eo_bf16_tiles rows_of(const struct eo_tile_convolution *c, size_t 
     return t;
 }
 
-void eo_tile_convolution_work(const struct eo_tile_convolution *c, size_t unit) {
+__attribute__((minsize)) void eo_tile_convolution_work(const struct eo_tile_convolution *c, size_t unit) {
     const size_t every = turns(c), first = unit * UNIT_TILES / every;
     const size_t end = smaller(c->lines * c->line_tiles / every, first + UNIT_TILES / every);
     struct eo_bf16_tiles runs[RUNS];
