@@ -7,8 +7,9 @@
 static const size_t chunk_size = 256 * 1024;
 // Taps of fewer channels than this go together with the others of their kernel row.
 static const size_t tap_channels = 96;
-// A unit of fewer multiply-adds than this (about 2 microseconds) is not worth waking a thread for.
-static const size_t unit_products = 128 * 1024;
+// A unit of fewer multiply-adds than this (about 2 microseconds) is not worth waking a thread for. To read a byte of
+// weights takes as long as two of them, and is all that products of a single row wait for.
+static const size_t unit_products = 128 * 1024, byte_products = 2;
 // Units per worker: enough that a late worker leaves others no long wait.
 static const size_t units_per_worker = 4;
 
@@ -65,7 +66,8 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     const struct eo_window *w = &c->window;
     const size_t blocks = ceiling(w->output_channels, c->nr), tiles = ceiling(pixels(w), c->mr);
     const size_t products = pixels(w) * w->groups * w->output_channels * c->depth;
-    workers = larger(1, smaller(workers, products / unit_products));
+    const size_t work = products + byte_products * c->group_size * w->groups;
+    workers = larger(1, smaller(workers, work / unit_products));
     c->workers = workers;
     c->shares = workers > 1 && shares_rows(c, workers) ? workers : 1;
     c->share_tiles = ceiling(tiles, c->shares);

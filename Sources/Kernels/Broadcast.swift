@@ -65,6 +65,7 @@ package struct Broadcast: Sendable {
     }
 
     /// Where a run begins in a and b.
+    @inline(never)  // it would outweigh the loops that it is in
     package func start(ofRun run: Int) -> (a: Int, b: Int) {
         var rest = run
         var (a, b) = (0, 0)

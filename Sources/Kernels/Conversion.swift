@@ -3,9 +3,6 @@ import CKernels
 /// An integer type of quantized tensors that has kernels.
 package protocol QuantizedInteger: FixedWidthInteger & BitwiseCopyable & Sendable {
     static var kernels: QuantizedKernels { get }
-    /// sums[i] += x[i]; the sum of all.
-    static func accumulate(_ count: Int, _ x: UnsafePointer<Self>, _ sums: UnsafeMutablePointer<Int32>)
-    static func sum(_ count: Int, _ x: UnsafePointer<Self>) -> Int32
 }
 
 /// The kernels of one quantized type.
@@ -19,6 +16,8 @@ package struct QuantizedKernels {
     let maximum: eo_binary
     let maximumPool: eo_pool
     let averagePool: eo_pool
+    let sum: @convention(c) (Int, UnsafeRawPointer) -> Int32
+    let addRows: @convention(c) (Int, Int, Int, UnsafeRawPointer, UnsafeMutablePointer<Int32>) -> Void
 }
 
 extension Int8: QuantizedInteger {
@@ -28,12 +27,8 @@ extension Int8: QuantizedInteger {
             fromFloat: table.f32_to_s8, fromInt32: table.s32_to_s8, toFloat: table.s8_to_f32, add: table.s8_add,
             multiply: table.s8_mul,
             minimum: table.s8_min, maximum: table.s8_max, maximumPool: table.s8_max_pool,
-            averagePool: table.s8_average_pool)
+            averagePool: table.s8_average_pool, sum: table.s8_sum, addRows: table.s8_add_rows)
     }
-    package static func accumulate(_ count: Int, _ x: UnsafePointer<Int8>, _ sums: UnsafeMutablePointer<Int32>) {
-        kernelTable.pointee.s8_accumulate(count, x, sums)
-    }
-    package static func sum(_ count: Int, _ x: UnsafePointer<Int8>) -> Int32 { kernelTable.pointee.s8_sum(count, x) }
 }
 
 extension UInt8: QuantizedInteger {
@@ -43,12 +38,8 @@ extension UInt8: QuantizedInteger {
             fromFloat: table.f32_to_u8, fromInt32: table.s32_to_u8, toFloat: table.u8_to_f32, add: table.u8_add,
             multiply: table.u8_mul,
             minimum: table.u8_min, maximum: table.u8_max, maximumPool: table.u8_max_pool,
-            averagePool: table.u8_average_pool)
+            averagePool: table.u8_average_pool, sum: table.u8_sum, addRows: table.u8_add_rows)
     }
-    package static func accumulate(_ count: Int, _ x: UnsafePointer<UInt8>, _ sums: UnsafeMutablePointer<Int32>) {
-        kernelTable.pointee.u8_accumulate(count, x, sums)
-    }
-    package static func sum(_ count: Int, _ x: UnsafePointer<UInt8>) -> Int32 { kernelTable.pointee.u8_sum(count, x) }
 }
 
 extension Int16: QuantizedInteger {
@@ -58,12 +49,8 @@ extension Int16: QuantizedInteger {
             fromFloat: table.f32_to_s16, fromInt32: table.s32_to_s16, toFloat: table.s16_to_f32, add: table.s16_add,
             multiply: table.s16_mul,
             minimum: table.s16_min, maximum: table.s16_max, maximumPool: table.s16_max_pool,
-            averagePool: table.s16_average_pool)
+            averagePool: table.s16_average_pool, sum: table.s16_sum, addRows: table.s16_add_rows)
     }
-    package static func accumulate(_ count: Int, _ x: UnsafePointer<Int16>, _ sums: UnsafeMutablePointer<Int32>) {
-        kernelTable.pointee.s16_accumulate(count, x, sums)
-    }
-    package static func sum(_ count: Int, _ x: UnsafePointer<Int16>) -> Int32 { kernelTable.pointee.s16_sum(count, x) }
 }
 
 /// Numbers from one type to another. Large tensors are shared among the threads of `pool`; the bits are the same on

@@ -40,8 +40,9 @@ extension Elementwise {
                 dx.withUnsafeMutableBufferPointer { dx in
                     guard count > 0 else { return }
                     var job = GradientJob(
-                        form: form, count: count, x: x.baseAddress!, dy: dy.baseAddress!, dx: dx.baseAddress!)
-                    pool.run(job.pieces, &job) { context, piece, _ in
+                        form: form, pieces: .elements(count, pool), x: x.baseAddress!, dy: dy.baseAddress!,
+                        dx: dx.baseAddress!)
+                    pool.run(job.pieces.count, &job) { context, piece, _ in
                         context.assumingMemoryBound(to: GradientJob.self).pointee.run(piece)
                     }
                 }
@@ -56,16 +57,13 @@ private struct GradientJob {
         case gelu(byTanh: Bool)
     }
     let form: Form
-    let count: Int
+    let pieces: Pieces
     let x: UnsafePointer<Float>
     let dy: UnsafePointer<Float>
     let dx: UnsafeMutablePointer<Float>
 
-    var pieces: Int { (count + elementsPerPiece - 1) / elementsPerPiece }
-
     func run(_ piece: Int) {
-        let start = piece * elementsPerPiece
-        let count = min(elementsPerPiece, count - start)
+        let (start, count) = (pieces[piece].lowerBound, pieces[piece].count)
         switch form {
         case .clamp(let low, let high):
             gradientTable.pointee.clamp(count, dy + start, x + start, dx + start, low, high)

@@ -155,9 +155,10 @@ package enum Elementwise {
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
                 var job = UnaryJob(
-                    kernel: kernel, x: x.baseAddress!, y: y.baseAddress!, parameters: parameters, count: count,
-                    sizeX: MemoryLayout<X>.stride, sizeY: MemoryLayout<Y>.stride)
-                pool.run(job.pieces, &job) { context, piece, _ in
+                    kernel: kernel, x: x.baseAddress!, y: y.baseAddress!, parameters: parameters,
+                    sizeX: MemoryLayout<X>.stride, sizeY: MemoryLayout<Y>.stride,
+                    pieces: .elements(count, pool))
+                pool.run(job.pieces.count, &job) { context, piece, _ in
                     context.assumingMemoryBound(to: UnaryJob.self).pointee.run(piece)
                 }
             }
@@ -177,9 +178,12 @@ package enum Elementwise {
                     let job = BinaryJob(
                         kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!,
                         y: y.baseAddress!,
-                        parameters: parameters, size: MemoryLayout<T>.stride, sizeB: MemoryLayout<B>.stride)
+                        parameters: parameters, size: MemoryLayout<T>.stride, sizeB: MemoryLayout<B>.stride,
+                        pieces: Pieces(
+                            shape.runs * shape.length, atMost: elementsPerPiece,
+                            unit: shape.length > elementsPerPiece ? cacheLine : max(1, shape.length), pool: pool))
                     withUnsafePointer(to: job) {
-                        pool.run(job.pieces, $0) { context, piece, _ in
+                        pool.run(job.pieces.count, $0) { context, piece, _ in
                             context.assumingMemoryBound(to: BinaryJob.self).pointee.run(piece)
                         }
                     }
@@ -215,24 +219,18 @@ package struct QuantizedArithmetic: Sendable {
     }
 }
 
-/// Elements that one thread takes at a time: 64 KiB of floats, a fraction of the second-level cache, and long enough
-/// (some microseconds) for handing it out to cost nothing.
-let elementsPerPiece = 16384
-
 private struct UnaryJob {
     let kernel: eo_unary
     let x: UnsafeRawPointer
     let y: UnsafeMutableRawPointer
     let parameters: UnsafeRawPointer?
-    let count: Int
     let sizeX: Int
     let sizeY: Int
-
-    var pieces: Int { (count + elementsPerPiece - 1) / elementsPerPiece }
+    let pieces: Pieces
 
     func run(_ piece: Int) {
-        let start = piece * elementsPerPiece
-        kernel(min(elementsPerPiece, count - start), x + start * sizeX, y + start * sizeY, parameters)
+        let part = pieces[piece]
+        kernel(part.count, x + part.lowerBound * sizeX, y + part.lowerBound * sizeY, parameters)
     }
 }
 
@@ -246,24 +244,20 @@ private struct BinaryJob {
     /// Bytes of an element: a and y, b.
     let size: Int
     let sizeB: Int
-
-    /// Long runs are cut, short ones taken together.
-    private var cuts: Int { (shape.length + elementsPerPiece - 1) / elementsPerPiece }
-    private var runsPerPiece: Int { max(1, elementsPerPiece / max(1, shape.length)) }
-    var pieces: Int { cuts > 1 ? shape.runs * cuts : (shape.runs + runsPerPiece - 1) / runsPerPiece }
+    /// Of the elements; no short run is cut.
+    let pieces: Pieces
 
     func run(_ piece: Int) {
-        if cuts > 1 {
-            let start = piece % cuts * elementsPerPiece
-            run(piece / cuts, from: start, count: min(elementsPerPiece, shape.length - start))
-        } else {
-            let first = piece * runsPerPiece
-            let runs = first..<min(first + runsPerPiece, shape.runs)
-            if shape.repeated != nil, runs.count > 1, shape.length * max(size, sizeB) <= Self.repeatedBytes / 2 {
-                runTogether(runs)
-            } else {
-                for index in runs { run(index, from: 0, count: shape.length) }
-            }
+        let (elements, length) = (pieces[piece], shape.length)
+        if shape.repeated != nil, elements.count > length, length * max(size, sizeB) <= Self.repeatedBytes / 2 {
+            return runTogether(elements.lowerBound / length..<elements.upperBound / length)
+        }
+        var element = elements.lowerBound
+        while element < elements.upperBound {
+            let start = element % length
+            let count = min(elements.upperBound - element, length - start)
+            run(element / length, from: start, count: count)
+            element += count
         }
     }
 

@@ -42,15 +42,30 @@ package struct ReductionShape: Sendable {
 
     /// Output elements computed together: 1, or the kept run.
     package var outputLength: Int { reducesRun ? 1 : length }
-    package var outputRuns: Int { kept.reduce(1) { $0 * $1.count } }
+    package var outputRuns: Int { Self.product(kept) }
     /// Input runs for each output run.
-    package var inputRuns: Int { reduced.reduce(1) { $0 * $1.count } }
+    package var inputRuns: Int { Self.product(reduced) }
+
+    /// One large image to one pixel: its rows are combined in so many parts, which threads share, before the parts are.
+    /// A thread finds those rows in its own cache that it made. Otherwise 1. The shape decides, not the threads.
+    var parts: Int {
+        let isImage = outputRuns == 1 && !reducesRun && reduced.count == 1
+        return isImage && inputRuns * length >= elementsPerPiece ? 4 : 1
+    }
+    func inputRuns(ofPart part: Int) -> Range<Int> { inputRuns * part / parts..<inputRuns * (part + 1) / parts }
+    /// Elements of memory that a reduction wants, beside its output.
+    package var scratchCount: Int { (parts - 1) * length }
 
     /// Where the first input run of an output run begins.
     package func start(ofOutputRun index: Int) -> Int { Self.offset(index, kept) }
     /// Where an input run begins, from the first one of its output run.
     package func offset(ofInputRun index: Int) -> Int { Self.offset(index, reduced) }
 
+    // They would outweigh the twenty loops that they are in.
+    @inline(never)
+    private static func product(_ dimensions: [Dimension]) -> Int { dimensions.reduce(1) { $0 * $1.count } }
+
+    @inline(never)
     private static func offset(_ index: Int, _ dimensions: [Dimension]) -> Int {
         var rest = index
         var offset = 0
@@ -65,132 +80,161 @@ package struct ReductionShape: Sendable {
 }
 
 /// Reductions of float tensors, and integer sums. The order in which elements are combined depends on the shape alone.
-/// Output runs are shared among the threads of `pool`. Nothing is allocated.
-package enum Reduction {
-    package static func sum(
-        _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, pool: ThreadPool
-    ) {
-        fold(
-            shape, x, &y, pool,
-            .init(
-                start: 0, run: kernelTable.pointee.f32_sum, runs: kernelTable.pointee.f32_add.vv,
-                allRuns: kernelTable.pointee.f32_add_rows))
-    }
-
+/// Output runs, or parts of one, are shared among the threads of `pool`. `scratch`: `scratchCount` elements. Nothing is
+/// allocated.
+package enum Reduction: Sendable {
+    case sum, maximum, minimum
     /// Of no elements: NaN.
-    package static func mean(
-        _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, pool: ThreadPool
+    case mean
+
+    package func run(
+        _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, scratch: inout MutableSpan<Float>,
+        pool: ThreadPool
     ) {
-        sum(shape, x, &y, pool: pool)
-        var factor = Float(shape.factor)
-        var none = eo_f32_params(low: -.infinity, high: .infinity)
-        y.withUnsafeMutableBufferPointer {
-            guard let y = $0.baseAddress else { return }
-            kernelTable.pointee.f32_div.vs($0.count, y, &factor, y, &none)
+        let fold: Fold =
+            switch self {
+            case .sum, .mean: .sum
+            case .maximum: .extreme(-.infinity, kernelTable.pointee.f32_maximum, kernelTable.pointee.f32_max.vv)
+            case .minimum: .extreme(.infinity, kernelTable.pointee.f32_minimum, kernelTable.pointee.f32_min.vv)
+            }
+        x.withUnsafeBytes { x in
+            y.withUnsafeMutableBytes { y in
+                scratch.withUnsafeMutableBytes { fold.run(shape, x, y, $0, pool) }
+                guard self == .mean, let y = y.baseAddress else { return }
+                var factor = Float(shape.factor)
+                var none = eo_f32_params(low: -.infinity, high: .infinity)
+                kernelTable.pointee.f32_div.vs(shape.outputRuns * shape.outputLength, y, &factor, y, &none)
+            }
         }
-    }
-
-    package static func maximum(
-        _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, pool: ThreadPool
-    ) {
-        fold(
-            shape, x, &y, pool,
-            .init(start: -.infinity, run: kernelTable.pointee.f32_maximum, runs: kernelTable.pointee.f32_max.vv))
-    }
-
-    package static func minimum(
-        _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, pool: ThreadPool
-    ) {
-        fold(
-            shape, x, &y, pool,
-            .init(start: .infinity, run: kernelTable.pointee.f32_minimum, runs: kernelTable.pointee.f32_min.vv))
     }
 
     /// Exact sums, wrapping beyond 32 bits.
     package static func sum<T: QuantizedInteger>(
-        _ shape: ReductionShape, _ x: Span<T>, _ y: inout MutableSpan<Int32>
+        _ shape: ReductionShape, _ x: Span<T>, _ y: inout MutableSpan<Int32>, scratch: inout MutableSpan<Int32>,
+        pool: ThreadPool
     ) {
-        let (outputs, inputs, length) = (shape.outputRuns, shape.inputRuns, shape.length)
-        precondition(y.count >= outputs * shape.outputLength && x.count >= outputs * inputs * length)
-        x.withUnsafeBufferPointer { x in
-            y.withUnsafeMutableBufferPointer { y in
-                y.update(repeating: 0)
-                guard let x = x.baseAddress, let y = y.baseAddress else { return }
-                for output in 0..<outputs {
-                    let start = shape.start(ofOutputRun: output)
-                    for input in 0..<inputs {
-                        let run = x + start + shape.offset(ofInputRun: input)
-                        if shape.reducesRun {
-                            y[output] &+= T.sum(length, run)
-                        } else {
-                            T.accumulate(length, run, y + output * length)
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    private static func fold(
-        _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, _ pool: ThreadPool,
-        _ operation: FoldJob.Operation
-    ) {
-        let (outputs, inputs) = (shape.outputRuns, shape.inputRuns)
-        precondition(y.count >= outputs * shape.outputLength && x.count >= outputs * inputs * shape.length)
-        guard y.count > 0 else { return }
-        x.withUnsafeBufferPointer { x in
-            y.withUnsafeMutableBufferPointer { y in
-                y.update(repeating: operation.start)
-                guard let x = x.baseAddress, let y = y.baseAddress else { return }
-                let job = FoldJob(
-                    operation: operation, shape: shape, x: x, y: y, outputs: outputs, inputs: inputs)
-                withUnsafePointer(to: job) {
-                    pool.run(job.pieces, $0) { context, piece, _ in
-                        context.assumingMemoryBound(to: FoldJob.self).pointee.run(piece)
-                    }
-                }
-            }
+        let fold = Fold.integerSum(T.kernels.sum, T.kernels.addRows, MemoryLayout<T>.stride)
+        x.withUnsafeBytes { x in
+            y.withUnsafeMutableBytes { y in scratch.withUnsafeMutableBytes { fold.run(shape, x, y, $0, pool) } }
         }
     }
 }
 
-private struct FoldJob {
-    struct Operation {
-        let start: Float
-        let run: @convention(c) (Int, UnsafePointer<Float>) -> Float
-        let runs: eo_binary_form
-        /// The same for runs that lie equally far apart.
-        var allRuns: (@convention(c) (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void)?
-    }
-    let operation: Operation
-    let shape: ReductionShape
-    let x: UnsafePointer<Float>
-    let y: UnsafeMutablePointer<Float>
-    let outputs: Int
-    let inputs: Int
+/// How numbers become one of 32 bits.
+private enum Fold {
+    case sum
+    /// Where it starts, of a run, of two runs one by one.
+    case extreme(Float, @convention(c) (Int, UnsafePointer<Float>) -> Float, eo_binary_form)
+    /// Of a run, of rows, bytes of a number.
+    case integerSum(
+        @convention(c) (Int, UnsafeRawPointer) -> Int32,
+        @convention(c) (Int, Int, Int, UnsafeRawPointer, UnsafeMutablePointer<Int32>) -> Void, Int)
 
-    private var runsPerPiece: Int { max(1, elementsPerPiece / max(1, inputs * shape.length)) }
-    var pieces: Int { (outputs + runsPerPiece - 1) / runsPerPiece }
+    static let size = 4
+
+    var inputSize: Int {
+        guard case .integerSum(_, _, let size) = self else { return Self.size }
+        return size
+    }
+
+    func start(_ y: UnsafeMutableRawPointer, _ count: Int) {
+        // Also of whole numbers: 0 has the same bits.
+        var start: Float = 0
+        if case .extreme(let extreme, _, _) = self { start = extreme }
+        y.initializeMemory(as: Float.self, repeating: start, count: count)
+    }
+
+    func run(
+        _ shape: ReductionShape, _ x: UnsafeRawBufferPointer, _ y: UnsafeMutableRawBufferPointer,
+        _ scratch: UnsafeMutableRawBufferPointer, _ pool: ThreadPool
+    ) {
+        let outputs = shape.outputRuns
+        let inputs = shape.inputRuns * shape.length
+        precondition(y.count >= outputs * shape.outputLength * Self.size && x.count >= outputs * inputs * inputSize)
+        precondition(scratch.count >= shape.scratchCount * Self.size)
+        guard let x = x.baseAddress, let y = y.baseAddress, outputs * shape.outputLength > 0 else { return }
+        let job = FoldJob(
+            fold: self, shape: shape, x: x, y: y, scratch: scratch.baseAddress ?? y,
+            outputs: Pieces(outputs, atMost: max(1, elementsPerPiece / max(1, inputs)), pool: pool))
+        withUnsafePointer(to: job) {
+            pool.run(shape.parts > 1 ? shape.parts : job.outputs.count, $0) { context, piece, _ in
+                context.assumingMemoryBound(to: FoldJob.self).pointee.run(piece)
+            }
+        }
+        job.join()
+    }
+
+    /// A run of `count` into one number.
+    func run(_ count: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
+        let floats = x.assumingMemoryBound(to: Float.self)
+        switch self {
+        case .sum: y.assumingMemoryBound(to: Float.self).pointee += kernelTable.pointee.f32_sum(count, floats)
+        case .extreme(_, let run, _):
+            var value = run(count, floats)
+            rows(1, 1, 0, &value, y)
+        case .integerSum(let sum, _, _): y.assumingMemoryBound(to: Int32.self).pointee &+= sum(count, x)
+        }
+    }
+
+    /// `count` rows of `length`, `stride` elements apart, into one.
+    func rows(_ length: Int, _ count: Int, _ stride: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
+        switch self {
+        case .sum:
+            kernelTable.pointee.f32_add_rows(
+                length, count, stride, x.assumingMemoryBound(to: Float.self), y.assumingMemoryBound(to: Float.self))
+        case .extreme(_, _, let runs):
+            var none = eo_f32_params(low: -.infinity, high: .infinity)
+            for row in 0..<count { runs(length, x + row * stride * Self.size, y, y, &none) }
+        case .integerSum(_, let add, _): add(length, count, stride, x, y.assumingMemoryBound(to: Int32.self))
+        }
+    }
+
+    /// What was combined in parts, into one.
+    func join(_ length: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
+        guard case .integerSum = self else { return rows(length, 1, 0, x, y) }
+        let (x, y) = (x.assumingMemoryBound(to: Int32.self), y.assumingMemoryBound(to: Int32.self))
+        for index in 0..<length { y[index] &+= x[index] }
+    }
+}
+
+private struct FoldJob {
+    let fold: Fold
+    let shape: ReductionShape
+    let x: UnsafeRawPointer
+    let y: UnsafeMutableRawPointer
+    let scratch: UnsafeMutableRawPointer
+    let outputs: Pieces
+
+    private func part(_ part: Int) -> UnsafeMutableRawPointer {
+        part == 0 ? y : scratch + (part - 1) * shape.length * Fold.size
+    }
 
     func run(_ piece: Int) {
-        let first = piece * runsPerPiece
-        for output in first..<min(outputs, first + runsPerPiece) {
-            let start = shape.start(ofOutputRun: output)
-            if let all = operation.allRuns, !shape.reducesRun, shape.reduced.count == 1 {
-                all(shape.length, inputs, shape.reduced[0].stride, x + start, y + output * shape.length)
+        if shape.parts > 1 {
+            fold.start(part(piece), shape.length)
+            return addRows(shape.inputRuns(ofPart: piece), part(piece))
+        }
+        for output in outputs[piece] {
+            let length = shape.outputLength
+            let (x, y) = (x + shape.start(ofOutputRun: output) * fold.inputSize, y + output * length * Fold.size)
+            fold.start(y, length)
+            if !shape.reducesRun, shape.reduced.count == 1 {
+                fold.rows(length, shape.inputRuns, shape.reduced[0].stride, x, y)
                 continue
             }
-            for input in 0..<inputs { combine(x + start + shape.offset(ofInputRun: input), into: output) }
+            for input in 0..<shape.inputRuns {
+                let x = x + shape.offset(ofInputRun: input) * fold.inputSize
+                if shape.reducesRun { fold.run(shape.length, x, y) } else { fold.rows(length, 1, 0, x, y) }
+            }
         }
     }
 
-    private func combine(_ run: UnsafePointer<Float>, into output: Int) {
-        var none = eo_f32_params(low: -.infinity, high: .infinity)
-        if shape.reducesRun {
-            var value = operation.run(shape.length, run)
-            operation.runs(1, &value, y + output, y + output, &none)
-        } else {
-            operation.runs(shape.length, run, y + output * shape.length, y + output * shape.length, &none)
-        }
+    private func addRows(_ rows: Range<Int>, _ y: UnsafeMutableRawPointer) {
+        let stride = shape.reduced[0].stride
+        fold.rows(shape.length, rows.count, stride, x + rows.lowerBound * stride * fold.inputSize, y)
+    }
+
+    func join() {
+        for part in 1..<shape.parts { fold.join(shape.length, self.part(part), y) }
     }
 }

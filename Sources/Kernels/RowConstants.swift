@@ -81,9 +81,11 @@ package struct RowConstants: @unchecked Sendable {
             y.withUnsafeMutableBytes { y in
                 var job = Job(
                     function: function, x: x.baseAddress!, y: y.baseAddress!, factors: factors,
-                    shifts: factors + length, length: length, rows: y.count / elementSize / length,
+                    shifts: factors + length, length: length,
+                    rows: Pieces(
+                        y.count / elementSize / length, atMost: max(1, elementsPerPiece / length), pool: pool),
                     rowSize: length * elementSize)
-                pool.run(job.pieces, &job) { context, piece, _ in
+                pool.run(job.rows.count, &job) { context, piece, _ in
                     context.assumingMemoryBound(to: Job.self).pointee.run(piece)
                 }
             }
@@ -97,15 +99,11 @@ package struct RowConstants: @unchecked Sendable {
         let factors: UnsafePointer<Float>
         let shifts: UnsafePointer<Float>
         let length: Int
-        let rows: Int
+        let rows: Pieces
         let rowSize: Int
 
-        private var rowsPerPiece: Int { max(1, elementsPerPiece / length) }
-        var pieces: Int { (rows + rowsPerPiece - 1) / rowsPerPiece }
-
         func run(_ piece: Int) {
-            let first = piece * rowsPerPiece
-            for row in first..<min(rows, first + rowsPerPiece) {
+            for row in rows[piece] {
                 let (from, to) = (x + row * rowSize, y + row * rowSize)
                 switch function {
                 case .scaleShift(let kernel, var parameters): kernel(length, from, factors, shifts, to, &parameters)

@@ -53,8 +53,8 @@ package enum Rows {
             y.withUnsafeMutableBufferPointer { y in
                 var job = RowsJob(
                     function: function, x: x.baseAddress!, y: y.baseAddress!,
-                    cut: RowCut(rows: min(x.count, y.count) / depth, depth: depth))
-                pool.run(job.cut.pieces, &job) { context, piece, _ in
+                    cut: RowCut(rows: min(x.count, y.count) / depth, depth: depth, pool: pool))
+                pool.run(job.cut.rows.count, &job) { context, piece, _ in
                     context.assumingMemoryBound(to: RowsJob.self).pointee.run(piece)
                 }
             }
@@ -77,8 +77,8 @@ package enum Rows {
                         function: function, toFloat: X.kernels.toFloat, fromFloat: Y.kernels.fromFloat,
                         from: input.parameters(X.self), to: output.inverseParameters(Y.self), x: x.baseAddress!,
                         y: y.baseAddress!, sizeX: MemoryLayout<X>.stride, sizeY: MemoryLayout<Y>.stride,
-                        memory: memory.baseAddress!, cut: RowCut(rows: count / depth, depth: depth))
-                    pool.run(job.cut.pieces, workers: workers, &job) { context, piece, worker in
+                        memory: memory.baseAddress!, cut: RowCut(rows: count / depth, depth: depth, pool: pool))
+                    pool.run(job.cut.rows.count, workers: workers, &job) { context, piece, worker in
                         context.assumingMemoryBound(to: QuantizedRowsJob.self).pointee.run(piece, worker)
                     }
                 }
@@ -89,16 +89,17 @@ package enum Rows {
 
 /// How rows are dealt out.
 private struct RowCut {
-    let rows: Int
+    let rows: Pieces
     let depth: Int
 
-    /// Functions of rows cost some ten times as much as arithmetic.
-    private var rowsPerPiece: Int { max(1, elementsPerPiece / 8 / depth) }
-    var pieces: Int { (rows + rowsPerPiece - 1) / rowsPerPiece }
+    init(rows: Int, depth: Int, pool: ThreadPool) {
+        // Functions of rows cost some ten times as much as arithmetic.
+        self.rows = Pieces(rows, atMost: max(1, elementsPerPiece / 8 / depth), pool: pool)
+        self.depth = depth
+    }
 
     func elements(_ piece: Int) -> StrideTo<Int> {
-        let first = piece * rowsPerPiece
-        return stride(from: first * depth, to: min(rows, first + rowsPerPiece) * depth, by: depth)
+        stride(from: rows[piece].lowerBound * depth, to: rows[piece].upperBound * depth, by: depth)
     }
 }
 

@@ -252,9 +252,9 @@ import Testing
                 let sums = { (kernels: eo_elementwise) in
                     Self.guarded(length, Int32(1)) { sums in
                         integers.withUnsafeBytes {
-                            kernels.s8_accumulate(length, $0.baseAddress!.assumingMemoryBound(to: Int8.self), sums)
-                            kernels.u8_accumulate(length, $0.baseAddress!.assumingMemoryBound(to: UInt8.self), sums)
-                            kernels.s16_accumulate(length, $0.baseAddress!.assumingMemoryBound(to: Int16.self), sums)
+                            kernels.s8_add_rows(length, 2, length, $0.baseAddress!, sums)
+                            kernels.u8_add_rows(length, 2, length, $0.baseAddress!, sums)
+                            kernels.s16_add_rows(length, 1, length, $0.baseAddress!, sums)
                         }
                     }
                 }

@@ -108,7 +108,10 @@ import Testing
         let x = try tensor(values, [count / 100, 100], .float32)
         let row = try tensor(Array(values[..<100]), [100], .float32)
         let column = try tensor(Array(values[..<(count / 100)]), [count / 100, 1], .float32)
-        for (index, inputs) in [[x, x], [x, row], [x, column], [row, x]].enumerated() {
+        let (wide, few) = (
+            try tensor(values, [2, count / 2], .float32), try tensor([3, 4] as [Float], [2, 1], .float32)
+        )
+        for (index, inputs) in [[x, x], [x, row], [x, column], [row, x], [wide, few]].enumerated() {
             for item in ElementCase.all where item.domains.count == 2 && item.types.contains(.float32) {
                 guard item.description != "PRELU" || index < 3 else { continue }
                 #expect(try bytes(item, inputs, threads: 1) == bytes(item, inputs, threads: 2), "\(item)")

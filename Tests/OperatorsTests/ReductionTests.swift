@@ -61,6 +61,32 @@ import Testing
         }
     }
 
+    /// Threads share the rows of a large image; their number does not show.
+    @Test(arguments: [TensorType.float32, .int8, .uint8, .int16]) func imagesInParts(_ type: TensorType) throws {
+        let (pixels, channels) = (29 * 31, 20)
+        let values = (0..<pixels * channels).map { Double(($0 * 37) % 1013) / 506 - 1 }
+        let isFloat = type == .float32
+        let (x, reals) =
+            try isFloat
+            ? (tensor(values.map { Float($0) }, [1, 29, 31, channels], type), values)
+            : TensorInfo.quantized(values, [1, 29, 31, channels], type, covering: -1...1.1)
+        for (definition, formula) in Self.reductions.dropLast() where isFloat || definition.code == .mean {
+            let output = TensorInfo(type: type, shape: [], quantization: x.quantization)
+            let results = try (1...3).map { threads in
+                let evaluation = Evaluation(
+                    definition, options: Options(definition.code.optionTable, [.int(0)]),
+                    pool: try ThreadPool(threads: threads), weights: weights)
+                return try #require(try evaluation.checked([x, try indices([1, 2])], outputs: [output]))[0]
+            }
+            #expect(results.allSatisfy { $0.constant == results[0].constant }, "\(definition.code.name)")
+            for (channel, result) in results[0].numbers.enumerated() {
+                let real = formula((0..<pixels).map { reals[$0 * channels + channel] })
+                let difference = isFloat ? result - real : result - Double(x.zeroPoint) - real / Double(x.scale)
+                #expect(abs(difference) <= (isFloat ? 1e-4 : 0.502), "\(definition.code.name) \(channel)")
+            }
+        }
+    }
+
     @Test(arguments: [TensorType.int8, .uint8, .int16]) func quantizedSums(_ type: TensorType) throws {
         let shape = [2, 5, 4, 9]
         let values = (0..<360).map { Double(($0 * 37) % 101) / 25 - 1 }

@@ -87,9 +87,10 @@ static void reductions(size_t n) {
     EACH_ROW("s8_sum", INTEGERS, 1, 4, *(int32_t *)y = row->s8_sum(n, bytes_.base));
     EACH_ROW("u8_sum", INTEGERS, 1, 4, *(int32_t *)y = row->u8_sum(n, bytes_.base));
     EACH_ROW("s16_sum", INTEGERS, 1, 4, *(int32_t *)y = row->s16_sum(n, integers.base));
-    EACH_ROW("s8_accumulate", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->s8_accumulate(n, bytes_.base, y)));
-    EACH_ROW("u8_accumulate", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->u8_accumulate(n, bytes_.base, y)));
-    EACH_ROW("s16_accumulate", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->s16_accumulate(n, integers.base, y)));
+    EACH_ROW("s8_add_rows", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->s8_add_rows(n / 7, 7, n / 7, bytes_.base, y)));
+    EACH_ROW("u8_add_rows", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->u8_add_rows(n / 7, 7, n / 7, bytes_.base, y)));
+    EACH_ROW("s16_add_rows", INTEGERS, n, 4,
+             (memset(y, 0, 4 * n), row->s16_add_rows(n / 7, 7, n / 7, integers.base, y)));
     block_free(&x), block_free(&integers), block_free(&bytes_);
 }
 

@@ -104,6 +104,8 @@ struct eo_pool_window {
     float factor, low, high;
 };
 // `x`: the first window's first pixel. The output must not overlap it.
+typedef int32_t eo_integer_sum(size_t n, const void *_Nonnull x);
+typedef void eo_integer_add_rows(size_t n, size_t rows, size_t stride, const void *_Nonnull x, int32_t *_Nonnull sums);
 typedef void eo_pool_kernel(const struct eo_pool_window *_Nonnull window, const void *_Nonnull x, void *_Nonnull y);
 // clang-format off
 #define EO_POOLS(ROW) \
@@ -167,13 +169,9 @@ struct eo_elementwise {
     // y[i] = exp((x[i] - largest) * beta); returns their sum.
     float (*_Nonnull f32_exp_sum)(size_t n, const float *_Nonnull x, float *_Nonnull y, float largest, float beta);
     // Exact sums; n below 2^24 for 8 bits and 2^16 for 16.
-    int32_t (*_Nonnull s8_sum)(size_t n, const int8_t *_Nonnull x);
-    int32_t (*_Nonnull u8_sum)(size_t n, const uint8_t *_Nonnull x);
-    int32_t (*_Nonnull s16_sum)(size_t n, const int16_t *_Nonnull x);
-    // sums[i] += x[i].
-    void (*_Nonnull s8_accumulate)(size_t n, const int8_t *_Nonnull x, int32_t *_Nonnull sums);
-    void (*_Nonnull u8_accumulate)(size_t n, const uint8_t *_Nonnull x, int32_t *_Nonnull sums);
-    void (*_Nonnull s16_accumulate)(size_t n, const int16_t *_Nonnull x, int32_t *_Nonnull sums);
+    eo_integer_sum *_Nonnull s8_sum, *_Nonnull u8_sum, *_Nonnull s16_sum;
+    // sums[i] += x[i] of each row, `stride` elements apart.
+    eo_integer_add_rows *_Nonnull s8_add_rows, *_Nonnull u8_add_rows, *_Nonnull s16_add_rows;
 };
 
 // The same kernels for every processor, for AVX2, for AVX-512, for NEON.

@@ -441,7 +441,7 @@ const struct eo_elementwise TABLE = {
         ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_add_rows) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum)
             ROW(f32_minimum) ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize)
                 ROW(f32_fake_quantize_gradient) ROW(f32_fake_quantize_scale_gradient) ROW(f32_passing) ROW(f32_pass)
-                    ROW(f32_max_pool_place) ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_accumulate)
-                        ROW(u8_accumulate) ROW(s16_accumulate) EO_POOLS(ROW)
+                    ROW(f32_max_pool_place) ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_add_rows)
+                        ROW(u8_add_rows) ROW(s16_add_rows) EO_POOLS(ROW)
 #undef ROW
 };

@@ -146,13 +146,26 @@ static float K(f32_exp_sum)(size_t n, const float *x, float *y, float largest, f
 }
 
 #define INTEGER_SUMS(t, type)                                                                                          \
-    static int32_t K(t##_sum)(size_t n, const type *x) {                                                               \
+    static int32_t K(t##_sum)(size_t n, const void *x) {                                                               \
         int32_t sum = 0;                                                                                               \
-        for (size_t i = 0; i < n; i++) sum += x[i];                                                                    \
+        for (size_t i = 0; i < n; i++) sum += ((const type *)x)[i];                                                    \
         return sum;                                                                                                    \
     }                                                                                                                  \
-    static void K(t##_accumulate)(size_t n, const type *x, int32_t *sums) {                                            \
-        for (size_t i = 0; i < n; i++) sums[i] += x[i];                                                                \
+    static void K(t##_add_rows)(size_t n, size_t rows, size_t stride, const void *x, int32_t *sums) {                  \
+        size_t i = 0;                                                                                                  \
+        for (; i + SUM_LANES <= n; i += SUM_LANES) {                                                                   \
+            s32x16 sum;                                                                                                \
+            __builtin_memcpy(&sum, sums + i, sizeof sum);                                                              \
+            _Pragma("clang loop unroll(disable)") for (size_t r = 0; r < rows; r++) {                                  \
+                type v __attribute__((ext_vector_type(SUM_LANES)));                                                    \
+                __builtin_memcpy(&v, (const type *)x + r * stride + i, sizeof v);                                      \
+                sum += __builtin_convertvector(v, s32x16);                                                             \
+            }                                                                                                          \
+            __builtin_memcpy(sums + i, &sum, sizeof sum);                                                              \
+        }                                                                                                              \
+        for (; i < n; i++)                                                                                             \
+            _Pragma("clang loop vectorize(disable) unroll(disable)") for (size_t r = 0; r < rows; r++) sums[i] +=      \
+                ((const type *)x)[r * stride + i];                                                                     \
     }
 INTEGER_SUMS(s8, int8_t)
 INTEGER_SUMS(u8, uint8_t)

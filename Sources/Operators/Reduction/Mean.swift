@@ -12,11 +12,7 @@ enum Sums {
                 let count = Float(reducer.shape.factor)
                 return reducer.fold(from: 0 as Float, { $0 + $1 }) { $0 / count }
             case .float32:
-                let shape = reducer.shape
-                return { io in
-                    var y = io.output(as: Float.self)
-                    Reduction.mean(shape, io.input(0), &y, pool: io.pool)
-                }
+                return reducer.float(.mean)
             case .int32: return integerMean(Int32.self, reducer)
             case .int64: return integerMean(Int64.self, reducer)
             default: return try quantized(reducer, isMean: true)
@@ -32,11 +28,7 @@ enum Sums {
             switch reducer.input.type {
             case .float32 where reducer.op.arithmetic == .reference: return reducer.fold(0 as Float) { $0 + $1 }
             case .float32:
-                let shape = reducer.shape
-                return { io in
-                    var y = io.output(as: Float.self)
-                    Reduction.sum(shape, io.input(0), &y, pool: io.pool)
-                }
+                return reducer.float(.sum)
             case .int32: return reducer.fold(0 as Int32) { $0 &+ $1 }
             case .int64: return reducer.fold(0 as Int64) { $0 &+ $1 }
             default: return try quantized(reducer, isMean: false)
@@ -72,12 +64,14 @@ enum Sums {
         guard count > 0 else { return Unary.map { (_: T) in 0 } }
         let offset = Int32(truncatingIfNeeded: x.zeroPoint &* count)
         let sums = reducer.op.scratch(bytes: reducer.output.count * MemoryLayout<Int32>.stride)
+        let parts = reducer.scratch()
         if reducer.op.arithmetic == .reference {
             let scale = QuantizedMultiplier(Double(x.scale) / Double(y.scale))
             let factor = isMean ? scale.divided(by: count) : scale
             return { io in
                 var totals = io.scratch(sums, as: Int32.self)
-                Reduction.sum(shape, io.input(0, as: T.self), &totals)
+                var scratch = io.scratch(parts, as: Int32.self)
+                Reduction.sum(shape, io.input(0, as: T.self), &totals, scratch: &scratch, pool: io.pool)
                 var output = io.output(as: T.self)
                 for index in 0..<output.count {
                     let scaled = factor.scale(totals[index] &- offset) &+ y.zero
@@ -88,7 +82,8 @@ enum Sums {
         let factor = try reducer.op.finite(x.scale / y.scale) / (isMean ? Float(count) : 1)
         return { io in
             var totals = io.scratch(sums, as: Int32.self)
-            Reduction.sum(shape, io.input(0, as: T.self), &totals)
+            var scratch = io.scratch(parts, as: Int32.self)
+            Reduction.sum(shape, io.input(0, as: T.self), &totals, scratch: &scratch, pool: io.pool)
             var output = io.output(as: T.self)
             Conversion.requantize(
                 totals.span, &output, offset: offset, factor: factor, zeroPoint: y.zeroPoint, pool: io.pool)

@@ -50,6 +50,19 @@ struct Reducer {
         return axes
     }
 
+    /// What a reduction needs beside its output, whose elements have 32 bits.
+    func scratch() -> Scratch { op.scratch(bytes: shape.scratchCount * MemoryLayout<Float>.stride) }
+
+    /// The kernel for float32.
+    func float(_ reduction: Reduction) -> Kernel {
+        let (shape, scratch) = (shape, scratch())
+        return { io in
+            var y = io.output(as: Float.self)
+            var scratch = io.scratch(scratch, as: Float.self)
+            reduction.run(shape, io.input(0), &y, scratch: &scratch, pool: io.pool)
+        }
+    }
+
     /// Elements combined one after the other.
     func fold<X: BitwiseCopyable, Sum, Y: BitwiseCopyable>(
         from start: Sum, _ next: @escaping (Sum, X) -> Sum, finish: @escaping (Sum) -> Y

@@ -9,7 +9,7 @@ enum ReduceExtreme {
     private static func definition(_ code: BuiltinOperator, isMinimum: Bool) -> OperatorDefinition {
         .reduction(code, maxVersion: 3, quantization: .sameScale) { reducer throws(Failure) in
             switch reducer.input.type {
-            case .float32: return float(reducer.shape, isMinimum)
+            case .float32: return reducer.float(isMinimum ? .minimum : .maximum)
             case .int8:
                 try reducer.requireSameScale()
                 return integer(Int8.self, reducer, isMinimum)
@@ -28,17 +28,6 @@ enum ReduceExtreme {
             let (shape, axes) = (try g.reducedShape(), try g.integers(1))
             let isExtreme = try g.x.compare(.equal, g.y.reshape(shape)).select(g.y.scalar(1), g.y.scalar(0))
             return [try isExtreme * (g.dy.reshape(shape) / isExtreme.sum(axes, keep: true))]
-        }
-    }
-
-    private static func float(_ shape: ReductionShape, _ isMinimum: Bool) -> Kernel {
-        { io in
-            var y = io.output(as: Float.self)
-            if isMinimum {
-                Reduction.minimum(shape, io.input(0), &y, pool: io.pool)
-            } else {
-                Reduction.maximum(shape, io.input(0), &y, pool: io.pool)
-            }
         }
     }
 
