@@ -429,7 +429,8 @@ void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t w
 }
 
 // Where a line's own numbers begin in it, and how many they are; none of a line of zeros. `from`: of the image.
-static size_t framed(const struct eo_bf16_image *i, size_t line, size_t *count, size_t *from) {
+__attribute__((noinline)) static size_t framed(const struct eo_bf16_image *i, size_t line, size_t *count,
+                                               size_t *from) {
     const struct eo_window *w = i->window;
     const size_t pixel = w->groups * w->input_channels, y = line % i->height - i->top;
     const bool is_inside = y < w->input_height; // wrapped around where it lies above
@@ -438,7 +439,7 @@ static size_t framed(const struct eo_bf16_image *i, size_t line, size_t *count, 
     return is_inside ? i->left * pixel : 0;
 }
 
-void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
+__attribute__((minsize)) void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
     const size_t all = i->width * i->window->groups * i->window->input_channels;
     size_t count, from;
     const size_t left = framed(i, line, &count, &from);
@@ -448,14 +449,25 @@ void eo_bf16_image_line(const struct eo_bf16_image *i, size_t line) {
     memset(to + left + count, 0, (all - left - count) * sizeof *to);
 }
 
-void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t part, const float *scale, size_t line) {
+// Few zeros, without a call.
+static inline void zeros(uint16_t *to, size_t count) {
+    enum { STEP = 8 };
+    for (; count >= STEP; count -= STEP, to += STEP) {
+        memset(to, 0, STEP * sizeof *to);
+        __asm__("" : "+r"(to)); // or the loop becomes one
+    }
+    for (; count > 0; count--) *to++ = 0;
+}
+
+__attribute__((minsize)) void eo_bf16_image_parts(const struct eo_bf16_image *i, size_t parts, size_t part,
+                                                  const float *scale, size_t line) {
     const size_t all = i->width * i->window->groups * i->window->input_channels;
     size_t count, from;
     const size_t left = framed(i, line, &count, &from);
     uint16_t *to = i->to + line * all;
-    eo_bf16_split_best()->run(count, i->from + from, scale, to + left, part);
-    for (int p = 0; p < EO_BF16_PARTS; p++, to += part) {
-        memset(to, 0, left * sizeof *to);
-        memset(to + left + count, 0, (all - left - count) * sizeof *to);
+    eo_bf16_split_best()->run(count, i->from + from, scale, parts, to + left, part);
+    for (size_t p = 0; p < parts; p++, to += part) {
+        zeros(to, left);
+        zeros(to + left + count, all - left - count);
     }
 }

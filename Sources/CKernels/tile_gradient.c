@@ -5,8 +5,8 @@
 
 // Bytes arranged at a time, which stay in the second-level cache, and bytes for sums.
 static const size_t arranged = 256 << 10, summed = 256 << 10;
-// How many strips make work for several threads, at least and at most.
-enum { FEWEST_STRIPS = 2, MOST_STRIPS = 8 };
+// How many strips make work for several threads, at least and at most, where each has some sets.
+enum { FEWEST_STRIPS = 2, MOST_STRIPS = 8, STRIP_SETS = 2 };
 // Steps that stay in the first-level cache while BUNDLE tiles pass by, and as many as are handed over at a time.
 enum { STEPS = 8, BUNDLE = 3, RUNS = 8 };
 // Pixels of an image that is none, so that there are some for all threads.
@@ -51,7 +51,8 @@ __attribute__((minsize)) void eo_tile_gradient_plan(struct eo_tile_gradient *g) 
     const size_t bytes = (g->x_parts * g->x_set + g->dz_parts * g->dz_set) * sizeof(uint16_t);
     const size_t squares = tiles_of(w) * filter_blocks(w) * SIDE * SIDE * sizeof(float);
     g->strip_size = squares + filter_blocks(w) * SIDE * sizeof(float);
-    g->strips = smaller(sets(g), smaller(MOST_STRIPS, larger(FEWEST_STRIPS, summed / g->strip_size)));
+    const size_t strips = smaller(MOST_STRIPS, larger(FEWEST_STRIPS, summed / g->strip_size));
+    g->strips = smaller(ceiling(sets(g), STRIP_SETS), strips);
     g->sets = larger(1, smaller(ceiling(sets(g), g->strips), arranged / bytes));
     g->slot_size = g->sets * bytes;
 }

@@ -95,8 +95,8 @@ package final class BfloatConvolution: @unchecked Sendable {
                         let memory = UnsafeMutableRawBufferPointer(scratch)
                         var rows = UnsafeRawPointer(input.baseAddress)
                         if let image, let rounded = rows, let base = memory.baseAddress {
-                            image.round(
-                                rounded.assumingMemoryBound(to: Float.self),
+                            image.cut(
+                                rounded.assumingMemoryBound(to: Float.self), parts: 1, scale: nil,
                                 base.assumingMemoryBound(to: UInt16.self), pool)
                             rows = UnsafeRawPointer(base)
                         }

@@ -46,22 +46,11 @@ struct BfloatImage {
         ((top - part.paddingTop) * width + left - part.paddingLeft) * shape.inputChannels
     }
 
-    /// `to`: of `byteCount` bytes.
-    func round(_ input: UnsafePointer<Float>, _ to: UnsafeMutablePointer<UInt16>, _ pool: ThreadPool) {
-        fill(input, parts: nil, scale: nil, to, pool)
-    }
-
-    /// In three parts, `byteCount` bytes each. `scale`: null, or what each number of a line is multiplied by.
-    func cut(
-        _ input: UnsafePointer<Float>, scale: UnsafePointer<Float>?, _ to: UnsafeMutablePointer<UInt16>,
+    /// In 1 to 3 `parts`, `byteCount` bytes each. `scale`: null, or what each number of a line is multiplied by; not of
+    /// one part.
+    @inline(never) func cut(
+        _ input: UnsafePointer<Float>, parts: Int, scale: UnsafePointer<Float>?, _ to: UnsafeMutablePointer<UInt16>,
         _ pool: ThreadPool
-    ) {
-        fill(input, parts: byteCount / 2, scale: scale, to, pool)
-    }
-
-    private func fill(
-        _ input: UnsafePointer<Float>, parts: Int?, scale: UnsafePointer<Float>?,
-        _ to: UnsafeMutablePointer<UInt16>, _ pool: ThreadPool
     ) {
         var window = shape.window
         withUnsafePointer(to: &window) { window in
@@ -69,7 +58,8 @@ struct BfloatImage {
                 window: window, from: input, to: to, height: height, width: width, top: top, left: left)
             let count = shape.batch * height
             let lines = max(1, elementsPerPiece / (width * shape.inputChannels))
-            let job = Job(image: image, lines: lines, count: count, parts: parts, scale: scale)
+            let job = Job(
+                image: image, lines: lines, count: count, parts: parts, part: byteCount / 2, scale: scale)
             withUnsafePointer(to: job) { job in
                 pool.run((count + lines - 1) / lines, job) { context, piece, _ in
                     let job = context.assumingMemoryBound(to: Job.self)
@@ -83,14 +73,15 @@ struct BfloatImage {
         var image: eo_bf16_image
         let lines: Int
         let count: Int
-        let parts: Int?
+        let parts: Int
+        let part: Int
         let scale: UnsafePointer<Float>?
 
         func run(_ piece: Int) {
             withUnsafePointer(to: image) { image in
                 for line in piece * lines..<min(count, (piece + 1) * lines) {
-                    if let parts {
-                        eo_bf16_image_parts(image, parts, scale, line)
+                    if parts > 1 {
+                        eo_bf16_image_parts(image, parts, part, scale, line)
                     } else {
                         eo_bf16_image_line(image, line)
                     }

@@ -9,20 +9,7 @@ extension Elementwise {
         _ dy: Span<Float>, _ y: Span<Float>, _ dx: inout MutableSpan<Float>, clamp: (minimum: Float, maximum: Float),
         pool: ThreadPool
     ) {
-        let count = min(dy.count, y.count, dx.count)
-        dy.withUnsafeBufferPointer { dy in
-            y.withUnsafeBufferPointer { y in
-                dx.withUnsafeMutableBufferPointer { dx in
-                    guard count > 0 else { return }
-                    var job = GradientJob(
-                        form: .clamp(clamp.minimum, clamp.maximum), pieces: .elements(count, pool), x: y.baseAddress!,
-                        dy: dy.baseAddress!, dx: dx.baseAddress!)
-                    pool.run(job.pieces.count, &job) { context, piece, _ in
-                        context.assumingMemoryBound(to: GradientJob.self).pointee.run(piece)
-                    }
-                }
-            }
-        }
+        gradient(.clamp(clamp.minimum, clamp.maximum), dy, y, &dx, pool)
     }
 
     /// y += x.
@@ -40,14 +27,20 @@ extension Elementwise {
     package static func geluGradient(
         _ dy: Span<Float>, _ x: Span<Float>, _ dx: inout MutableSpan<Float>, byTanh: Bool, pool: ThreadPool
     ) {
+        gradient(.gelu(byTanh: byTanh), dy, x, &dx, pool)
+    }
+
+    private static func gradient(
+        _ form: GradientJob.Form, _ dy: Span<Float>, _ x: Span<Float>, _ dx: inout MutableSpan<Float>,
+        _ pool: ThreadPool
+    ) {
         let count = min(dy.count, x.count, dx.count)
         dy.withUnsafeBufferPointer { dy in
             x.withUnsafeBufferPointer { x in
                 dx.withUnsafeMutableBufferPointer { dx in
                     guard count > 0 else { return }
                     var job = GradientJob(
-                        form: .gelu(byTanh: byTanh), pieces: .elements(count, pool), x: x.baseAddress!,
-                        dy: dy.baseAddress!,
+                        form: form, pieces: .elements(count, pool), x: x.baseAddress!, dy: dy.baseAddress!,
                         dx: dx.baseAddress!)
                     pool.run(job.pieces.count, &job) { context, piece, _ in
                         context.assumingMemoryBound(to: GradientJob.self).pointee.run(piece)

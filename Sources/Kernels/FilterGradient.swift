@@ -16,19 +16,21 @@ package final class FilterGradient: @unchecked Sendable {
     package let scratchByteCount: Int
 
     /// `shape`: of the convolution. `roundsToBfloat`: where there are no groups. `wholeInput`: the images are whole
-    /// numbers up to 256 times a scale, which `run` is told.
+    /// numbers up to 256 times a scale, which `run` is told. `inFloat32`: not in parts.
     package init(
-        _ shape: ConvolutionShape, roundsToBfloat: Bool = false, wholeInput: Bool = false, threads: Int
+        _ shape: ConvolutionShape, roundsToBfloat: Bool = false, wholeInput: Bool = false, inFloat32: Bool = false,
+        threads: Int
     ) throws(Failure) {
         try shape.check()
         self.shape = shape
         let tiles = eo_bf16_tiles_best().pointee
-        if roundsToBfloat || tiles.isa != ISA_SCALAR && shape.inputChannels >= Self.tileChannels, shape.groups == 1,
+        if roundsToBfloat || !inFloat32 && tiles.isa != ISA_SCALAR && shape.inputChannels >= Self.tileChannels,
+            shape.groups == 1,
             BfloatImage(shape, for: [shape]) != nil
         {
             var context = eo_tile_gradient()
             context.window = shape.window
-            context.dz_parts = roundsToBfloat ? 1 : Int(EO_BF16_PARTS)
+            context.dz_parts = roundsToBfloat ? 1 : Int(EO_BF16_GRADIENT_PARTS)
             context.x_parts = wholeInput ? 1 : context.dz_parts
             context.scale = 1
             context.run = tiles.run

@@ -33,6 +33,12 @@ package final class LiveConvolution: @unchecked Sendable {
         var packed = 0
     }
 
+    package struct Gradient {
+        /// The weights are whole numbers up to 256 times a scale for each input channel, which `run` is told.
+        let wholeWeights: Bool
+        package init(wholeWeights: Bool) { self.wholeWeights = wholeWeights }
+    }
+
     package let kernelName: String
     package let scratchByteCount: Int
 
@@ -65,12 +71,12 @@ package final class LiveConvolution: @unchecked Sendable {
     /// `transposed`: `shape` has the output of the convolution as input, and the other way round; strides, dilation and
     /// padding are those of the convolution that leads from this one's output to its input. `sumsInOrder`: by the
     /// definition, also where Winograd's transform is faster. `roundsToBfloat`: input and weights, as
-    /// `BfloatConvolution` does, unless there are few products for each result. `wholeWeights`: they are whole numbers up
-    /// to 256 times a scale for each input channel, which `run` is told.
+    /// `BfloatConvolution` does, unless there are few products for each result. `gradient`: 16 bits of each number are
+    /// enough, because it is a gradient.
     package init(
         _ shape: ConvolutionShape, _ strides: WeightStrides, transposed: Bool, minimum: Float = -.infinity,
         maximum: Float = .infinity, sumsInOrder: Bool = false, roundsToBfloat: Bool = false,
-        wholeWeights: Bool = false, threads: Int
+        gradient: Gradient? = nil, threads: Int
     ) throws(Failure) {
         try shape.check()
         let phases = transposed ? shape.phases : [shape.wholePhase]
@@ -78,8 +84,7 @@ package final class LiveConvolution: @unchecked Sendable {
             sumsInOrder || roundsToBfloat
             ? nil
             : try TileConvolution(
-                shape, strides, phases, minimum: minimum, maximum: maximum, wholeWeights: wholeWeights,
-                threads: threads)
+                shape, strides, phases, minimum: minimum, maximum: maximum, gradient: gradient, threads: threads)
         var parts: [Part] = []
         let isBfloat = roundsToBfloat && shape.depth >= Self.bfloatDepth
         if isBfloat, let image = BfloatImage(shape, for: phases.map { $0.shape }) {
@@ -207,7 +212,7 @@ package final class LiveConvolution: @unchecked Sendable {
         var image = UnsafeRawPointer(input)
         if let bfloat {
             let to = (free + resultBytes).assumingMemoryBound(to: UInt16.self)
-            bfloat.image.round(input, to, pool)
+            bfloat.image.cut(input, parts: 1, scale: nil, to, pool)
             image = UnsafeRawPointer(to)
         }
         let work = UnsafeMutableRawBufferPointer(rebasing: scratch[(resultBytes + (bfloat?.image.byteCount ?? 0))...])

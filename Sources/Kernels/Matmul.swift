@@ -50,7 +50,7 @@ package struct Matmul: @unchecked Sendable {
             rows: .init(inputSize: 4, outputSize: 4, pieces: true), slots: 0)
         guard !transposesA || transposesB else {
             (shape.batch, shape.inputChannels, shape.outputChannels) = (depth, columns, rows)
-            let outer = try FilterGradient(shape, threads: threads)
+            let outer = try FilterGradient(shape, inFloat32: true, threads: threads)
             (slots, slotSize, packedSize) = (1, 0, 0)
             (scratchByteCount, kernelName) = (outer.scratchByteCount, outer.kernelName)
             self.outer = outer

@@ -233,11 +233,11 @@ private struct QuantizingJob {
     func run(_ piece: Int) {
         let start = piece * Self.piece
         let count = min(Self.piece, count - start)
-        checks[piece] = eo_f32_range_best().pointee.run(input + start, count).check
         if var grid = bytes {
             let numbers = numbers.assumingMemoryBound(to: UInt8.self) + start
-            eo_f32_to_u8_best().pointee.run(&grid, input + start, numbers, count)
+            checks[piece] = eo_f32_to_u8_best().pointee.run(&grid, input + start, numbers, count)
         } else {
+            checks[piece] = eo_f32_range_best().pointee.run(input + start, count).check
             var parameters = eo_quantize_params(offset: 0, zero: 0, scale: inverse, low: -32768, high: 32767)
             kernelTable.pointee.f32_to_s16(count, input + start, numbers + 2 * start, &parameters)
         }

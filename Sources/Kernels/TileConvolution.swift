@@ -24,6 +24,8 @@ final class TileConvolution: @unchecked Sendable {
     /// Of some images at a time, whose parts stay in the second-level cache.
     private let image: BfloatImage
     private let images: Int
+    /// Of each number of the images.
+    private let partCount: Int
     private let packedBytes: Int
     /// Packed weights, then what they were made of; nil: they are packed in scratch memory each time.
     private let kept: Storage?
@@ -34,16 +36,18 @@ final class TileConvolution: @unchecked Sendable {
     /// What is cut up at a time for a thread.
     private static let cutBytes = 256 << 10
 
-    /// As `LiveConvolution`. `wholeWeights`: they are whole numbers up to 256 times a scale for each input channel.
+    /// As `LiveConvolution`.
     /// nil: this machine has no tiles, or floats are faster.
     init?(
         _ shape: ConvolutionShape, _ strides: WeightStrides, _ phases: [ConvolutionPhase], minimum: Float,
-        maximum: Float, wholeWeights: Bool, threads: Int
+        maximum: Float, gradient: LiveConvolution.Gradient?, threads: Int
     ) throws(Failure) {
         let kernel = eo_bf16_tiles_best().pointee
+        let partCount = Int(gradient == nil ? EO_BF16_PARTS : EO_BF16_GRADIENT_PARTS)
+        let wholeWeights = gradient?.wholeWeights ?? false
         let rows = shape.batch * shape.outputHeight * shape.outputWidth
         var some = shape
-        some.batch = Self.images(shape, threads)
+        some.batch = Self.images(shape, partCount, threads)
         guard kernel.isa != ISA_SCALAR, shape.groups == 1, rows >= Self.fewestRows,
             let image = BfloatImage(some, for: phases.map { $0.shape })
         else { return nil }
@@ -53,7 +57,7 @@ final class TileConvolution: @unchecked Sendable {
             var context = eo_tile_convolution()
             context.window = image.framed(phase.shape).window
             context.window.batch = some.batch
-            (context.x_parts, context.w_parts) = (Int(EO_BF16_PARTS), wholeWeights ? 1 : Int(EO_BF16_PARTS))
+            (context.x_parts, context.w_parts) = (partCount, wholeWeights ? 1 : partCount)
             (context.run, context.part) = (kernel.run, image.byteCount / 2)
             (context.minimum, context.maximum) = (minimum, maximum)
             let line = shape.outputWidth * shape.outputChannels
@@ -74,14 +78,15 @@ final class TileConvolution: @unchecked Sendable {
         kernelName = (parts.count > 1 ? parts.count.description + " x " : "") + String(cString: kernel.name)
         let scales =
             wholeWeights ? Self.lines(shape.inputWidth * shape.inputChannels) + Self.lines(shape.inputChannels) : 0
-        scratchByteCount = Int(EO_BF16_PARTS) * image.byteCount + scales + (kept == nil ? packedBytes : 0)
+        scratchByteCount = partCount * image.byteCount + scales + (kept == nil ? packedBytes : 0)
         (self.shape, self.strides, self.parts, self.image, images) = (shape, strides, parts, image, some.batch)
+        self.partCount = partCount
     }
 
     /// A divisor of the batch.
-    private static func images(_ shape: ConvolutionShape, _ threads: Int) -> Int {
+    private static func images(_ shape: ConvolutionShape, _ parts: Int, _ threads: Int) -> Int {
         let batch = max(1, shape.batch)
-        let bytes = max(1, shape.inputCount / batch * 2 * Int(EO_BF16_PARTS))
+        let bytes = max(1, shape.inputCount / batch * 2 * parts)
         var images = min(batch, max(1, cutBytes * max(1, threads) / bytes))
         while batch % images > 0 { images -= 1 }
         return images * shape.outputHeight * shape.outputWidth < fewestRows ? batch : images
@@ -98,7 +103,7 @@ final class TileConvolution: @unchecked Sendable {
         _ pool: ThreadPool
     ) {
         let cut = memory.assumingMemoryBound(to: UInt16.self)
-        var free = memory + Int(EO_BF16_PARTS) * image.byteCount
+        var free = memory + partCount * image.byteCount
         var (pattern, inverse): (UnsafePointer<Float>?, UnsafePointer<Float>?)
         if let scales {
             let channels = shape.inputChannels
@@ -116,7 +121,7 @@ final class TileConvolution: @unchecked Sendable {
         pack(weights, inverse, packed, pool)
         let (from, to) = (shape.inputCount / shape.batch, shape.outputCount / shape.batch)
         for first in stride(from: 0, to: shape.batch, by: images) {
-            image.cut(input + first * from, scale: pattern, cut, pool)
+            image.cut(input + first * from, parts: partCount, scale: pattern, cut, pool)
             for part in parts {
                 var context = part.context
                 context.image = UnsafePointer(cut + part.origin)

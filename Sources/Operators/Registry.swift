@@ -4,10 +4,16 @@ import Model
 package enum OperatorRegistry {
     /// nil: there is no such operator here.
     package static func definition(_ code: OperatorCode) -> OperatorDefinition? {
-        code.builtin == .custom ? custom(code.custom ?? "") : builtin(code.builtin)
+        code.builtin == .custom ? custom(CustomName(name: code.custom ?? "")) : builtin(code.builtin)
     }
 
-    private static func custom(_ name: String) -> OperatorDefinition? {
+    /// Compares by a call: what the standard library would inline for each case is larger than the case.
+    private struct CustomName {
+        let name: String
+        @inline(never) static func ~= (pattern: String, value: CustomName) -> Bool { pattern == value.name }
+    }
+
+    private static func custom(_ name: CustomName) -> OperatorDefinition? {
         switch name {
         case Convolution2DTransposeBias.name: Convolution2DTransposeBias.definition
         case DetectionPostProcess.name: DetectionPostProcess.definition
@@ -24,6 +30,7 @@ package enum OperatorRegistry {
         case Softplus.name: Softplus.definition
         case CTCLoss.name: CTCLoss.definition
         case ClampGradient.name: ClampGradient.definition
+        case BatchNormalize.name: BatchNormalize.definition
         case ConvolutionMaximum.name: ConvolutionMaximum.definition
         case ConvolutionMaximum.filter: ConvolutionMaximum.ofFilter
         case ConvolutionGradient.filter: ConvolutionGradient.ofFilter

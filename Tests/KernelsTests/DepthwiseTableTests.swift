@@ -210,7 +210,7 @@ func gatheringIsThatOfTheScalarTwin(_ shape: ConvolutionShape, _ elementSize: In
         let outputs = quantizers.map { kernel -> [UInt8]? in
             guard kernels_isa_available(kernel.isa) else { return nil }
             let q = Block(count)
-            kernel.run(&grid, values, q.base.assumingMemoryBound(to: UInt8.self), count)
+            _ = kernel.run(&grid, values, q.base.assumingMemoryBound(to: UInt8.self), count)
             return q.array(of: UInt8.self)
         }
         for output in outputs.compactMap({ $0 }) { #expect(output == outputs.last!, "\(count)") }

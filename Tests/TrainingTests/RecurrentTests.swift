@@ -281,10 +281,10 @@ import Testing
         }
         var settings = TrainerOptions()
         settings.batchSize = 16
-        settings.schedule.rate = 0.02
+        settings.schedule.rate = 0.01
         let trainer = try Trainer.make(source, settings)
         let first = try trainer.evaluate(Self.batch(16)).loss
-        for step in 0..<150 { _ = try trainer.step(Self.batch(16, seed: UInt32(step % 4 + 1))) }
+        for step in 0..<300 { _ = try trainer.step(Self.batch(16, seed: UInt32(step % 4 + 1))) }
         let last = try trainer.evaluate(Self.batch(16)).loss
         #expect(last < first / 2, "\(first), \(last)")
         next = 1000

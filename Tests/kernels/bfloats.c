@@ -21,7 +21,7 @@ static void line_case(const char *name, arrange_function *run, arrange_function 
     line.abreast = (size_t)number(1, 3), line.images = (size_t)number(1, 2 * (int)line.abreast);
     line.last = pixels - (size_t)number(0, 1), line.image = (pixels - 1) * line.step + channels + (size_t)number(0, 9);
     struct block from = floats(line.images * line.image);
-    line.from = from.base, line.parts = number(0, 1) ? EO_BF16_PARTS : 1, line.scale = number(0, 1) ? 1 : 0.37f;
+    line.from = from.base, line.parts = (size_t)number(1, 2), line.scale = number(0, 1) ? 1 : 0.37f;
     const size_t most = pixels * line.abreast;
     if (pairs) line.skip = (size_t)number(-2, 3);
     line.filled = pairs ? most + (size_t)number(0, 5) : (most + 15) / 16 * 16 + 16 * (size_t)number(0, 1);
@@ -40,9 +40,10 @@ static void split_case(const eo_bf16_split_kernel *kernel, size_t count) {
     struct block x = floats(count), scale = floats(count), found = block_of(3 * (count + 1) * 2);
     struct block expected = block_copy(found.base, found.size);
     const float *scales = count % 2 ? scale.base : NULL;
-    kernel->run(count, x.base, scales, found.base, count + 1);
-    eo_bf16_split__scalar(count, x.base, scales, expected.base, count + 1);
-    check(same(&found, &expected), kernel->name, "%zu numbers", count);
+    const size_t parts = (size_t)number(2, 3);
+    kernel->run(count, x.base, scales, parts, found.base, count + 1);
+    eo_bf16_split__scalar(count, x.base, scales, parts, expected.base, count + 1);
+    check(same(&found, &expected), kernel->name, "%zu parts of %zu numbers", parts, count);
     block_free(&x), block_free(&scale), block_free(&found), block_free(&expected);
 }
 
@@ -71,8 +72,9 @@ static void tiles_case(const eo_bf16_tiles_kernel *kernel, size_t tiles, bool sh
     const struct eo_bf16_factor rows = {.parts = 3, .part = 2048, .segment = 512, .step = 32, .last = last, .row = 48};
     const struct eo_bf16_factor columns = {3, 2048, 1024, 512, (t.steps - 1) * 512, 0};
     t.of_tiles = shares_rows ? columns : rows, t.of_shared = shares_rows ? rows : columns;
-    if (number(0, 2) == 0) (shares_rows ? &t.of_tiles : &t.of_shared)->parts = 1;
-    if (number(0, 2) == 0) t.of_tiles.parts = t.of_shared.parts = 1;
+    if (shares_rows || number(0, 1)) t.of_tiles.parts = t.of_shared.parts = 2;
+    if (t.of_shared.parts == 2 && number(0, 1)) (shares_rows ? &t.of_tiles : &t.of_shared)->parts = 1;
+    if (shares_rows && number(0, 2) == 0) t.of_tiles.parts = t.of_shared.parts = 1;
     const size_t height = (size_t)number(1, 16), width = (size_t)number(1, 16);
     t.output_step = 16, t.scale = 0.5f, t.minimum = -2, t.maximum = 3, t.bias = number(0, 1) ? bias.base : NULL;
     const bool plain = number(0, 2) == 0;
@@ -134,10 +136,11 @@ static double expected_sum(const struct eo_window *w, bool rounds, const float *
     return sum;
 }
 
-// Sums of parts err less than float32 may: by so much of the sum of the products' sizes.
-static bool is_near(float found, double expected, double size) {
+// Sums of three parts err less than float32 may, by so much of the sum of the products' sizes; of two parts each
+// product errs by three times half of its 17th bit at most.
+static bool is_near(float found, double expected, double size, size_t parts) {
     const double error = found - expected;
-    return (error < 0 ? -error : error) <= 0x1p-22 * size + 1e-30;
+    return (error < 0 ? -error : error) <= (parts == 2 ? 3 * 0x1p-18 : 0x1p-22) * size + 1e-30;
 }
 
 // The driver, by kernels of number `table` of each family. `parts`: of dz; of x too, unless it is whole numbers.
@@ -165,7 +168,7 @@ static void gradient_case(const eo_bf16_tiles_kernel *kernel, eo_bf16_pairs_func
         const double expected = expected_sum(&w, parts == 1 && !whole, x.base, dz.base, i / g.depth,
                                              tap / w.kernel_width, tap % w.kernel_width, channel, &size);
         const float found = ((float *)dw.base)[i];
-        if (!check(is_near(found, expected, parts == 1 && whole ? 0x1p14 * size : 2 * size), kernel->name,
+        if (!check(is_near(found, expected, parts == 1 && whole ? 0x1p14 * size : 2 * size, parts), kernel->name,
                    "gradient of %zux%zu filters, stride %zux%zu, %zux%zu channels, %zu parts: %g, not %g",
                    w.kernel_height, w.kernel_width, w.stride_height, w.stride_width, w.input_channels,
                    w.output_channels, parts, found, expected))
@@ -181,14 +184,16 @@ static void gradient_case(const eo_bf16_tiles_kernel *kernel, eo_bf16_pairs_func
     block_free(&x), block_free(&dz), block_free(&dw), block_free(&db), block_free(&scratch);
 }
 
-// A convolution from images in three parts, by weights in three or in one.
-static void convolution_case(const eo_bf16_tiles_kernel *kernel, bool whole) {
+// A convolution from images in `parts` parts, by weights in as many or in one.
+static void convolution_case(const eo_bf16_tiles_kernel *kernel, size_t parts, bool whole) {
     struct eo_window w = any_window();
     if (w.kernel_width > 1) w.dilation_width = 1;
     w.padding_top = w.padding_left = 0, w.output_width += 8;
+    if (number(0, 3) == 0) // rows that begin within lines
+        w.input_channels = 16, w.kernel_width |= 1, w.output_width = 32 * (size_t)number(1, 2), w.stride_width = 1;
     w.input_height = (w.output_height - 1) * w.stride_height + (w.kernel_height - 1) * w.dilation_height + 1;
     w.input_width = (w.output_width - 1) * w.stride_width + (w.kernel_width - 1) * w.dilation_width + 1;
-    struct eo_tile_convolution c = {.window = w, .x_parts = 3, .w_parts = whole ? 1 : 3, .run = kernel->run};
+    struct eo_tile_convolution c = {.window = w, .x_parts = parts, .w_parts = whole ? 1 : parts, .run = kernel->run};
     c.pixel_step = w.output_channels + 1, c.line_step = w.output_width * c.pixel_step;
     c.image_step = w.output_height * c.line_step, c.minimum = -1e9f, c.maximum = 1e9f;
     if (!eo_tile_convolution_plan(&c)) return;
@@ -196,14 +201,14 @@ static void convolution_case(const eo_bf16_tiles_kernel *kernel, bool whole) {
     const size_t taps = w.kernel_height * w.kernel_width, depth = taps * w.input_channels;
     const size_t blocks = (w.output_channels + 15) / 16, pixels = w.batch * w.output_height * w.output_width;
     struct block x = floats(count), weights = floats(w.output_channels * depth), bias = floats(w.output_channels);
-    struct block image = block_of(3 * count * 2), packed = block_of(blocks * c.block * 2);
+    struct block image = block_of(parts * count * 2), packed = block_of(blocks * c.block * 2);
     struct block found = block_of((pixels * c.pixel_step - 1) * 4);
     for (size_t i = 0; i < weights.size / 4 && whole; i++) ((float *)weights.base)[i] = (float)number(-128, 127);
     size_t tap[15];
     for (size_t t = 0; t < taps; t++) tap[t] = t * w.input_channels;
     const struct eo_strided_weights strided = {weights.base,      tap, taps,  w.input_channels,
                                                w.output_channels, 1,   depth, NULL};
-    eo_bf16_split__scalar(count, x.base, NULL, image.base, count);
+    eo_bf16_split__scalar(count, x.base, NULL, parts, image.base, count);
     for (size_t b = 0; b < blocks; b++)
         eo_tile_convolution_pack(&c, &strided, NULL, b, (uint16_t *)packed.base + b * c.block);
     c.image = image.base, c.part = count, c.weights = packed.base, c.bias = bias.base, c.output = found.base;
@@ -221,8 +226,9 @@ static void convolution_case(const eo_bf16_tiles_kernel *kernel, bool whole) {
                 sum += product, size += product < 0 ? -product : product;
             }
             const float result = ((float *)found.base)[p * c.pixel_step + o];
-            if (!check(is_near(result, sum, size), kernel->name, "%zux%zu convolution of %zux%zu channels: %g, not %g",
-                       w.kernel_height, w.kernel_width, w.input_channels, w.output_channels, result, sum)) {
+            if (!check(is_near(result, sum, size, parts), kernel->name,
+                       "%zux%zu convolution of %zux%zu channels, %zu parts: %g, not %g", w.kernel_height,
+                       w.kernel_width, w.input_channels, w.output_channels, parts, result, sum)) {
                 p = pixels;
                 break;
             }
@@ -305,8 +311,8 @@ void test_bfloats(void) {
     const eo_bf16_tiles_kernel *tiles = eo_bf16_tiles_rows(&count);
     const eo_bf16_gemm_kernel *gemm = eo_bf16_gemm_rows(&gemm_count);
     for (int i = 0; i < 40; i++) {
-        gradient_case(tiles + count - 1, eo_bf16_pairs__scalar, eo_bf16_rows__scalar, i % 2 ? 3 : 1, i % 4 == 3);
-        convolution_case(tiles + count - 1, i % 2);
+        gradient_case(tiles + count - 1, eo_bf16_pairs__scalar, eo_bf16_rows__scalar, 1 + (size_t)i % 2, i % 4 == 3);
+        convolution_case(tiles + count - 1, 2 + (size_t)i % 2, i % 4 == 0);
     }
     for (int i = 0; i < gemm_count; i++) {
         if (!kernels_isa_available(gemm[i].isa)) continue;
@@ -328,8 +334,8 @@ void test_bfloats(void) {
         for (size_t n = 1; n < 100; n++) split_case(split + i, n), widening_case(wide, n);
         for (int k = 0; k < 300; k++) tiles_case(tiles + i, 1 + (size_t)k % EO_TILES, k / EO_TILES % 2);
         for (int k = 0; k < 200; k++) {
-            gradient_case(tiles + i, pairs[i].run, rows[i].run, k % 2 ? 3 : 1, k % 4 == 3);
-            convolution_case(tiles + i, k % 2);
+            gradient_case(tiles + i, pairs[i].run, rows[i].run, 1 + (size_t)k % 2, k % 4 == 3);
+            convolution_case(tiles + i, 2 + (size_t)k % 2, k % 4 == 0);
         }
         compared(pairs[i].name, NULL), compared(rows[i].name, NULL), compared(split[i].name, NULL);
         compared(tiles[i].name, NULL), compared(wide->name, NULL);

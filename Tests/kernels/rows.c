@@ -146,8 +146,14 @@ static void range_case(size_t count) {
     digest(expected.base, count);
     for (int i = 0; i + 1 < quantizers; i++) {
         if (!kernels_isa_available(quantizer[i].isa)) continue;
-        quantizer[i].run(&grid, x.base, q.base, count);
-        check(memcmp(q.base, expected.base, count) == 0, quantizer[i].name, "of %zu", count);
+        const float none = quantizer[i].run(&grid, x.base, q.base, count);
+        check(none == 0 && memcmp(q.base, expected.base, count) == 0, quantizer[i].name, "of %zu", count);
+        if (count == 0) continue;
+        const float before = *(float *)x.base;
+        *(float *)x.base = count % 2 ? __builtin_nanf("") : __builtin_inff();
+        const float bad = quantizer[i].run(&grid, x.base, q.base, count);
+        check(bad != bad, quantizer[i].name, "a number that is not finite, of %zu", count);
+        *(float *)x.base = before;
     }
     block_free(&x), block_free(&q), block_free(&expected);
 }

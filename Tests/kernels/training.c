@@ -24,6 +24,13 @@ static void test_gradients(size_t n) {
     const float *taps_a[5], *taps_b[5];
     for (int t = 0; t < 5; t++) taps_a[t] = (float *)a.base + t * (n + 3), taps_b[t] = (float *)b.base + (4 - t) * n;
     EACH_ROW("sum_products", FLOATS, n, 4, row->sum_products(5, n, taps_a, taps_b, y));
+    float *fives[5];
+    for (int t = 0; t < 5; t++) fives[t] = (float *)b.base + t * n;
+    struct eo_normalization p = {fives[0], fives[1], fives[2], fives[3], fives[4], NULL, NULL, -1, 2};
+    EACH_ROW("normalization_sums", FLOATS, 2 * n, 4,
+             (memcpy(y, a.base, 8 * n), p.sums = y, p.products = (float *)y + n,
+              row->normalization_sums(n, taps_a[0], taps_a[3], &p)));
+    EACH_ROW("normalization", FLOATS, n, 4, (memcpy(y, a.base, 4 * n), row->normalization(n, y, taps_a[4], y, &p)));
     block_free(&a), block_free(&b), block_free(&sums);
     if (n == 1) EACH_TABLE("eo_gradients");
 }

@@ -166,16 +166,16 @@ struct eo_bf16_image {
 };
 void eo_bf16_image_line(const struct eo_bf16_image *_Nonnull image, size_t line);
 
-// A line of such an image in EO_BF16_PARTS parts, `part` numbers apart. `scale`: null, or what each number of a line is
-// multiplied by.
-void eo_bf16_image_parts(const struct eo_bf16_image *_Nonnull image, size_t part, const float *_Nullable scale,
-                         size_t line);
+// A line of such an image in 2 or 3 `parts`, `part` numbers apart, see eo_bf16_split. `scale`: null, or what each
+// number of a line is multiplied by.
+void eo_bf16_image_parts(const struct eo_bf16_image *_Nonnull image, size_t parts, size_t part,
+                         const float *_Nullable scale, size_t line);
 
 // A convolution on tiles that reads its rows from framed images (no padding) as they lie, without groups: a piece for
 // each kernel row, cut into steps. The weights are packed when it runs.
 struct eo_tile_convolution {
     struct eo_window window; // the input's sizes are those of the frame; dilation_width is 1, or there is one column
-    size_t x_parts, w_parts; // 1 or 3
+    size_t x_parts, w_parts; // see eo_bf16_factor
     eo_bf16_tiles_function *_Nullable run;
     size_t depth, steps, last; // of a piece, see eo_bf16_tiles
     size_t width, lines;       // rows that lie side by side; how many times

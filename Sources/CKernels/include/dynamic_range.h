@@ -19,12 +19,13 @@ typedef struct eo_range eo_f32_range_function(const float *_Nonnull x, size_t co
     ROW(eo_f32_range__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_f32_range)
 
-// q = 128 + limited(rounded(offset + x * inverse)) with ties away from zero, limited to low...127.
+// q = 128 + limited(rounded(offset + x * inverse)) with ties away from zero, limited to low...127. Gives NaN if a
+// number is not finite, else 0.
 struct eo_grid {
     float inverse, offset, low;
 };
-typedef void eo_f32_to_u8_function(const struct eo_grid *_Nonnull grid, const float *_Nonnull x, uint8_t *_Nonnull q,
-                                   size_t count);
+typedef float eo_f32_to_u8_function(const struct eo_grid *_Nonnull grid, const float *_Nonnull x, uint8_t *_Nonnull q,
+                                    size_t count);
 #define EO_F32_TO_U8_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_f32_to_u8__avx512, ISA_AVX512, 0, 0)                                                               \
     X86_ROW(ROW, eo_f32_to_u8__avx2, ISA_AVX2, 0, 0)                                                                   \

@@ -227,15 +227,16 @@ void eo_bf16x3_gemm_pack(size_t depth, size_t columns, const void *_Nonnull weig
 
 // The same parts, of images that are cut up once and then read as they lie: three images of bfloat16. Numbers of fewer
 // bits, whole ones up to 256 say, are one part; so is what is rounded to bfloat16 on purpose.
-enum { EO_BF16_PARTS = EO_BF16X3_PARTS };
-// Added to the bits of a float before all but its upper half is dropped: half of what stays counts least, to round to
-// nearest, where more than one part is `left`; the last part is exact.
-static inline int eo_bf16_half(size_t left) { return left > 1 ? 0x8000 : 0; }
+// Gradients are cut into two parts, each rounded to nearest: 16 bits and a sign, and three products of parts instead of
+// six. What is lost has either sign as often, so it hardly shows in their long sums.
+enum { EO_BF16_PARTS = EO_BF16X3_PARTS, EO_BF16_GRADIENT_PARTS = 2 };
+// Added to the bits of a float before all but its upper half is dropped: half of what stays counts least.
+enum { EO_BF16_HALF = 0x8000 };
 
 // What tile_gradient.c makes of a line of some images at a time, in pairs: pair number n is pixel n / abreast - skip of
 // the images 2 (n % abreast) and the one behind it, times `scale`, or 0 where there is no such pixel or image, in 1 or
-// 3 `parts`, to_part numbers apart. One part is rounded to nearest, ties to even (numbers below the normal ones may
-// become zero).
+// 2 `parts`, to_part numbers apart. Parts are rounded to nearest; one part with ties to even (numbers below the normal
+// ones may become zero).
 struct eo_bf16_line {
     const float *_Nonnull from;   // the first image's line
     size_t images, image;         // how many there are, floats from one to the next
@@ -249,21 +250,21 @@ struct eo_bf16_line {
     float *_Nullable sums; // of rows: null, or where the sums of each channel are added
 };
 // Pair n of channel c at to[c / 16 * to_step + (n * 16 + c % 16) * 2], zeros up to a multiple of 16 channels: a window
-// that moves by a pixel moves by `abreast` pairs. Parts are rounded to nearest.
+// that moves by a pixel moves by `abreast` pairs.
 typedef void eo_bf16_pairs_function(const struct eo_bf16_line *_Nonnull line);
 #define EO_BF16_PAIRS_ROWS(ROW)                                                                                        \
     X86_ROW(ROW, eo_bf16_pairs__amx, ISA_AMX, 0, 0)                                                                    \
     ROW(eo_bf16_pairs__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_bf16_pairs)
 // Rows of tiles: pair n of channel c at to[c / 16 * to_step + ((n / 16 * 16 + c % 16) * 16 + n % 16) * 2]; `filled` is
-// a multiple of 16. Parts are cut off.
+// a multiple of 16.
 typedef void eo_bf16_rows_function(const struct eo_bf16_line *_Nonnull line);
 #define EO_BF16_ROWS_ROWS(ROW)                                                                                         \
     X86_ROW(ROW, eo_bf16_rows__amx, ISA_AMX, 0, 0)                                                                     \
     ROW(eo_bf16_rows__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_bf16_rows)
-// Three parts of x[i] scale[i] (scale null: 1), cut off, at y[i], y[part + i] and y[2 part + i].
-typedef void eo_bf16_split_function(size_t count, const float *_Nonnull x, const float *_Nullable scale,
+// Parts of x[i] scale[i] (scale null: 1) at y[i], y[part + i] and so on: three, cut off, or two, rounded to nearest.
+typedef void eo_bf16_split_function(size_t count, const float *_Nonnull x, const float *_Nullable scale, size_t parts,
                                     uint16_t *_Nonnull y, size_t part);
 #define EO_BF16_SPLIT_ROWS(ROW)                                                                                        \
     X86_ROW(ROW, eo_bf16_split__amx, ISA_AMX, 0, 0)                                                                    \
@@ -276,7 +277,7 @@ KERNEL_FAMILY(eo_bf16_split)
 // EO_TILES `tiles` of the other one. (Rows that begin within a cache line take six times as long to load as others.)
 enum { EO_TILES = 3, EO_TILE_SIDE = 16, EO_TILE_STEP = 32 };
 struct eo_bf16_factor {
-    size_t parts;         // 1 or 3
+    size_t parts;         // 1, 2 or 3; both factors have as many, or one of them 1
     size_t part, segment; // numbers between parts, between segments
     size_t step, last;    // between steps; from the beginning of a segment to its last step
     size_t row;           // of rows: between them
@@ -299,7 +300,7 @@ struct eo_bf16_tiles {
     float scale, minimum, maximum;
     const float *_Nullable bias;
 };
-// Some of them, of the same depth.
+// Some of them, of the same depth. Shared columns: 3 and 3, 2 and 2, or 2 parts and 1; rows: 1 and 1, 1 and 2, 2 and 2.
 typedef void eo_bf16_tiles_function(const struct eo_bf16_tiles *_Nonnull tiles, size_t count);
 #define EO_BF16_TILES_ROWS(ROW)                                                                                        \
     X86_ROW(ROW, eo_bf16_tiles__amx, ISA_AMX, 16, 16)                                                                  \

@@ -10,6 +10,14 @@
 
 #pragma GCC visibility push(hidden)
 
+// Batch normalization, y = clamp(x factors + shifts), seen from its gradient g: dy where the clamp lets it pass, else
+// 0. Rows of constants, and of sums.
+struct eo_normalization {
+    float *_Nonnull center, *_Nonnull factors, *_Nonnull shifts, *_Nonnull slopes, *_Nonnull offsets;
+    float *_Nonnull sums, *_Nonnull products;
+    float low, high;
+};
+
 struct eo_gradients {
     enum kernels_isa isa;
     // dx[i] = dy[i] where low < y[i] < high, else 0. dx may be dy or y.
@@ -26,6 +34,12 @@ struct eo_gradients {
     // dx[i] = dy[i] times the derivative of GELU at x[i]: Phi(x) + x phi(x), or that of its form by tanh. dx may be dy
     // or x.
     void (*_Nonnull gelu)(size_t n, const float *_Nonnull dy, const float *_Nonnull x, float *_Nonnull dx, int by_tanh);
+    // sums[i] += g[i], products[i] += g[i] (x[i] - center[i])
+    void (*_Nonnull normalization_sums)(size_t n, const float *_Nonnull dy, const float *_Nonnull x,
+                                        const struct eo_normalization *_Nonnull p);
+    // dx[i] = g[i] factors[i] + (x[i] - center[i]) slopes[i] + offsets[i]. dx may be dy.
+    void (*_Nonnull normalization)(size_t n, const float *_Nonnull dy, const float *_Nonnull x, float *_Nonnull dx,
+                                   const struct eo_normalization *_Nonnull p);
 };
 
 extern const struct eo_gradients eo_gradients_scalar;

@@ -44,7 +44,7 @@ void eo_filter_gradient_join(const struct eo_filter_gradient *_Nonnull g, size_t
 // line and column.
 struct eo_tile_gradient {
     struct eo_window window;
-    size_t x_parts, dz_parts; // 1 or 3
+    size_t x_parts, dz_parts; // 1 or 2
     eo_bf16_pairs_function *_Nullable pairs;
     eo_bf16_rows_function *_Nullable rows;
     eo_bf16_tiles_function *_Nullable run;
@@ -84,6 +84,31 @@ void eo_depthwise_filter_gradient(const struct eo_depthwise_gradient *_Nonnull g
 void eo_depthwise_filter_gradient_join(const struct eo_depthwise_gradient *_Nonnull g);
 // One line of one image of the input.
 void eo_depthwise_input_gradient(const struct eo_depthwise_gradient *_Nonnull g, size_t line);
+
+// Batch normalization over the channels, which are the last dimension: y = clamp((x - mean) factor + beta), factor =
+// gamma / sqrt(variance + epsilon) (Ioffe and Szegedy, Batch Normalization, 2015), and its gradient. The numbers are
+// cut into pieces by their count alone, and the sums of those added in their order.
+struct eo_batch_normalization {
+    size_t count, channels; // numbers of x
+    float low, high, epsilon;
+    size_t row, piece; // numbers that have their constants side by side; of a piece: whole rows
+    const float *_Nullable x, *_Nullable gamma, *_Nullable beta;
+    const float *_Nullable dy; // null: forward
+    // Of x; forward: null, or what is taken instead of the statistics of x.
+    const float *_Nullable mean, *_Nullable variance;
+    // Forward: y, mean and variance of x; else the gradients of x, which may be dy, gamma and beta.
+    float *_Nullable results[3];
+    float *_Nullable scratch; // eo_batch_normalization_scratch numbers
+};
+// Fills in `row` and `piece` from `count` and `channels`.
+void eo_batch_normalization_plan(struct eo_batch_normalization *_Nonnull n);
+size_t eo_batch_normalization_pieces(const struct eo_batch_normalization *_Nonnull n);
+size_t eo_batch_normalization_scratch(const struct eo_batch_normalization *_Nonnull n);
+// In this order: begin, the sums of all pieces, what follows from them, all pieces.
+void eo_batch_normalization_begin(const struct eo_batch_normalization *_Nonnull n);
+void eo_batch_normalization_sum(const struct eo_batch_normalization *_Nonnull n, size_t piece);
+void eo_batch_normalization_settle(const struct eo_batch_normalization *_Nonnull n);
+void eo_batch_normalization_apply(const struct eo_batch_normalization *_Nonnull n, size_t piece);
 
 // MAX_POOL_2D that keeps `place`, the pixel of each window that its maximum comes from (see elementwise.h), and its
 // gradient.

@@ -18,17 +18,17 @@ static float float_of(uint16_t x) {
 }
 
 // The upper half of x and `half`; the rest stays.
-static uint16_t next_part(float *x, int half) {
+static uint16_t next_part(float *x, uint32_t half) {
     uint32_t bits;
     memcpy(&bits, x, sizeof bits);
-    const uint16_t part = (uint16_t)((bits + (uint32_t)half) >> 16);
+    const uint16_t part = (uint16_t)((bits + half) >> 16);
     *x -= float_of(part);
     return part;
 }
 
-static void split(size_t parts, bool rounds, float x, uint16_t *to, size_t to_part) {
+static void split(size_t parts, float x, uint16_t *to, size_t to_part) {
     if (parts == 1) return eo_f32_to_bf16__scalar(1, &x, to);
-    for (size_t p = 0; p < parts; p++) to[p * to_part] = next_part(&x, rounds ? eo_bf16_half(parts - p) : 0);
+    for (size_t p = 0; p < parts; p++) to[p * to_part] = next_part(&x, parts < EO_BF16_PARTS ? EO_BF16_HALF : 0);
 }
 
 // One half of pair number n.
@@ -41,8 +41,8 @@ static float pixel(const struct eo_bf16_line *l, size_t n, size_t half, size_t c
 void eo_bf16_pairs__scalar(const struct eo_bf16_line *l) {
     for (size_t c = 0; c < (l->channels + 15) / 16 * 16; c++)
         for (size_t n = 0; n < 2 * l->filled; n++)
-            split(l->parts, true, pixel(l, n / 2, n % 2, c),
-                  l->to + c / 16 * l->to_step + (n / 2 * 16 + c % 16) * 2 + n % 2, l->to_part);
+            split(l->parts, pixel(l, n / 2, n % 2, c), l->to + c / 16 * l->to_step + (n / 2 * 16 + c % 16) * 2 + n % 2,
+                  l->to_part);
 }
 
 void eo_bf16_rows__scalar(const struct eo_bf16_line *l) {
@@ -51,14 +51,14 @@ void eo_bf16_rows__scalar(const struct eo_bf16_line *l) {
         for (size_t n = 0; n < 2 * l->filled; n++) {
             const float x = pixel(l, n / 2, n % 2, c);
             sums[n % 2] += x;
-            split(l->parts, false, x, l->to + c / 16 * l->to_step + (n / 32 * 16 + c % 16) * 32 + n % 32, l->to_part);
+            split(l->parts, x, l->to + c / 16 * l->to_step + (n / 32 * 16 + c % 16) * 32 + n % 32, l->to_part);
         }
         if (l->sums) l->sums[c] += sums[0] + sums[1];
     }
 }
 
-void eo_bf16_split__scalar(size_t count, const float *x, const float *scale, uint16_t *y, size_t part) {
-    for (size_t i = 0; i < count; i++) split(EO_BF16_PARTS, false, scale ? x[i] * scale[i] : x[i], y + i, part);
+void eo_bf16_split__scalar(size_t count, const float *x, const float *scale, size_t parts, uint16_t *y, size_t part) {
+    for (size_t i = 0; i < count; i++) split(parts, scale ? x[i] * scale[i] : x[i], y + i, part);
 }
 
 static size_t place(const struct eo_bf16_tiles *t, const struct eo_bf16_factor *f, size_t segment, size_t step) {
@@ -67,12 +67,13 @@ static size_t place(const struct eo_bf16_tiles *t, const struct eo_bf16_factor *
 
 static double sum_of(const struct eo_bf16_tiles *t, const struct eo_bf16_factor *of_a, const uint16_t *a,
                      const struct eo_bf16_factor *of_b, const uint16_t *b) {
+    const size_t parts = of_a->parts > of_b->parts ? of_a->parts : of_b->parts;
     double sum = 0;
     for (size_t segment = 0; segment < t->segments; segment++)
         for (size_t step = 0; step < t->steps; step++) {
             const uint16_t *x = a + place(t, of_a, segment, step), *w = b + place(t, of_b, segment, step);
             for (size_t p = 0; p < of_a->parts; p++)
-                for (size_t q = 0; q < of_b->parts && p + q < EO_BF16_PARTS; q++)
+                for (size_t q = 0; q < of_b->parts && p + q < parts; q++)
                     for (size_t k = 0; k < t->depth; k++)
                         sum +=
                             (double)float_of(x[p * of_a->part + k]) * float_of(w[q * of_b->part + k / 2 * 32 + k % 2]);

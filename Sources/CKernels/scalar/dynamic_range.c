@@ -18,11 +18,14 @@ struct eo_range eo_f32_range__scalar(const float *x, size_t count) {
     return range;
 }
 
-void eo_f32_to_u8__scalar(const struct eo_grid *grid, const float *x, uint8_t *q, size_t count) {
+float eo_f32_to_u8__scalar(const struct eo_grid *grid, const float *x, uint8_t *q, size_t count) {
+    float check = 0;
     for (size_t i = 0; i < count; i++) {
         float y = grid->offset + x[i] * grid->inverse;
         y = y < grid->low ? grid->low : y > 127 ? 127 : y;
         q[i] = (uint8_t)((int)roundf(y) + 128);
+        check += x[i] * 0;
     }
+    return check;
 }
 #pragma clang attribute pop

@@ -2,6 +2,7 @@
 #define K(name) eo_gradient_##name##__scalar
 #define TABLE eo_gradients_scalar
 #define ISA ISA_SCALAR
+#define INDEPENDENT
 #pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "../simd/gradients.h"
 #pragma clang attribute pop

@@ -37,13 +37,19 @@ SIMD struct eo_range find_range(const float *x, size_t count) {
     return range;
 }
 
-SIMD void quantize(const struct eo_grid *grid, const float *x, uint8_t *q, size_t count) {
+SIMD float quantize(const struct eo_grid *grid, const float *x, uint8_t *q, size_t count) {
     const vec inverse = vec_set(grid->inverse), offset = vec_set(grid->offset);
-    const vec low = vec_set(grid->low), high = vec_set(127);
+    const vec low = vec_set(grid->low), high = vec_set(127), zero = vec_set(0);
+    vec check = zero;
     for (size_t i = 0; i < count; i += LANES) {
         const size_t part = count - i;
         const vec v = part >= LANES ? vec_load(x + i) : vec_load_part(x + i, part);
         const vec y = vec_clamp(vec_add(offset, vec_multiply(v, inverse)), low, high);
         ivec_store_bytes(q + i, ivec_add(vec_round_away(y), ivec_set(128)), part);
+        check = vec_fma(v, zero, check);
     }
+    float checks[LANES];
+    vec_store(checks, check);
+    for (int j = 1; j < LANES; j++) checks[0] += checks[j];
+    return checks[0];
 }

@@ -1,11 +1,12 @@
 // The kernels of gradients, compiled once for each instruction set: the including file defines K(name) as the name with
-// the instruction set's suffix, TABLE as the table to fill, and ISA as its level.
+// the instruction set's suffix, TABLE as the table to fill, and ISA as its level. INDEPENDENT: of a loop whose outputs
+// may be its inputs, element by element.
 #include "../include/gradients.h"
 #include <math.h>
 #include <string.h>
 
 static void K(clamp)(size_t n, const float *dy, const float *y, float *dx, float low, float high) {
-#pragma clang loop vectorize(assume_safety)
+    INDEPENDENT
     for (size_t i = 0; i < n; i++) dx[i] = ((low < y[i]) & (y[i] < high)) ? dy[i] : 0.0f;
 }
 
@@ -65,4 +66,31 @@ static void K(gelu)(size_t n, const float *dy, const float *x, float *dx, int by
     }
 }
 
-const struct eo_gradients TABLE = {ISA, K(clamp), K(add_scaled), K(add_products), K(sum_products), K(gelu)};
+// What passes the clamp.
+#define PASSED(i) (((low < x[i] * factors[i] + shifts[i]) & (x[i] * factors[i] + shifts[i] < high)) ? g : 0.0f)
+
+static void K(normalization_sums)(size_t n, const float *dy, const float *x, const struct eo_normalization *p) {
+    const float *factors = p->factors, *shifts = p->shifts, *center = p->center;
+    float *sums = p->sums, *products = p->products;
+    const float low = p->low, high = p->high;
+    INDEPENDENT
+    for (size_t i = 0; i < n; i++) {
+        float g = dy[i];
+        g = PASSED(i);
+        sums[i] += g, products[i] += g * (x[i] - center[i]);
+    }
+}
+
+static void K(normalization)(size_t n, const float *dy, const float *x, float *dx, const struct eo_normalization *p) {
+    const float *factors = p->factors, *shifts = p->shifts, *center = p->center;
+    const float *slopes = p->slopes, *offsets = p->offsets;
+    const float low = p->low, high = p->high;
+    INDEPENDENT
+    for (size_t i = 0; i < n; i++) {
+        const float g = dy[i];
+        dx[i] = PASSED(i) * factors[i] + (x[i] - center[i]) * slopes[i] + offsets[i];
+    }
+}
+
+const struct eo_gradients TABLE = {
+    ISA, K(clamp), K(add_scaled), K(add_products), K(sum_products), K(gelu), K(normalization_sums), K(normalization)};

@@ -50,54 +50,52 @@ SIMD __m512i rounded(__m512 low, __m512 high) {
 
 SIMD __m512 upper_of(__m512i bits) { return (__m512)_mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000)); }
 
-// The next part of each, as pairs; what is left of them stays. `half`: of the last bit, to round to nearest.
-SIMD __m512i next_part(__m512 *low, __m512 *high, int half) {
-    const __m512i a = _mm512_add_epi32((__m512i)*low, _mm512_set1_epi32(half));
-    const __m512i b = _mm512_add_epi32((__m512i)*high, _mm512_set1_epi32(half));
-    *low = _mm512_sub_ps(*low, upper_of(a)), *high = _mm512_sub_ps(*high, upper_of(b));
-    return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
-}
+// So that what is cut off rounds to nearest.
+SIMD __m512i more(__m512 x) { return _mm512_add_epi32((__m512i)x, _mm512_set1_epi32(EO_BF16_HALF)); }
+SIMD __m512 rest_of(__m512 x, __m512i part) { return _mm512_sub_ps(x, upper_of(part)); }
 
-// All parts of two pixels.
-SIMD void parts_of(const int parts, __m512 low, __m512 high, const int rounds, __m512i words[EO_BF16_PARTS]) {
+// All parts of two pixels, as pairs.
+SIMD void parts_of(const int parts, __m512 low, __m512 high, __m512i words[EO_BF16_GRADIENT_PARTS]) {
     if (parts == 1) {
         words[0] = rounded(low, high);
         return;
     }
 #pragma clang loop unroll(full)
-    for (int part = 0; part < EO_BF16_PARTS; part++)
-        words[part] = next_part(&low, &high, rounds ? eo_bf16_half(EO_BF16_PARTS - part) : 0);
+    for (int part = 0; part < EO_BF16_GRADIENT_PARTS; part++) {
+        const __m512i a = more(low), b = more(high);
+        words[part] = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
+        low = rest_of(low, a), high = rest_of(high, b);
+    }
 }
 
-// Where the halves of a pair are.
-struct place {
-    size_t pixel, image;
+// A line of one image, times the scale; zeros where it has no pixels.
+struct pixels {
+    const float *from;
+    size_t count;
 };
-static inline struct place next(const struct eo_bf16_line *l, struct place at) {
-    at.image += 2;
-    return at.image < 2 * l->abreast ? at : (struct place){at.pixel + 1, 0};
+SIMD struct pixels pixels_of(const struct eo_bf16_line *l, size_t image, size_t channel) {
+    const size_t count = image + 1 < l->images ? l->pixels : image + 1 == l->images ? l->last : 0;
+    return (struct pixels){l->from + image * l->image + channel, count};
 }
-
-// 16 channels of a pixel, times the scale; zeros where there is none.
-SIMD __m512 pixel(const struct eo_bf16_line *l, struct place at, size_t channel, __mmask16 channels) {
-    const size_t pixels = at.image + 1 < l->images ? l->pixels : at.image + 1 == l->images ? l->last : 0;
-    const float *from = l->from + at.image * l->image + at.pixel * l->step + channel;
-    return _mm512_mul_ps(_mm512_maskz_loadu_ps(at.pixel < pixels ? channels : 0, from), _mm512_set1_ps(l->scale));
-}
-SIMD __m512 other(const struct eo_bf16_line *l, struct place at, size_t channel, __mmask16 channels) {
-    return pixel(l, (struct place){at.pixel, at.image + 1}, channel, channels);
+// 16 channels of a pixel, which is none where its number has wrapped around.
+SIMD __m512 pixel(const struct eo_bf16_line *l, struct pixels line, size_t number, __mmask16 channels) {
+    return _mm512_mul_ps(_mm512_maskz_loadu_ps(number < line.count ? channels : 0, line.from + number * l->step),
+                         _mm512_set1_ps(l->scale));
 }
 
 SIMD void pairs(const int parts, const struct eo_bf16_line *l) {
     for (size_t c = 0; c < l->channels; c += SIDE) {
         const __mmask16 channels = mask_of(l->channels - c);
-        uint16_t *to = l->to + c / SIDE * l->to_step;
-        struct place at = {0 - l->skip, 0}; // wrapped around before the first one
-        for (size_t n = 0; n < l->filled; n++, at = next(l, at), to += 2 * SIDE) {
-            __m512i words[EO_BF16_PARTS];
-            parts_of(parts, pixel(l, at, c, channels), other(l, at, c, channels), 1, words);
+        for (size_t a = 0; a < l->abreast; a++) {
+            const struct pixels x = pixels_of(l, 2 * a, c), y = pixels_of(l, 2 * a + 1, c);
+            uint16_t *to = l->to + c / SIDE * l->to_step + a * 2 * SIDE;
+            size_t p = 0 - l->skip; // wrapped around before the first one
+            for (size_t n = a; n < l->filled; n += l->abreast, p++, to += l->abreast * 2 * SIDE) {
+                __m512i words[EO_BF16_GRADIENT_PARTS];
+                parts_of(parts, pixel(l, x, p, channels), pixel(l, y, p, channels), words);
 #pragma clang loop unroll(full)
-            for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
+                for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
+            }
         }
     }
 }
@@ -106,7 +104,7 @@ TARGET void eo_bf16_pairs__amx(const struct eo_bf16_line *l) {
     if (l->parts == 1)
         pairs(1, l);
     else
-        pairs(EO_BF16_PARTS, l);
+        pairs(EO_BF16_GRADIENT_PARTS, l);
 }
 
 SIMD void rows(const int parts, const struct eo_bf16_line *l) {
@@ -114,21 +112,24 @@ SIMD void rows(const int parts, const struct eo_bf16_line *l) {
         const size_t count = l->channels - c < SIDE ? l->channels - c : SIDE;
         const __mmask16 channels = mask_of(count);
         __m512 sum = _mm512_setzero_ps(), others = sum;
-        struct place at = {0, 0};
+        struct pixels at = pixels_of(l, 0, c), beside = pixels_of(l, 1, c);
+        size_t p = 0, a = 0;
         for (size_t n = 0; n < l->filled; n += SIDE) {
-            __m512i low[SIDE], high[SIDE];
-            for (size_t i = 0; i < SIDE; i++, at = next(l, at)) {
-                const __m512 x = pixel(l, at, c, channels), y = other(l, at, c, channels);
+            __m512i pixels[EO_BF16_GRADIENT_PARTS][SIDE];
+            for (size_t i = 0; i < SIDE; i++) {
+                const __m512 x = pixel(l, at, p, channels), y = pixel(l, beside, p, channels);
+                __m512i words[EO_BF16_GRADIENT_PARTS];
                 sum = _mm512_add_ps(sum, x), others = _mm512_add_ps(others, y);
-                low[i] = (__m512i)x, high[i] = (__m512i)y;
-            }
-            transpose(low), transpose(high);
-            uint16_t *to = l->to + c / SIDE * l->to_step + 2 * SIDE * n;
-            for (size_t i = 0; i < count; i++, to += 2 * SIDE) {
-                __m512i words[EO_BF16_PARTS];
-                parts_of(parts, (__m512)low[i], (__m512)high[i], 0, words);
+                parts_of(parts, x, y, words);
 #pragma clang loop unroll(full)
-                for (int part = 0; part < parts; part++) _mm512_storeu_si512(to + part * l->to_part, words[part]);
+                for (int part = 0; part < parts; part++) pixels[part][i] = words[part];
+                if (++a == l->abreast) p++, a = 0;
+                if (l->abreast > 1) at = pixels_of(l, 2 * a, c), beside = pixels_of(l, 2 * a + 1, c);
+            }
+            uint16_t *to = l->to + c / SIDE * l->to_step + 2 * SIDE * n;
+            for (int part = 0; part < parts; part++, to += l->to_part) {
+                transpose(pixels[part]);
+                for (size_t i = 0; i < count; i++) _mm512_storeu_si512(to + 2 * SIDE * i, pixels[part][i]);
             }
         }
         if (!l->sums) continue;
@@ -141,14 +142,14 @@ TARGET void eo_bf16_rows__amx(const struct eo_bf16_line *l) {
     if (l->parts == 1)
         rows(1, l);
     else
-        rows(EO_BF16_PARTS, l);
+        rows(EO_BF16_GRADIENT_PARTS, l);
 }
 
-SIMD __m512 rest_of(__m512 x) { return _mm512_sub_ps(x, upper_of((__m512i)x)); }
-
-TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale, uint16_t *y, size_t part) {
+TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale, size_t parts, uint16_t *y,
+                               size_t part) {
     static const _Alignas(64) uint16_t upper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
                                                     33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    const __m512i half = _mm512_set1_epi32(parts < EO_BF16_PARTS ? EO_BF16_HALF : 0);
     for (size_t i = 0; i < count; i += 2 * SIDE) {
         const __mmask16 first = mask_of(count - i), second = count - i > SIDE ? mask_of(count - i - SIDE) : 0;
         __m512 a = _mm512_maskz_loadu_ps(first, x + i), b = _mm512_maskz_loadu_ps(second, x + i + SIDE);
@@ -157,9 +158,11 @@ TARGET void eo_bf16_split__amx(size_t count, const float *x, const float *scale,
             b = _mm512_mul_ps(b, _mm512_maskz_loadu_ps(second, scale + i + SIDE));
         }
         const __mmask32 mask = first | (__mmask32)second << SIDE;
-        for (size_t p = 0; p < EO_BF16_PARTS; p++, a = rest_of(a), b = rest_of(b))
-            _mm512_mask_storeu_epi16(y + p * part + i, mask,
-                                     _mm512_permutex2var_epi16((__m512i)a, _mm512_load_si512(upper), (__m512i)b));
+        for (size_t p = 0; p < parts; p++) {
+            const __m512i m = _mm512_add_epi32((__m512i)a, half), n = _mm512_add_epi32((__m512i)b, half);
+            _mm512_mask_storeu_epi16(y + p * part + i, mask, _mm512_permutex2var_epi16(m, _mm512_load_si512(upper), n));
+            a = rest_of(a, m), b = rest_of(b, n);
+        }
     }
 }
 
@@ -225,9 +228,11 @@ SIMD void step(const int shares_rows, const int parts, const int shared_parts, c
                const struct eo_bf16_tiles *t, size_t at, size_t row, size_t part, const char *shared, size_t shared_row,
                size_t shared_part) {
     LOAD_TILES(0);
-    if (shared_parts > 1) {
+    if (shared_parts > 2) {
         LOAD_SHARED(6, 2);
         MULTIPLY(6);
+    }
+    if (shared_parts > 1) {
         LOAD_SHARED(7, 1);
         MULTIPLY(7);
     }
@@ -236,7 +241,9 @@ SIMD void step(const int shares_rows, const int parts, const int shared_parts, c
     if (parts > 1) {
         LOAD_TILES(1);
         MULTIPLY(6);
-        if (shared_parts > 1) MULTIPLY(7);
+    }
+    if (parts > 2) {
+        if (shared_parts > 2) MULTIPLY(7);
         LOAD_TILES(2);
         MULTIPLY(6);
     }
@@ -277,12 +284,12 @@ SIMD void products(const int shares_rows, const int parts, const int shared_part
                                                    const struct target *targets) {                                     \
         products(ROWS, P, S, t, sums, targets);                                                                        \
     }
-PRODUCTS(0, 1, 1)
-PRODUCTS(0, 3, 1)
+PRODUCTS(0, 2, 1)
+PRODUCTS(0, 2, 2)
 PRODUCTS(0, 3, 3)
 PRODUCTS(1, 1, 1)
-PRODUCTS(1, 1, 3)
-PRODUCTS(1, 3, 3)
+PRODUCTS(1, 1, 2)
+PRODUCTS(1, 2, 2)
 
 static TARGET void leave(const struct eo_bf16_tiles *t, size_t tile, float (*sums)[SIDE]) {
     const __mmask16 mask = mask_of(t->columns[tile]);
@@ -317,11 +324,11 @@ TARGET void eo_bf16_tiles__amx(const struct eo_bf16_tiles *tiles, size_t count) 
             targets[r] = direct ? (struct target){t->output[r], t->output_step * sizeof(float)}
                                 : (struct target){sums[r][0], LINE};
         }
-        const bool whole = t->of_tiles.parts > 1, shared = t->of_shared.parts > 1;
+        const size_t parts = t->of_tiles.parts, shared = t->of_shared.parts;
         if (t->shares_rows)
-            (!shared ? products_1_1_1 : whole ? products_1_3_3 : products_1_1_3)(t, sums, targets);
+            (shared == 1 ? products_1_1_1 : parts > 1 ? products_1_2_2 : products_1_1_2)(t, sums, targets);
         else
-            (!whole ? products_0_1_1 : shared ? products_0_3_3 : products_0_3_1)(t, sums, targets);
+            (parts > 2 ? products_0_3_3 : shared > 1 ? products_0_2_2 : products_0_2_1)(t, sums, targets);
         for (size_t r = 0; r < t->count && t->output[0]; r++)
             if (targets[r].to == sums[r][0]) leave(t, r, sums[r]);
     }

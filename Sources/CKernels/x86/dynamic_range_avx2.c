@@ -4,7 +4,7 @@
 
 TARGET struct eo_range eo_f32_range__avx2(const float *x, size_t count) { return find_range(x, count); }
 
-TARGET void eo_f32_to_u8__avx2(const struct eo_grid *grid, const float *x, uint8_t *q, size_t count) {
-    quantize(grid, x, q, count);
+TARGET float eo_f32_to_u8__avx2(const struct eo_grid *grid, const float *x, uint8_t *q, size_t count) {
+    return quantize(grid, x, q, count);
 }
 #endif

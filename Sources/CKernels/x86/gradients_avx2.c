@@ -3,6 +3,7 @@
 #define K(name) eo_gradient_##name##__avx2
 #define TABLE eo_gradients_avx2
 #define ISA ISA_AVX2
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #include "../simd/gradients.h"
 #pragma clang attribute pop
 #else

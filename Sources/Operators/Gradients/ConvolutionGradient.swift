@@ -68,8 +68,8 @@ enum ConvolutionGradient {
             if isWhole { try op.require(2, count: 1, shape.outputChannels) }
             shape.turnAround()
             let convolution = try LiveConvolution(
-                shape, strides, transposed: true, roundsToBfloat: op.roundsToBfloat, wholeWeights: isWhole,
-                threads: op.threadCount)
+                shape, strides, transposed: true, roundsToBfloat: op.roundsToBfloat,
+                gradient: .init(wholeWeights: isWhole), threads: op.threadCount)
             op.kernelName = convolution.kernelName
             let scratch = op.scratch(bytes: convolution.scratchByteCount)
             return { io in

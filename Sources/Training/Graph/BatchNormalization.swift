@@ -115,33 +115,19 @@ final class BatchNormalization: TrainingState {
             let x = graph.add(raw)
             linear.outputs = [x.tensor]
             graph.append(linear, code)
-            let scaled = try normalized(x, layer, graph, usesBatch: usesBatch)
+            let isClamp = activation.isClamp
+            let y = isClamp ? op.outputs[0] : graph.add(raw).tensor
+            let normalization = layers[layer]
+            (layers[layer].batchMean, layers[layer].batchVariance) = BatchNormalize.append(
+                x, gamma: normalization.gamma, beta: normalization.beta,
+                given: usesBatch ? nil : (normalization.mean, normalization.variance), y: y,
+                isClamp ? activation : .none, epsilon: Self.epsilon)
+            guard !isClamp else { continue }
             graph.append(
-                OperatorCode(.add), inputs: [scaled.tensor, layers[layer].beta], outputs: op.outputs,
+                OperatorCode(.add), inputs: [y, try graph.constant([0], []).tensor], outputs: op.outputs,
                 Options(.add, [.int(Int64(activation.rawValue))]))
         }
         return graph.model
-    }
-
-    /// gamma (x - mean) / sqrt(variance + epsilon).
-    private func normalized(
-        _ x: Value, _ index: Int, _ graph: GraphEmitter, usesBatch: Bool
-    ) throws(Failure) -> Value {
-        let layer = layers[index]
-        let axes = try graph.indices(Array(0..<x.rank - 1))
-        let mean = try x.apply(.mean, axes, options: Options(.reducer))
-        let deviation = try x - mean
-        let variance = try deviation.apply(.square).apply(.mean, axes, options: Options(.reducer))
-        layers[index].batchMean = mean.tensor
-        layers[index].batchVariance = variance.tensor
-        // In steps the place of the second difference stays empty, so that later tensors have the same places.
-        let centered =
-            usesBatch
-            ? deviation : try x - graph.value(layer.mean)
-        if usesBatch { _ = graph.add(Tensor(name: "", type: .float32, shape: [])) }
-        let spread = usesBatch ? variance : graph.value(layer.variance)
-        let scale = try graph.value(layer.gamma) * (spread + Self.epsilon).apply(.rsqrt)
-        return try centered * scale
     }
 
     // MARK: What follows the steps
