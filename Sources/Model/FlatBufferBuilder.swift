@@ -144,8 +144,10 @@ struct FlatBufferBuilder {
     }
 
     private mutating func emit(_ table: FlatTable, from reference: Int) {
-        // Widest first: then no field needs padding before it.
-        let ordered = table.fields.sorted { ($0.value.width, $1.id) > ($1.value.width, $0.id) }
+        // Widest first, then by number: no field needs padding before it.
+        let ordered = ascendingOrder(of: table.fields.map { Double($0.id - ($0.value.width << 16)) }).map {
+            table.fields[$0]
+        }
         var layout = [UInt16](repeating: 0, count: 2 + (table.fields.map { $0.id + 1 }.max() ?? 0))
         var size = 4
         for field in ordered {

@@ -1,3 +1,5 @@
+import Model
+
 /// Where blocks lie in one arena so that no two that are needed at the same time overlap.
 ///
 /// Offline planning, biggest block first, each at the lowest offset that is free during its whole life ("greedy by
@@ -24,12 +26,9 @@ package struct MemoryPlan: Equatable, Sendable {
 
     package init(_ requests: [Request]) {
         offsets = [Int](repeating: 0, count: requests.count)
-        let order = requests.indices.sorted {
-            requests[$0].bytes != requests[$1].bytes ? requests[$0].bytes > requests[$1].bytes : $0 < $1
-        }
         // Placed blocks by offset, so that one walk finds the first gap.
         var placed: [Int] = []
-        for index in order where requests[index].bytes > 0 {
+        for index in ascendingOrder(of: requests.map { -Double($0.bytes) }) where requests[index].bytes > 0 {
             let request = requests[index]
             let bytes = Self.roundUp(request.bytes)
             var offset = 0

@@ -171,16 +171,15 @@ extension ChannelFlow {
         var removed = Set<Int>()
         var left = producers.map { shape($0.filter.tensor)[$0.filter.dimension] }
         for layer in layers {
-            let names = Set(layer.flatMap { sets[$0].sources.map { $0.producer } }).sorted()
+            let names = Array(Set(layer.flatMap { sets[$0].sources.map { $0.producer } })).ascending()
             let ratio = names.reduce(1) { min($0, self.ratio($1, options)) }
             if let reason = layer.lazy.compactMap({ sets[$0].reason }).first, ratio > 0 {
                 report(names, reason, options)
             }
             var goal = layer.count - goalLeft(layer.count, ratio, options.multiple)
-            let scored = layer.filter { sets[$0].reason == nil }.map { index in
-                (index, sets[index].sources.reduce(0) { $0 + norms[$1.producer][$1.channel] })
-            }
-            for (index, _) in scored.sorted(by: { $0.1 == $1.1 ? $0.0 < $1.0 : $0.1 < $1.1 }) where goal > 0 {
+            let removable = layer.filter { sets[$0].reason == nil }
+            let scores = removable.map { sets[$0].sources.reduce(0) { $0 + norms[$1.producer][$1.channel] } }
+            for index in ascendingOrder(of: scores).map({ removable[$0] }) where goal > 0 {
                 var counts: [Int: Int] = [:]
                 for source in sets[index].sources { counts[source.producer, default: 0] += 1 }
                 guard counts.allSatisfy({ left[$0.key] > $0.value }) else { continue }

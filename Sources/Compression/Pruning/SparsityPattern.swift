@@ -76,10 +76,7 @@ package enum SparsityPattern: Equatable, Sendable {
             for start in stride(from: 0, to: matrix.columns, by: size) {
                 let places = (start..<min(start + size, matrix.columns)).map { matrix.index(row, $0) }
                 let count = (places.count * zeros * 2 + size) / (2 * size)
-                let order = places.indices.sorted {
-                    let (a, b) = (weights[places[$0]].magnitude, weights[places[$1]].magnitude)
-                    return a == b ? $0 < $1 : a < b
-                }
+                let order = ascendingOrder(of: places.map { Double(weights[$0].magnitude) })
                 for index in order.prefix(count) { kept[places[index]] = false }
             }
         }

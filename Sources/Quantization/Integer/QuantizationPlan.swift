@@ -68,9 +68,9 @@ package struct QuantizationPlan {
     func wideWeights(of op: Int) -> [WeightForm] {
         guard !candidates.isInteger(op), !(rules[op].isFloat ?? false) else { return [] }
         let forms = linearWeights(of: op).map { [$0] } ?? matrices(of: op)
-        return forms.filter { form in
-            form.bits > Candidates.mostWeightBits
-                && model.floats(graph, form.tensor).map { $0.allSatisfy { $0.isFinite } } ?? false
+        return forms.filter {
+            $0.bits > Candidates.mostWeightBits && model.constant(graph, $0.tensor) != nil
+                && model.subgraphs[graph].tensors[$0.tensor].type == .float32
         }
     }
 

@@ -106,7 +106,7 @@ extension Graph {
         else { return nil }
         let rank = tensors[node.inputs[0]].rank
         let order = given.map { $0 < 0 ? $0 + rank : $0 }
-        guard order.count == rank, order.sorted() == Array(0..<rank) else { return nil }
+        guard order.count == rank, (0..<rank).allSatisfy(order.contains) else { return nil }
         return order
     }
 }

@@ -93,7 +93,7 @@ private struct Grouping {
 
     private mutating func merge(_ first: Int, _ second: Int) {
         for node in members[second] { group[node] = first }
-        members[first] = (members[first] + members[second]).sorted()
+        members[first] = (members[first] + members[second]).ascending()
         members[second] = []
     }
 
