@@ -1,3 +1,4 @@
+import Kernels
 import Model
 import Testing
 
@@ -89,5 +90,28 @@ import Testing
             #expect(a.count == b.count && error < 1e-4 * size, "\(shape), result \(index): \(error) of \(size)")
         }
         #expect(try results(shape, isJoined: true, threads: 3) == found)
+    }
+
+    /// Operands that a file may have, but its kernel cannot do without or with.
+    @Test func otherOperandsAreRefused() throws {
+        var evaluation = Evaluation(
+            BatchNormalize.definition, options: Options(.fakeQuant, [.float(0), .float(1), .float(1e-3)]),
+            pool: try ThreadPool(threads: 1), weights: try PackedWeightCache())
+        evaluation.arithmetic = .fast
+        let x = TensorInfo(
+            type: .float32, shape: [4, 3], constant: try Bytes(copying: [Float](repeating: 1, count: 12)))
+        let few = TensorInfo(type: .float32, shape: [3], constant: try Bytes(copying: [1, 2, 3] as [Float]))
+        let (y, byte) = (TensorInfo(type: .float32, shape: []), TensorInfo(type: .int8, shape: []))
+        let good: [TensorInfo?] = [nil, x, few, few, nil, nil]
+        #expect(try evaluation.evaluate(good, outputs: [y, y, y]) != nil)
+        let cases: [([TensorInfo?], [TensorInfo])] = [
+            (good, [y]), (good, [y, y]), (good, [byte, y, y]), (good, [y, byte, y]), ([nil, x, few], [y, y, y]),
+            ([nil, x, few, nil, nil, nil], [y, y, y]), ([nil, x, few, few, few, nil], [y, y, y]),
+            ([x, x, few, few, nil, nil], [y, y, y]), ([few, x, few, few, few, few], [y, y, y]),
+            ([nil, x, few, x, nil, nil], [y, y, y]), ([nil, few, x, x, nil, nil], [y, y, y]),
+        ]
+        for (inputs, outputs) in cases {
+            #expect(throws: Failure.self) { try evaluation.evaluate(inputs, outputs: outputs) }
+        }
     }
 }

@@ -36,6 +36,11 @@ package enum BatchNormalize {
                 guard input.type == .float32, input.count == (index < 2 ? x.count : channels), x.shape.last == channels
                 else { throw op.unsupportedTypes() }
             }
+            // Statistics come as a pair; the gradient needs them.
+            guard op.inputs.count == 6, op.outputs.count == 3, op.outputs.allSatisfy({ $0.type == .float32 }),
+                op.inputs[3] != nil, (op.inputs[4] == nil) == (op.inputs[5] == nil),
+                op.inputs[0] == nil || op.inputs[4] != nil
+            else { throw op.invalid("its inputs or outputs are not those of a batch normalization") }
             let normalizer = BatchNormalizer(
                 count: x.count, channels: channels, low: op.options.float(0), high: op.options.float(1),
                 epsilon: op.options.float(2))
