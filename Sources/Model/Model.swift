@@ -26,6 +26,8 @@ package struct OperatorCode: Equatable, Sendable {
     package var builtin: BuiltinOperator
     package var custom: String?
     package var version: Int
+    /// Of a custom operator: a file names it. It is none of those that training puts into graphs of its own.
+    package var isForeign = false
 
     package init(_ builtin: BuiltinOperator, custom: String? = nil, version: Int = 1) {
         self.builtin = builtin

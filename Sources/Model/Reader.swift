@@ -68,9 +68,11 @@ struct Reader {
         // Codes above 127 did not fit into the first field; files from before the second one have only the first.
         let old = Int32(try table.scalar(0, as: Int8.self) ?? 0)
         let new = try table.scalar(3, as: Int32.self) ?? 0
-        return OperatorCode(
+        var code = OperatorCode(
             BuiltinOperator(rawValue: max(old, new)), custom: try table.string(1),
             version: try table.int32(2, default: 1))
+        code.isForeign = code.builtin == .custom
+        return code
     }
 
     private func subgraph(_ table: Table, _ index: Int) throws(Failure) -> Subgraph {

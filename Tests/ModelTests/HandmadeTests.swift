@@ -54,6 +54,7 @@ import Testing
     @Test func customOptions() throws {
         var model = Samples.identity()
         model.operatorCodes = [OperatorCode(.custom, custom: "MyOperator", version: 4)]
+        model.operatorCodes[0].isForeign = true
         model.subgraphs[0].operators[0].customOptions = try Samples.bytes([UInt8](0...200))
         try roundTrip(model)
         model.subgraphs[0].operators[0].customOptionsOutside = true

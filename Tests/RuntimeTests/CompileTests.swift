@@ -32,6 +32,23 @@ struct CompileTests {
         }
     }
 
+    /// Kernels of training trust their graphs, so a file cannot name them.
+    @Test func operatorsOfTrainingAreNoneOfAFile() throws {
+        var maker = ModelMaker()
+        let x = maker.tensor("x", [2])
+        let y = maker.result(.custom, [x], shape: [2])
+        maker.ends([x], [y])
+        maker.model.operatorCodes[0].custom = "edgeopt.softplus"
+        _ = try Interpreter(try LoadedModel(maker.model))
+        let read = try Model.read(maker.model.serialized())
+        do {
+            _ = try Interpreter(try LoadedModel(read))
+            Issue.record("compiled")
+        } catch {
+            #expect(error.status == EO_UNSUPPORTED && error.message.contains("edgeopt.softplus"), "\(error.message)")
+        }
+    }
+
     @Test func constantsAreFoldedAndUselessOperatorsDropped() throws {
         var maker = ModelMaker()
         let x = maker.tensor("x", [3])
