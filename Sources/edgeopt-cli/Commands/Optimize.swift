@@ -52,6 +52,9 @@ struct Optimize: ParsableCommand {
     func validate() throws {
         if labels != nil && testData.isEmpty { throw ValidationError("--labels are those of --test-data") }
         if minAccuracy != nil && testData.isEmpty { throw ValidationError("--min-accuracy needs --test-data") }
+        if let plot, !plot.lowercased().hasSuffix(".svg") {
+            throw ValidationError("--plot draws SVG: '\(plot)' should end with .svg")
+        }
         if let histograms, !(1...100_000).contains(histograms) {
             throw ValidationError("--histograms is \(histograms), expected 1 to 100000 bins")
         }
