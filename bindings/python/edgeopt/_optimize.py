@@ -121,6 +121,7 @@ class Tree(Sequence[Leaf]):
                     axis.stairs(np.log1p(histogram.counts), histogram.edges, fill=True)
                 axis.set_title(f"{leaf.name}\n{tensor.name.split(';')[0][-32:]}", fontsize=6)
                 axis.tick_params(labelsize=5)
+            row[0].set_ylabel("log(1 + weights)", fontsize=5)
         figure.tight_layout()
         figure.savefig(path)
         pyplot.close(figure)
