@@ -115,8 +115,8 @@ package final class PackedWeightCache: @unchecked Sendable {
             Entry(key: key, source: weights, packed: made, label: WeightFile.Label(form: 0), isDerived: true))
     }
 
-    /// The same for half-precision numbers of known identity as float32, but deferred: for what
-    /// is only packed. Not shared.
+    /// The same for half-precision numbers of known identity as float32, but deferred: for what is only packed. Not
+    /// shared.
     package func widened(_ weights: Bytes, form: Sentence) -> Storage {
         Storage.deferred(
             weights, count: 2 * weights.count, identity: WeightFile.digest(form.text, seed: weights.identity) | 1

@@ -36,7 +36,7 @@ package enum BatchNormalize {
                 guard input.type == .float32, input.count == (index < 2 ? x.count : channels), x.shape.last == channels
                 else { throw op.unsupportedTypes() }
             }
-            // Statistics come as a pair; the gradient needs them.
+            // Statistics come as a pair; the gradient needs them. Graphs of training keep to this.
             guard op.inputs.count == 6, op.outputs.count == 3, op.outputs.allSatisfy({ $0.type == .float32 }),
                 op.inputs[3] != nil, (op.inputs[4] == nil) == (op.inputs[5] == nil),
                 op.inputs[0] == nil || op.inputs[4] != nil
