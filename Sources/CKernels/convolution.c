@@ -3,8 +3,8 @@
 #include <string.h>
 
 // Packed weights of a chunk of columns stay in the second-level cache while all rows pass by, and those of the next
-// chunk are brought there meanwhile.
-static const size_t chunk_size = 256 * 1024;
+// chunk are brought there meanwhile. Rows that are gathered anew for each chunk are worth larger ones.
+static const size_t chunk_size = 256 * 1024, gathered_chunk_size = 768 * 1024;
 // Taps of fewer channels than this go together with the others of their kernel row.
 static const size_t tap_channels = 96;
 // A unit of fewer multiply-adds than this (about 2 microseconds) is not worth waking a thread for. To read a byte of
@@ -71,8 +71,9 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     c->workers = workers;
     c->shares = workers > 1 && shares_rows(c, workers) ? workers : 1;
     c->share_tiles = ceiling(tiles, c->shares);
-    size_t chunk_blocks =
-        smaller(blocks, larger(c->gather || c->padded_columns > 0 ? gather_blocks(c) : 1, chunk_size / c->block_size));
+    const bool gathers = c->gather || c->padded_columns > 0;
+    const size_t fitting = (gathers ? gathered_chunk_size : chunk_size) / c->block_size;
+    size_t chunk_blocks = smaller(blocks, larger(gathers ? gather_blocks(c) : 1, fitting));
     if (workers > 1 && c->shares == 1 && w->groups == 1) {
         const size_t chunks = ceiling(ceiling(blocks, chunk_blocks), workers) * workers;
         chunk_blocks = ceiling(blocks, chunks);

@@ -7,7 +7,8 @@
 #define ROW int8_t
 #define ROW_OFFSET 128
 #define VECTORS 2
-#define ROW_COUNTS UP_TO_10
+#define MR 10
+#define HALF_COUNTS UP_TO_6
 
 #include "../simd/u8_gemm.h"
 

@@ -8,7 +8,8 @@ typedef int16x8x2_t bvec;
 typedef int16x4_t avec;
 #define ROW int16_t
 #define VECTORS 2
-#define ROW_COUNTS UP_TO_8
+#define MR 8
+#define HALF_COUNTS UP_TO_6
 
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) {

@@ -9,7 +9,8 @@ typedef int8x16_t bvec, avec;
 #define ROW int8_t
 #define ROW_OFFSET 128
 #define VECTORS 2
-#define ROW_COUNTS UP_TO_12
+#define MR 12
+#define HALF_COUNTS UP_TO_6
 
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return vdotq_s32(sum, b, a); }

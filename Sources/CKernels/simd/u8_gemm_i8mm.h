@@ -1,15 +1,14 @@
 // Products by the matrix instruction of i8mm: two rows times two columns, 8 deep. Weights come 8 deep as well.
-enum { DEPTH_STEP = 8, ROW_PAIRS = (ROWS + 1) / 2, COLUMN_PAIRS = NR / 2 };
+enum { DEPTH_STEP = 8, ROW_PAIRS = (MR + 1) / 2, COLUMN_PAIRS = NR / 2 };
 
 // A last row that is alone is its own partner.
-SIMD void multiply(const int rows, const int vectors, const struct eo_gemm_tile *t, const int32_t *start,
-                   const int8_t *w, int32_t *totals) {
+SIMD void multiply(const int rows, const int vectors, const struct eo_gemm_tile *t, const char *input,
+                   const int32_t *start, const int8_t *w, int32_t *totals) {
     const int pairs = (rows + 1) / 2, columns = vectors * LANES;
     int32x4_t sum[ROW_PAIRS][COLUMN_PAIRS];
     const ROW *row[2 * ROW_PAIRS];
 #pragma clang loop unroll(full)
-    for (int i = 0; i < 2 * pairs; i++)
-        row[i] = (const ROW *)((const char *)t->input + (i < rows ? i : i - 1) * t->input_stride);
+    for (int i = 0; i < 2 * pairs; i++) row[i] = (const ROW *)(input + (i < rows ? i : i - 1) * t->input_stride);
 #pragma clang loop unroll(full)
     for (int j = 0; j < columns / 2; j++) {
         const int32x2_t bias = vld1_s32(start + 2 * j);

@@ -1,46 +1,27 @@
 #if defined(__x86_64__)
 #include "tile_products.h"
 
-struct requantization {
+#include "u8_requantize_avx512.h"
+
+struct constants {
+    struct requantization requantization;
     const int32_t *corrections; // - weight zero point * sum of the row, or null
-    __m512i zero_point;         // of words
-    __m512i minimum, maximum;   // of bytes
-    __m512i flip;               // of bytes: results above 127 are computed less 128
-    __m512 limit;
 };
 
-// A row of sums becomes words. Where a scale of 1 or more may make numbers too large to convert (`general`), they are
-// limited before.
-SIMD __m512i requantized_words(const int general, const struct requantization *r, const int32_t *sums,
-                               const float *scales, int32_t correction) {
-    __m512i sum[2];
-#pragma clang loop unroll(full)
-    for (int j = 0; j < 2; j++) {
-        sum[j] = _mm512_load_si512(sums + LANES * j);
-        if (general) sum[j] = ivec_add(sum[j], ivec_set(correction));
-        vec x = vec_multiply(ivec_to_float(sum[j]), vec_load(scales + LANES * j));
-        if (general) x = vec_min(x, r->limit);
-        sum[j] = vec_round(x);
-    }
-    return _mm512_adds_epi16(_mm512_packs_epi32(sum[0], sum[1]), r->zero_point);
-}
-
-// Everything is read before the first store, which might change anything as far as the compiler knows.
 SIMD void requantize(const int general, const struct product *p, const struct leaving *l) {
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const struct requantization *r = p->constants;
-    const float *scales = (const float *)l->head + NR;
-    const int32_t first = general && r->corrections ? r->corrections[l->row] : 0;
-    const int32_t second = general && r->corrections ? r->corrections[(ptrdiff_t)l->row + l->below] : 0;
-    __m512i bytes = _mm512_packs_epi16(requantized_words(general, r, l->sums, scales, first),
-                                       requantized_words(general, r, l->sums + TILE_ROWS * NR, scales, second));
-    if (general) bytes = _mm512_xor_si512(_mm512_min_epi8(_mm512_max_epi8(bytes, r->minimum), r->maximum), r->flip);
-    // Columns 0-3 and 16-19 of both rows, 4-7 and 20-23 of both, ... come to be in order.
-    bytes = _mm512_permutexvar_epi32(order, bytes);
-    const __mmask32 mask = _bzhi_u32(~0u, (unsigned)l->columns);
-    _mm256_mask_storeu_epi8(l->output, mask, _mm512_castsi512_si256(bytes));
-    _mm256_mask_storeu_epi8(l->output + l->below * (ptrdiff_t)p->tile->output_stride, mask,
-                            _mm512_extracti64x4_epi64(bytes, 1));
+    const struct constants *c = p->constants;
+    const int32_t *corrections = general ? c->corrections : NULL;
+    const struct requantized_row upper = {
+        .sums = l->sums,
+        .correction = corrections ? corrections[l->row] : 0,
+        .output = l->output,
+    };
+    const struct requantized_row lower = {
+        .sums = l->sums + TILE_ROWS * NR,
+        .correction = corrections ? corrections[(ptrdiff_t)l->row + l->below] : 0,
+        .output = l->output + l->below * (ptrdiff_t)p->tile->output_stride,
+    };
+    requantize_pair(general, &c->requantization, (const float *)l->head + NR, l->columns, upper, lower);
 }
 
 SIMD void dequantize_row(const struct product *p, const struct leaving *l, const int32_t *sums, ptrdiff_t below) {
@@ -67,7 +48,7 @@ SIMD void dequantize(const struct product *p, const struct leaving *l) {
     dequantize_row(p, l, l->sums + TILE_ROWS * NR, l->below);
 }
 
-// `fast`: no corrections, no limits but those of int8, scales below 1. No constants: results are floats.
+// `fast`: no corrections, and requantization.is_plain. No constants: results are floats.
 static inline __attribute__((always_inline)) TARGET void leave_rows(const int fast, const struct product *p,
                                                                     const struct leaving *l) {
     if (fast)
@@ -103,22 +84,16 @@ SIMD void row_corrections(const struct eo_gemm_tile *t, const struct eo_u8_gemm_
 
 TARGET void eo_u8_gemm_32x32__amx(const struct eo_gemm_tile *t) {
     const struct eo_u8_gemm_parameters *q = t->parameters;
-    const int32_t minimum = (int32_t)q->minimum + q->output_zero_point;
-    const int32_t maximum = (int32_t)q->maximum + q->output_zero_point, offset = maximum > 127 ? 128 : 0;
     int32_t corrections[EO_AMX_ROWS];
     if (q->weight_zero_point != 0) row_corrections(t, q, corrections);
-    const struct requantization constants = {
+    const struct constants constants = {
+        .requantization = requantization(q),
         .corrections = q->weight_zero_point != 0 ? corrections : NULL,
-        .zero_point = _mm512_set1_epi16((int16_t)(q->output_zero_point - offset)),
-        .minimum = _mm512_set1_epi8((int8_t)(minimum - offset)),
-        .maximum = _mm512_set1_epi8((int8_t)(maximum - offset)),
-        .flip = _mm512_set1_epi8((char)offset),
-        .limit = vec_set(q->maximum),
     };
     struct product p = {.tile = t, .element = 1, .heads = 2, .has_bias = true, .constants = &constants};
     if (!q->rows_are_signed)
         multiply_unsigned(&p);
-    else if (q->weight_zero_point == 0 && q->scales_below_one && minimum == -128 && maximum == 127)
+    else if (!constants.corrections && constants.requantization.is_plain)
         multiply_signed(&p);
     else
         multiply_signed_any(&p);

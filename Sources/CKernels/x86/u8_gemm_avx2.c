@@ -10,7 +10,8 @@ typedef struct {
 typedef __m256i avec;
 #define ROW int16_t
 #define VECTORS 1
-#define ROW_COUNTS UP_TO_6
+#define MR 6
+#define HALF_COUNTS UP_TO_3
 
 SIMD acc acc_start(ivec bias) { return (void)bias, (acc){{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
 SIMD acc acc_step(acc sum, avec a, bvec b) {

@@ -9,7 +9,8 @@ typedef struct {
 typedef __m512i avec;
 #define ROW int16_t
 #define VECTORS 1
-#define ROW_COUNTS UP_TO_12
+#define MR 12
+#define HALF_COUNTS UP_TO_6
 
 SIMD acc acc_start(ivec bias) { return (void)bias, (acc){{_mm512_setzero_si512(), _mm512_setzero_si512()}}; }
 SIMD acc acc_step(acc sum, avec a, bvec b) {

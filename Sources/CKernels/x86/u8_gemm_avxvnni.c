@@ -7,7 +7,8 @@ typedef __m256i acc, bvec, avec;
 typedef uint8_t row_element;
 #define ROW row_element
 #define VECTORS 2
-#define ROW_COUNTS UP_TO_6
+#define MR 6
+#define HALF_COUNTS UP_TO_3
 
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
