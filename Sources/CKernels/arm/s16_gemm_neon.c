@@ -1,7 +1,8 @@
 #if defined(__aarch64__)
 #include "../simd/i32_neon.h"
 
-#define ROW_COUNTS UP_TO_12
+#define MR 12
+#define HALF_COUNTS UP_TO_6
 
 // The even ones of four pairs of weights before the odd ones, so that each half is multiplied by one activation.
 SIMD ivec pair_load(const int8_t *p) {

@@ -3,7 +3,7 @@
 #undef TARGET
 #define TARGET __attribute__((target("i8mm,dotprod")))
 
-#define PRODUCTS "u8_gemm_i8mm.h"
+#define PRODUCTS "integer_steps_i8mm.h"
 #define ROW int8_t
 #define ROW_OFFSET 128
 #define VECTORS 2

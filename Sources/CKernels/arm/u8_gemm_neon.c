@@ -7,6 +7,7 @@ typedef int32x4_t acc;
 typedef int16x8x2_t bvec;
 typedef int16x4_t avec;
 #define ROW int16_t
+#define STEP 4
 #define VECTORS 2
 #define MR 8
 #define HALF_COUNTS UP_TO_6

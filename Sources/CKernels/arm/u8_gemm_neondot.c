@@ -8,6 +8,7 @@ typedef int32x4_t acc;
 typedef int8x16_t bvec, avec;
 #define ROW int8_t
 #define ROW_OFFSET 128
+#define STEP 4
 #define VECTORS 2
 #define MR 12
 #define HALF_COUNTS UP_TO_6

@@ -34,4 +34,50 @@ SIMD void ivec_store_bytes(void *p, ivec x, size_t count) {
         for (size_t i = 0; i < count; i++) ((uint8_t *)p)[i] = (uint8_t)(bytes >> (8 * i));
 }
 
+// What sums become: numbers of 16 bits (words) and of 8.
+SIMD ivec ivec_set_words(int16_t x) { return _mm256_set1_epi16(x); }
+SIMD ivec ivec_set_bytes(int8_t x) { return _mm256_set1_epi8(x); }
+SIMD ivec ivec_xor(ivec a, ivec b) { return _mm256_xor_si256(a, b); }
+SIMD ivec words_clamp(ivec x, ivec low, ivec high) { return _mm256_min_epi16(_mm256_max_epi16(x, low), high); }
+SIMD ivec bytes_clamp(ivec x, ivec low, ivec high) { return _mm256_min_epi8(_mm256_max_epi8(x, low), high); }
+// Each pair's first word becomes its second one, or the other way round, with a zero in its place.
+SIMD ivec words_up(ivec x) { return _mm256_slli_epi32(x, 16); }
+SIMD ivec words_down(ivec x) { return _mm256_srli_epi32(x, 16); }
+SIMD ivec ivec_or(ivec a, ivec b) { return _mm256_or_si256(a, b); }
+// Words of two vectors in turn, within each 16 bytes.
+SIMD ivec words_zip_low(ivec a, ivec b) { return _mm256_unpacklo_epi16(a, b); }
+SIMD ivec words_zip_high(ivec a, ivec b) { return _mm256_unpackhi_epi16(a, b); }
+// What undoes them, saturated.
+SIMD ivec words_unzip(ivec low, ivec high) { return _mm256_packs_epi32(low, high); }
+// sum + the products of two words each
+SIMD ivec words_dot(ivec sum, ivec a, ivec b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+// Two vectors, saturated, in order.
+SIMD ivec ivec_words(ivec a, ivec b) { return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8); }
+// Four vectors, saturated to words, plus `zero`, saturated to bytes, in order.
+SIMD ivec ivec_bytes(const ivec q[4], ivec zero) {
+    const ivec order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const ivec first = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), zero);
+    const ivec second = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), zero);
+    return _mm256_permutevar8x32_epi32(_mm256_packs_epi16(first, second), order);
+}
+// The first `count` words.
+SIMD void words_store(void *p, ivec x, size_t count) {
+    if (count >= 2 * LANES) {
+        _mm256_storeu_si256((__m256i *)p, x);
+    } else {
+        const ivec copy = x;
+        memcpy(p, &copy, count * sizeof(int16_t));
+    }
+}
+// The first `count` bytes of part `k` of `parts`.
+SIMD void bytes_store(void *p, ivec x, const int parts, const int k, size_t count) {
+    const size_t size = sizeof x / (size_t)parts;
+    if (count >= size) {
+        __builtin_memcpy(p, (const char *)&x + (size_t)k * size, size);
+    } else {
+        const ivec copy = x;
+        memcpy(p, (const char *)&copy + (size_t)k * size, count);
+    }
+}
+
 #endif

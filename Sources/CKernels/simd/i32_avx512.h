@@ -30,4 +30,49 @@ SIMD void ivec_store_bytes(void *p, ivec x, size_t count) {
         _mm512_mask_cvtepi32_storeu_epi8(p, (__mmask16)((1u << count) - 1), x);
 }
 
+// What sums become: numbers of 16 bits (words) and of 8.
+SIMD ivec ivec_set_words(int16_t x) { return _mm512_set1_epi16(x); }
+SIMD ivec ivec_set_bytes(int8_t x) { return _mm512_set1_epi8(x); }
+SIMD ivec ivec_xor(ivec a, ivec b) { return _mm512_xor_si512(a, b); }
+SIMD ivec words_clamp(ivec x, ivec low, ivec high) { return _mm512_min_epi16(_mm512_max_epi16(x, low), high); }
+SIMD ivec bytes_clamp(ivec x, ivec low, ivec high) { return _mm512_min_epi8(_mm512_max_epi8(x, low), high); }
+// Each pair's first word becomes its second one, or the other way round, with a zero in its place.
+SIMD ivec words_up(ivec x) { return _mm512_slli_epi32(x, 16); }
+SIMD ivec words_down(ivec x) { return _mm512_srli_epi32(x, 16); }
+SIMD ivec ivec_or(ivec a, ivec b) { return _mm512_or_si512(a, b); }
+// Words of two vectors in turn, within each 16 bytes.
+SIMD ivec words_zip_low(ivec a, ivec b) { return _mm512_unpacklo_epi16(a, b); }
+SIMD ivec words_zip_high(ivec a, ivec b) { return _mm512_unpackhi_epi16(a, b); }
+// What undoes them, saturated.
+SIMD ivec words_unzip(ivec low, ivec high) { return _mm512_packs_epi32(low, high); }
+// sum + the products of two words each
+SIMD ivec words_dot(ivec sum, ivec a, ivec b) { return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b)); }
+// Two vectors, saturated, in order.
+SIMD ivec ivec_words(ivec a, ivec b) {
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packs_epi32(a, b));
+}
+// Four vectors, saturated to words, plus `zero`, saturated to bytes, in order.
+SIMD ivec ivec_bytes(const ivec q[4], ivec zero) {
+    const ivec order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const ivec first = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero);
+    const ivec second = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
+    return _mm512_permutexvar_epi32(order, _mm512_packs_epi16(first, second));
+}
+// The first `count` words.
+SIMD void words_store(void *p, ivec x, size_t count) {
+    _mm512_mask_storeu_epi16(p, count < 32 ? (1u << count) - 1 : ~0u, x);
+}
+// The first `count` bytes of part `k` of `parts`, 2 or 4.
+SIMD void bytes_store(void *p, ivec x, const int parts, const int k, size_t count) {
+    const __mmask32 mask = count < 32 ? (1u << count) - 1 : ~0u;
+    if (parts == 2)
+        _mm256_mask_storeu_epi8(p, mask, k ? _mm512_extracti64x4_epi64(x, 1) : _mm512_castsi512_si256(x));
+    else
+        _mm_mask_storeu_epi8(p, (__mmask16)mask,
+                             k == 0   ? _mm512_castsi512_si128(x)
+                             : k == 1 ? _mm512_extracti32x4_epi32(x, 1)
+                             : k == 2 ? _mm512_extracti32x4_epi32(x, 2)
+                                      : _mm512_extracti32x4_epi32(x, 3));
+}
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "f32_neon.h"
 #include <stdint.h>
+#include <string.h>
 
 typedef int32x4_t ivec;
 
@@ -28,6 +29,47 @@ SIMD void ivec_store_bytes(void *p, ivec x, size_t count) {
         __builtin_memcpy(p, &quad, sizeof quad);
     else
         for (size_t i = 0; i < count; i++) ((uint8_t *)p)[i] = (uint8_t)(quad >> (8 * i));
+}
+
+// What sums become: numbers of 16 bits (words) and of 8.
+SIMD ivec ivec_set_words(int16_t x) { return vreinterpretq_s32_s16(vdupq_n_s16(x)); }
+SIMD ivec ivec_set_bytes(int8_t x) { return vreinterpretq_s32_s8(vdupq_n_s8(x)); }
+SIMD ivec ivec_xor(ivec a, ivec b) { return veorq_s32(a, b); }
+SIMD ivec words_clamp(ivec x_, ivec low, ivec high) {
+    const int16x8_t x = vmaxq_s16(vreinterpretq_s16_s32(x_), vreinterpretq_s16_s32(low));
+    return vreinterpretq_s32_s16(vminq_s16(x, vreinterpretq_s16_s32(high)));
+}
+SIMD ivec bytes_clamp(ivec x_, ivec low, ivec high) {
+    const int8x16_t x = vmaxq_s8(vreinterpretq_s8_s32(x_), vreinterpretq_s8_s32(low));
+    return vreinterpretq_s32_s8(vminq_s8(x, vreinterpretq_s8_s32(high)));
+}
+// Two vectors, saturated, in order.
+SIMD ivec ivec_words(ivec a, ivec b) { return vreinterpretq_s32_s16(vqmovn_high_s32(vqmovn_s32(a), b)); }
+// Four vectors, saturated to words, plus `zero`, saturated to bytes, in order.
+SIMD ivec ivec_bytes(const ivec q[4], ivec zero_) {
+    const int16x8_t zero = vreinterpretq_s16_s32(zero_);
+    const int16x8_t first = vqaddq_s16(vreinterpretq_s16_s32(ivec_words(q[0], q[1])), zero);
+    const int16x8_t second = vqaddq_s16(vreinterpretq_s16_s32(ivec_words(q[2], q[3])), zero);
+    return vreinterpretq_s32_s8(vqmovn_high_s16(vqmovn_s16(first), second));
+}
+// The first `count` words.
+SIMD void words_store(void *p, ivec x, size_t count) {
+    if (count >= 2 * LANES) {
+        vst1q_s16(p, vreinterpretq_s16_s32(x));
+    } else {
+        const ivec copy = x;
+        memcpy(p, &copy, count * sizeof(int16_t));
+    }
+}
+// The first `count` bytes of part `k` of `parts`.
+SIMD void bytes_store(void *p, ivec x, const int parts, const int k, size_t count) {
+    const size_t size = sizeof x / (size_t)parts;
+    if (count >= size) {
+        __builtin_memcpy(p, (const char *)&x + (size_t)k * size, size);
+    } else {
+        const ivec copy = x;
+        memcpy(p, (const char *)&copy + (size_t)k * size, count);
+    }
 }
 
 #endif

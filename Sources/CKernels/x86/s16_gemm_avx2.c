@@ -1,7 +1,8 @@
 #if defined(__x86_64__)
 #include "../simd/i32_avx2.h"
 
-#define ROW_COUNTS UP_TO_6
+#define MR 6
+#define HALF_COUNTS UP_TO_3
 
 SIMD ivec pair_load(const int8_t *p) { return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)); }
 SIMD ivec pair_dot(ivec sum, ivec a, ivec b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }

@@ -1,7 +1,8 @@
 #if defined(__x86_64__)
 #include "tile_products.h"
 
-#include "u8_requantize_avx512.h"
+#define VECTORS 2
+#include "../simd/u8_requantize.h"
 
 struct constants {
     struct requantization requantization;
@@ -11,17 +12,19 @@ struct constants {
 SIMD void requantize(const int general, const struct product *p, const struct leaving *l) {
     const struct constants *c = p->constants;
     const int32_t *corrections = general ? c->corrections : NULL;
-    const struct requantized_row upper = {
-        .sums = l->sums,
-        .correction = corrections ? corrections[l->row] : 0,
-        .output = l->output,
+    const struct requantized_row rows[] = {
+        {
+            .sums = l->sums,
+            .correction = corrections ? corrections[l->row] : 0,
+            .output = l->output,
+        },
+        {
+            .sums = l->sums + TILE_ROWS * NR,
+            .correction = corrections ? corrections[(ptrdiff_t)l->row + l->below] : 0,
+            .output = l->output + l->below * (ptrdiff_t)p->tile->output_stride,
+        },
     };
-    const struct requantized_row lower = {
-        .sums = l->sums + TILE_ROWS * NR,
-        .correction = corrections ? corrections[(ptrdiff_t)l->row + l->below] : 0,
-        .output = l->output + l->below * (ptrdiff_t)p->tile->output_stride,
-    };
-    requantize_pair(general, &c->requantization, (const float *)l->head + NR, l->columns, upper, lower);
+    requantize_together(general, &c->requantization, (const float *)l->head + NR, l->columns, rows);
 }
 
 SIMD void dequantize_row(const struct product *p, const struct leaving *l, const int32_t *sums, ptrdiff_t below) {

@@ -9,6 +9,7 @@ typedef struct {
 } acc, bvec;
 typedef __m256i avec;
 #define ROW int16_t
+#define STEP 4
 #define VECTORS 1
 #define MR 6
 #define HALF_COUNTS UP_TO_3

@@ -8,6 +8,7 @@ typedef struct {
 } acc, bvec;
 typedef __m512i avec;
 #define ROW int16_t
+#define STEP 4
 #define VECTORS 1
 #define MR 12
 #define HALF_COUNTS UP_TO_6

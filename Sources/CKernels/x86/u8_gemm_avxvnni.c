@@ -6,6 +6,7 @@
 typedef __m256i acc, bvec, avec;
 typedef uint8_t row_element;
 #define ROW row_element
+#define STEP 4
 #define VECTORS 2
 #define MR 6
 #define HALF_COUNTS UP_TO_3

@@ -1,0 +1,53 @@
+// Sums of products of a tile's rows and a block's weights, over an integer vocabulary and
+//   PRODUCTS    the header of `multiply`, if not integer_steps.h; it says which words it needs
+//   ROW         element type of a row
+//   VECTORS     vectors of columns in a block
+//   MR          rows of a tile
+//   HALF_COUNTS UP_TO_n of row_counts.h, n half of MR
+#include "row_counts.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef PRODUCTS
+#define PRODUCTS "integer_steps.h"
+#endif
+#define NR (VECTORS * LANES)
+
+struct operands {
+    const char *input;
+    size_t stride; // bytes between rows
+    size_t depth;
+    const int8_t *weights;
+    const int32_t *start; // [NR], what sums begin with
+};
+
+// multiply(rows, vectors, operands, sums): sums[rows][NR]. `rows` and `vectors` are constants where it is called:
+// everything unrolls and the sums stay in registers.
+#include PRODUCTS
+
+// The products exist for each number of rows up to half of a tile's and for all: more copies are not worth their size.
+typedef void multiplication(const struct operands *o, int32_t *sums);
+#define PRODUCTS_OF(R, V, NAME)                                                                                        \
+    static TARGET void NAME(const struct operands *o, int32_t *sums) { multiply(R, V, o, sums); }
+// Where a block has more than one vector of columns, a narrow copy is for its first one alone.
+#if VECTORS > 1
+#define COPIES(R, NAME) PRODUCTS_OF(R, 1, narrow_##NAME) PRODUCTS_OF(R, VECTORS, multiply_##NAME)
+#define NAMES(NAME) {narrow_##NAME, multiply_##NAME},
+#else
+#define COPIES(R, NAME) PRODUCTS_OF(R, VECTORS, multiply_##NAME)
+#define NAMES(NAME) {multiply_##NAME},
+#endif
+#define MULTIPLY(R) COPIES(R, R)
+HALF_COUNTS(MULTIPLY)
+COPIES(MR, all)
+// By the number of rows; 0: all.
+static multiplication *const multiplications[][VECTORS > 1 ? 2 : 1] = {NAMES(all) HALF_COUNTS(NAMES)};
+
+// Any number of rows up to MR, others in two parts. `columns`: which count.
+SIMD void multiply_rows(size_t rows, size_t columns, struct operands o, int32_t *sums) {
+    const size_t each = rows < MR && rows > MR / 2 ? (rows + 1) / 2 : rows;
+    for (size_t first = 0; first < rows; first += each, o.input += each * o.stride) {
+        const size_t count = rows - first < each ? rows - first : each;
+        multiplications[count % MR][columns > LANES](&o, sums + first * NR);
+    }
+}
