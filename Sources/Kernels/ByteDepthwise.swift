@@ -48,7 +48,7 @@ package final class ByteDepthwise: @unchecked Sendable {
         let bias = try expect(bias, count: channels)
         var count: Int32 = 0
         let kernel = row.map { eo_u8_depthwise_rows(&count) + $0 } ?? eo_u8_depthwise_best()
-        let name: Sentence = "u8_depthwise \(kernel.pointee.mr)x\(kernel.pointee.nr) \(taps)x\(channels)"
+        let name: Sentence = "u8_depthwise_blocks \(kernel.pointee.mr)x\(kernel.pointee.nr) \(taps)x\(channels)"
         let packed = try cache.packed(
             weights, form: "\(name) \(zero.form) \(digest(bias)) \(digest(scales))",
             count: eo_u8_depthwise_packed_size(kernel, taps, channels)

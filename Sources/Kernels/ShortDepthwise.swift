@@ -44,8 +44,8 @@ package final class ShortDepthwise: @unchecked Sendable {
             && requantization.outputZeroPoint == 0
         self.parameters = parameters
         let kernel = eo_s16_depthwise_for(parameters.sums_fit_32)
-        let name: Sentence =
-            "s16_depthwise \(Int(kernel.pointee.mr)) \(taps)x\(channels) \(digest(bias)) \(digest(scales))"
+        let block: Sentence = "\(kernel.pointee.mr)x\(kernel.pointee.nr)"
+        let name: Sentence = "s16_depthwise_blocks \(block) \(taps)x\(channels) \(digest(bias)) \(digest(scales))"
         let packed = try cache.packed(
             weights, form: name, count: eo_s16_depthwise_packed_size(kernel, taps, channels)
         ) { base in

@@ -8,10 +8,13 @@
 #define TAPS 4
 #define CHANNELS 16
 typedef int8_t element;
+typedef struct eo_u8_depthwise_parameters parameters;
+typedef uint8_t number;
+#define WEIGHT_ZERO_POINT(p) (p)->weight_zero_point
 
 // The instruction multiplies signed bytes.
-SIMD void group_load(ivec v[TAPS], const uint8_t *const x[TAPS], uint8_t flip, size_t part) {
-    const uint8x16_t flips = vdupq_n_u8(flip ^ 0x80);
+SIMD void group_load(ivec v[TAPS], const number *const x[TAPS], const parameters *p, size_t part) {
+    const uint8x16_t flips = vdupq_n_u8(p->flip ^ 0x80);
     uint8x16_t row[TAPS];
 #pragma clang loop unroll(full)
     for (int i = 0; i < TAPS; i++) row[i] = veorq_u8(flips, part ? bytes_load_part(x[i], part) : vld1q_u8(x[i]));
@@ -29,7 +32,7 @@ SIMD ivec group_dot(ivec sum, ivec v, ivec w) {
     return vdotq_s32(sum, vreinterpretq_s8_s32(v), vreinterpretq_s8_s32(w));
 }
 
-SIMD void group_store(uint8_t *to, const ivec q[TAPS], const struct eo_u8_depthwise_parameters *p, size_t part) {
+SIMD void group_store(number *to, const ivec q[TAPS], const parameters *p, size_t part) {
     const uint8x16_t bytes = bytes_limit(q, p->output_zero_point, p->minimum);
     if (part)
         bytes_store_part(to, bytes, part);
@@ -37,7 +40,7 @@ SIMD void group_store(uint8_t *to, const ivec q[TAPS], const struct eo_u8_depthw
         vst1q_u8(to, bytes);
 }
 
-#include "../simd/u8_depthwise.h"
+#include "../simd/integer_depthwise.h"
 
 TARGET void eo_u8_depthwise_4x16__neondot(const struct eo_depthwise_run *run) { depthwise_run(run); }
 #endif

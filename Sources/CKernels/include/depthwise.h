@@ -63,16 +63,51 @@ size_t eo_f32_depthwise_packed_size(size_t taps, size_t channels);
 void eo_f32_depthwise_pack(size_t taps, size_t channels, const void *_Nonnull weights, const void *_Nullable bias,
                            void *_Nonnull packed);
 
+// ------------------------------------------------------------------------------------- blocks of integer weights
+
+// Kernels that multiply `mr` taps at once have blocks of `nr` channels: int32 bias[NR]; float scale[NR]; weights[taps /
+// MR][NR][MR], int8 where four taps are multiplied at once, int16 where fewer are. Channels stand in the order of
+// eo_depthwise_channel, in which interleaving the bytes of 4 * MR channels within each 16 bytes leaves them; taps in
+// that of eo_depthwise_tap.
+
+// Taps of a group: `mr`, but three of a 3x3 kernel where it is four, for whole kernel rows.
+static inline size_t eo_depthwise_group(size_t mr, size_t taps) { return mr == 4 && taps == 9 ? 3 : mr; }
+
+// How many neighbouring pixels go together where their channels fill whole blocks and those of one would not; the
+// weights are packed as often. Of kernels that multiply several taps at once.
+static inline size_t eo_depthwise_pixels(size_t mr, size_t nr, size_t channels) {
+    size_t pixels = 1;
+    while (mr > 1 && pixels * channels % nr != 0) pixels *= 2;
+    return pixels * channels <= 1024 ? pixels : 1;
+}
+
+// Blocks of weights. Where the channels of one pixel fill more than a block, but not whole ones, a last block is that
+// of the last `nr` channels.
+struct eo_depthwise_blocks {
+    size_t whole; // of channels in their order; the last one may be filled up
+    bool has_last;
+};
+static inline struct eo_depthwise_blocks eo_depthwise_blocks(size_t mr, size_t nr, size_t channels) {
+    const size_t all = channels * eo_depthwise_pixels(mr, nr, channels);
+    return (struct eo_depthwise_blocks){(all + nr - 1) / nr, mr > 1 && channels > nr && channels % nr != 0};
+}
+
+// Channel of a block that stands at `place`.
+static inline size_t eo_depthwise_channel(size_t mr, size_t nr, size_t place) {
+    const size_t vector = place / (nr / mr), lane = place % (nr / mr) / 4;
+    return lane * 4 * mr + vector * 4 + place % 4;
+}
+// The i-th tap: of 3x3 kernels in pairs, the first two of each row come before the third ones.
+static inline size_t eo_depthwise_tap(size_t mr, size_t taps, size_t i) {
+    return mr != 2 || taps != 9 ? i : i < 6 ? i / 2 * 3 + i % 2 : (i - 6) * 3 + 2;
+}
+
 // ----------------------------------------------------------------------------------------------------- 8 bits to 8
 // bits
 
 // Sums and results as eo_u8_gemm; the activations are xored with `flip` (0x80: int8) as they are read, and the weights'
 // zero point takes the sum of the taps. Kernels that multiply signed bytes only make them that, and packing takes 128
 // off the activations' zero point for them.
-//
-// `mr` taps are multiplied at once, by int8 weights where they are 4, by int16 weights where they are fewer; `nr`
-// channels make a block: int32 bias[NR]; float scale[NR]; weights[taps / MR][NR][MR]. Channels stand in the order in
-// which interleaving the bytes of 4 * MR channels within each 16 bytes leaves them, see eo_u8_depthwise_channel.
 typedef eo_depthwise_function eo_u8_depthwise_function;
 struct eo_u8_depthwise_parameters {
     float maximum; // relative to the output's zero point
@@ -90,22 +125,6 @@ struct eo_u8_depthwise_parameters {
     ROW(eo_u8_depthwise_1x4__scalar, ISA_SCALAR, 1, 4)
 KERNEL_FAMILY(eo_u8_depthwise)
 
-// Taps of a group: `mr`, but three of a 3x3 kernel where it is four, for whole kernel rows.
-static inline size_t eo_u8_depthwise_group(size_t mr, size_t taps) { return mr == 4 && taps == 9 ? 3 : mr; }
-
-// How many neighbouring pixels go together where their channels fill whole blocks of 64 and those of one would not; the
-// weights are packed as often.
-static inline size_t eo_u8_depthwise_pixels(size_t nr, size_t channels) {
-    size_t pixels = 1;
-    while (nr == 64 && pixels * channels % nr != 0) pixels *= 2;
-    return pixels * channels <= 1024 ? pixels : 1;
-}
-
-// Channel of a block that stands at `place`.
-static inline size_t eo_u8_depthwise_channel(size_t mr, size_t nr, size_t place) {
-    const size_t vector = place / (nr / mr), lane = place % (nr / mr) / 4;
-    return lane * 4 * mr + vector * 4 + place % 4;
-}
 // eo_u8_gemm_weights with [depth = taps][columns = channels] weights.
 size_t eo_u8_depthwise_packed_size(const eo_u8_depthwise_kernel *_Nonnull kernel, size_t taps, size_t channels);
 void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *_Nonnull kernel,
@@ -116,13 +135,12 @@ void eo_u8_depthwise_pack(const eo_u8_depthwise_kernel *_Nonnull kernel,
 
 // As eo_s16_gemm. Packed, each array padded to eo_depthwise_stride: int64 bias; float scale; int16 weights[taps].
 //
-// Where `mr` is 2, pairs of taps are multiplied at once, sums have 32 bits, and `nr` channels make a block: int32
-// bias[NR]; float scale[NR]; int16 weights[taps / 2][NR][2]. Channels stand in the order of eo_u8_depthwise_channel,
-// taps in that of eo_s16_depthwise_tap. Such kernels are for `sums_fit_32`, zero points of 0 and less than 256 taps
-// only.
+// Where `mr` is 2: blocks as above, sums of 32 bits. Such kernels are for `sums_fit_32`, zero points of 0 and less than
+// 256 taps only.
 typedef eo_depthwise_function eo_s16_depthwise_function;
 #define EO_S16_DEPTHWISE_ROWS(ROW)                                                                                     \
     X86_ROW(ROW, eo_s16_depthwise_2x32__avx512, ISA_AVX512, 2, 32)                                                     \
+    X86_ROW(ROW, eo_s16_depthwise_2x16__avx2, ISA_AVX2, 2, 16)                                                         \
     X86_ROW(ROW, eo_s16_depthwise__avx2, ISA_AVX2, 0, 0)                                                               \
     ARM_ROW(ROW, eo_s16_depthwise__neon, ISA_NEON, 0, 0)                                                               \
     ROW(eo_s16_depthwise__scalar, ISA_SCALAR, 0, 0)
@@ -130,10 +148,6 @@ KERNEL_FAMILY(eo_s16_depthwise)
 
 // The best kernel: of all, or of those for any sums.
 const eo_s16_depthwise_kernel *_Nonnull eo_s16_depthwise_for(bool sums_fit_32);
-// The i-th tap: of 3x3 kernels, the first two of each row come before the third ones.
-static inline size_t eo_s16_depthwise_tap(size_t taps, size_t i) {
-    return taps != 9 ? i : i < 6 ? i / 2 * 3 + i % 2 : (i - 6) * 3 + 2;
-}
 size_t eo_s16_depthwise_packed_size(const eo_s16_depthwise_kernel *_Nonnull kernel, size_t taps, size_t channels);
 // `weights`: int8 [taps][channels]; scale, bias: [channels].
 void eo_s16_depthwise_pack(const eo_s16_depthwise_kernel *_Nonnull kernel, size_t taps, size_t channels,

@@ -3,19 +3,17 @@
 #define EDGEOPT_SIMD_PARTS_NEON_H
 
 #include "i32_neon.h"
-#include <string.h>
+#include "parts.h"
 
 // The first `count` of 16 bytes, zeros behind.
 SIMD uint8x16_t bytes_load_part(const void *from, size_t count) {
-    uint8_t bytes[16] = {0};
-    memcpy(bytes, from, count);
-    return vld1q_u8(bytes);
+    const struct part p = part_load(from, count);
+    return vcombine_u8(vcreate_u8(p.low), vcreate_u8(p.high));
 }
 
 SIMD void bytes_store_part(void *to, uint8x16_t x, size_t count) {
-    uint8_t bytes[16];
-    vst1q_u8(bytes, x);
-    memcpy(to, bytes, count);
+    const uint64x2_t words = vreinterpretq_u64_u8(x);
+    part_store(to, (struct part){vgetq_lane_u64(words, 0), vgetq_lane_u64(words, 1)}, count);
 }
 
 // Low bytes of 16 rounded sums after adding the zero point and limiting from below.

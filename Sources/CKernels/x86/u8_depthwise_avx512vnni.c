@@ -7,11 +7,14 @@
 #define TAPS 4
 #define CHANNELS 64
 typedef int8_t element;
+typedef struct eo_u8_depthwise_parameters parameters;
+typedef uint8_t number;
+#define WEIGHT_ZERO_POINT(p) (p)->weight_zero_point
 
 SIMD __mmask64 mask_of(size_t part) { return part ? _bzhi_u64(~0ull, (unsigned)part) : ~0ull; }
 
-SIMD void group_load(ivec v[TAPS], const uint8_t *const x[TAPS], uint8_t flip, size_t part) {
-    const ivec flips = _mm512_set1_epi8((char)flip);
+SIMD void group_load(ivec v[TAPS], const number *const x[TAPS], const parameters *p, size_t part) {
+    const ivec flips = _mm512_set1_epi8((char)p->flip);
     ivec row[TAPS];
 #pragma clang loop unroll(full)
     for (int i = 0; i < TAPS; i++)
@@ -27,13 +30,13 @@ SIMD void group_load(ivec v[TAPS], const uint8_t *const x[TAPS], uint8_t flip, s
 
 SIMD ivec group_dot(ivec sum, ivec v, ivec w) { return _mm512_dpbusd_epi32(sum, v, w); }
 
-SIMD ivec finish(ivec words, const struct eo_u8_depthwise_parameters *p) {
+SIMD ivec finish(ivec words, const parameters *p) {
     words = _mm512_adds_epi16(words, _mm512_set1_epi16((int16_t)p->output_zero_point));
     words = _mm512_max_epi16(words, _mm512_set1_epi16((int16_t)p->minimum));
     return _mm512_and_si512(words, _mm512_set1_epi16(0xff));
 }
 
-SIMD void group_store(uint8_t *to, const ivec q[TAPS], const struct eo_u8_depthwise_parameters *p, size_t part) {
+SIMD void group_store(number *to, const ivec q[TAPS], const parameters *p, size_t part) {
     const ivec low = finish(_mm512_packs_epi32(q[0], q[1]), p), high = finish(_mm512_packs_epi32(q[2], q[3]), p);
     const ivec bytes = _mm512_packus_epi16(low, high);
     if (part)
@@ -43,7 +46,7 @@ SIMD void group_store(uint8_t *to, const ivec q[TAPS], const struct eo_u8_depthw
 }
 
 #define PAIR(weights) _mm512_slli_epi32(weights, 8)
-#include "../simd/u8_depthwise.h"
+#include "../simd/integer_depthwise.h"
 
 TARGET void eo_u8_depthwise_4x64__avx512vnni(const struct eo_depthwise_run *run) { depthwise_run(run); }
 #endif

@@ -8,9 +8,12 @@
 #define TAPS 4
 #define CHANNELS 32
 typedef int8_t element;
+typedef struct eo_u8_depthwise_parameters parameters;
+typedef uint8_t number;
+#define WEIGHT_ZERO_POINT(p) (p)->weight_zero_point
 
-SIMD void group_load(ivec v[TAPS], const uint8_t *const x[TAPS], uint8_t flip, size_t part) {
-    const ivec flips = _mm256_set1_epi8((char)flip);
+SIMD void group_load(ivec v[TAPS], const number *const x[TAPS], const parameters *p, size_t part) {
+    const ivec flips = _mm256_set1_epi8((char)p->flip);
     ivec row[TAPS];
 #pragma clang loop unroll(full)
     for (int i = 0; i < TAPS; i++)
@@ -25,13 +28,13 @@ SIMD void group_load(ivec v[TAPS], const uint8_t *const x[TAPS], uint8_t flip, s
 
 SIMD ivec group_dot(ivec sum, ivec v, ivec w) { return _mm256_dpbusd_avx_epi32(sum, v, w); }
 
-SIMD ivec finish(ivec words, const struct eo_u8_depthwise_parameters *p) {
+SIMD ivec finish(ivec words, const parameters *p) {
     words = _mm256_adds_epi16(words, _mm256_set1_epi16((int16_t)p->output_zero_point));
     words = _mm256_max_epi16(words, _mm256_set1_epi16((int16_t)p->minimum));
     return _mm256_and_si256(words, _mm256_set1_epi16(0xff));
 }
 
-SIMD void group_store(uint8_t *to, const ivec q[TAPS], const struct eo_u8_depthwise_parameters *p, size_t part) {
+SIMD void group_store(number *to, const ivec q[TAPS], const parameters *p, size_t part) {
     const ivec low = finish(_mm256_packs_epi32(q[0], q[1]), p), high = finish(_mm256_packs_epi32(q[2], q[3]), p);
     const ivec bytes = _mm256_packus_epi16(low, high);
     if (part)
@@ -40,7 +43,8 @@ SIMD void group_store(uint8_t *to, const ivec q[TAPS], const struct eo_u8_depthw
         _mm256_storeu_si256((__m256i *)to, bytes);
 }
 
-#include "../simd/u8_depthwise.h"
+#define PAIR(weights) _mm256_slli_epi32(weights, 8)
+#include "../simd/integer_depthwise.h"
 
 TARGET void eo_u8_depthwise_4x32__avxvnni(const struct eo_depthwise_run *run) { depthwise_run(run); }
 #endif
