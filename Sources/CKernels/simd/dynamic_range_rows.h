@@ -37,16 +37,31 @@ SIMD struct eo_range find_range(const float *x, size_t count) {
     return range;
 }
 
+// The first `count` of as many numbers as four vectors hold; those behind are 0.
+SIMD vec quantize_some(const struct eo_grid *grid, const float *x, uint8_t *q, size_t count, vec check) {
+    const vec inverse = vec_set(grid->inverse), offset = vec_set(grid->offset), high = vec_set(127);
+    const ivec low = ivec_set_bytes((int8_t)grid->low), flip = ivec_set_bytes(-128);
+    ivec numbers[4];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 4; j++) {
+        const vec v = vec_load(x + j * LANES);
+        numbers[j] = vec_round_away(vec_min(vec_add(offset, vec_multiply(v, inverse)), high));
+        check = vec_fma(v, vec_set(0), check);
+    }
+    const ivec bytes = bytes_clamp(ivec_bytes(numbers, ivec_set_words(0)), low, ivec_set_bytes(127));
+    bytes_store(q, ivec_xor(bytes, flip), 1, 0, count);
+    return check;
+}
+
 SIMD float quantize(const struct eo_grid *grid, const float *x, uint8_t *q, size_t count) {
-    const vec inverse = vec_set(grid->inverse), offset = vec_set(grid->offset);
-    const vec low = vec_set(grid->low), high = vec_set(127), zero = vec_set(0);
-    vec check = zero;
-    for (size_t i = 0; i < count; i += LANES) {
-        const size_t part = count - i;
-        const vec v = part >= LANES ? vec_load(x + i) : vec_load_part(x + i, part);
-        const vec y = vec_clamp(vec_add(offset, vec_multiply(v, inverse)), low, high);
-        ivec_store_bytes(q + i, ivec_add(vec_round_away(y), ivec_set(128)), part);
-        check = vec_fma(v, zero, check);
+    enum { SOME = 4 * LANES };
+    vec check = vec_set(0);
+    size_t i = 0;
+    for (; i + SOME <= count; i += SOME) check = quantize_some(grid, x + i, q + i, SOME, check);
+    if (i < count) {
+        float rest[SOME] = {0};
+        __builtin_memcpy(rest, x + i, (count - i) * sizeof *x);
+        check = quantize_some(grid, rest, q + i, count - i, check);
     }
     float checks[LANES];
     vec_store(checks, check);

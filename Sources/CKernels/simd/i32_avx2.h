@@ -23,17 +23,6 @@ SIMD ivec vec_round_away(vec x) {
     const vec half = _mm256_or_ps(_mm256_and_ps(x, vec_set(-0.0f)), vec_set(0.49999997f));
     return _mm256_cvttps_epi32(vec_add(x, half));
 }
-// Low bytes of the first `count` lanes.
-SIMD void ivec_store_bytes(void *p, ivec x, size_t count) {
-    const ivec low = _mm256_and_si256(x, _mm256_set1_epi32(0xff));
-    const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
-    const uint64_t bytes = (uint64_t)_mm_cvtsi128_si64(_mm_packus_epi16(words, words));
-    if (count >= LANES)
-        memcpy(p, &bytes, 8);
-    else
-        for (size_t i = 0; i < count; i++) ((uint8_t *)p)[i] = (uint8_t)(bytes >> (8 * i));
-}
-
 // What sums become: numbers of 16 bits (words) and of 8.
 SIMD ivec ivec_set_words(int16_t x) { return _mm256_set1_epi16(x); }
 SIMD ivec ivec_set_bytes(int8_t x) { return _mm256_set1_epi8(x); }

@@ -22,14 +22,6 @@ SIMD ivec vec_round_away(vec x) {
     const vec half = _mm512_or_ps(_mm512_and_ps(x, vec_set(-0.0f)), vec_set(0.49999997f));
     return _mm512_cvttps_epi32(vec_add(x, half));
 }
-// Low bytes of the first `count` lanes.
-SIMD void ivec_store_bytes(void *p, ivec x, size_t count) {
-    if (count >= LANES)
-        _mm_storeu_si128(p, _mm512_cvtepi32_epi8(x));
-    else
-        _mm512_mask_cvtepi32_storeu_epi8(p, (__mmask16)((1u << count) - 1), x);
-}
-
 // What sums become: numbers of 16 bits (words) and of 8.
 SIMD ivec ivec_set_words(int16_t x) { return _mm512_set1_epi16(x); }
 SIMD ivec ivec_set_bytes(int8_t x) { return _mm512_set1_epi8(x); }
@@ -62,11 +54,13 @@ SIMD ivec ivec_bytes(const ivec q[4], ivec zero) {
 SIMD void words_store(void *p, ivec x, size_t count) {
     _mm512_mask_storeu_epi16(p, count < 32 ? (1u << count) - 1 : ~0u, x);
 }
-// The first `count` bytes of part `k` of `parts`, 2 or 4.
+// The first `count` bytes of part `k` of `parts`: 1, 2 or 4.
 SIMD void bytes_store(void *p, ivec x, const int parts, const int k, size_t count) {
-    const __mmask32 mask = count < 32 ? (1u << count) - 1 : ~0u;
-    if (parts == 2)
-        _mm256_mask_storeu_epi8(p, mask, k ? _mm512_extracti64x4_epi64(x, 1) : _mm512_castsi512_si256(x));
+    const __mmask64 mask = count < 64 ? (1ull << count) - 1 : ~0ull;
+    if (parts == 1)
+        _mm512_mask_storeu_epi8(p, mask, x);
+    else if (parts == 2)
+        _mm256_mask_storeu_epi8(p, (__mmask32)mask, k ? _mm512_extracti64x4_epi64(x, 1) : _mm512_castsi512_si256(x));
     else
         _mm_mask_storeu_epi8(p, (__mmask16)mask,
                              k == 0   ? _mm512_castsi512_si128(x)

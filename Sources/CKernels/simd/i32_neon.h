@@ -20,17 +20,6 @@ SIMD vec vec_add(vec a, vec b) { return vaddq_f32(a, b); }
 SIMD ivec vec_round(vec x) { return vcvtnq_s32_f32(x); }
 // Nearest, ties away from zero.
 SIMD ivec vec_round_away(vec x) { return vcvtaq_s32_f32(x); }
-// Low bytes of the first `count` lanes.
-SIMD void ivec_store_bytes(void *p, ivec x, size_t count) {
-    const int16x4_t words = vmovn_s32(x);
-    const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
-    const uint32_t quad = vget_lane_u32(vreinterpret_u32_s8(bytes), 0);
-    if (count >= LANES)
-        __builtin_memcpy(p, &quad, sizeof quad);
-    else
-        for (size_t i = 0; i < count; i++) ((uint8_t *)p)[i] = (uint8_t)(quad >> (8 * i));
-}
-
 // What sums become: numbers of 16 bits (words) and of 8.
 SIMD ivec ivec_set_words(int16_t x) { return vreinterpretq_s32_s16(vdupq_n_s16(x)); }
 SIMD ivec ivec_set_bytes(int8_t x) { return vreinterpretq_s32_s8(vdupq_n_s8(x)); }
