@@ -29,11 +29,14 @@ struct operands {
 typedef void multiplication(const struct operands *o, int32_t *sums);
 #define PRODUCTS_OF(R, V, NAME)                                                                                        \
     static TARGET void NAME(const struct operands *o, int32_t *sums) { multiply(R, V, o, sums); }
-// Where a block has more than one vector of columns, a narrow copy is for its first one alone.
-#if VECTORS > 1
+// Where a block has more than one vector of columns, a narrow copy is for its first one alone, unless WHOLE_BLOCKS says
+// that they are not worth it.
+#if VECTORS > 1 && !defined(WHOLE_BLOCKS)
+enum { FORMS = 2 };
 #define COPIES(R, NAME) PRODUCTS_OF(R, 1, narrow_##NAME) PRODUCTS_OF(R, VECTORS, multiply_##NAME)
 #define NAMES(NAME) {narrow_##NAME, multiply_##NAME},
 #else
+enum { FORMS = 1 };
 #define COPIES(R, NAME) PRODUCTS_OF(R, VECTORS, multiply_##NAME)
 #define NAMES(NAME) {multiply_##NAME},
 #endif
@@ -41,13 +44,13 @@ typedef void multiplication(const struct operands *o, int32_t *sums);
 HALF_COUNTS(MULTIPLY)
 COPIES(MR, all)
 // By the number of rows; 0: all.
-static multiplication *const multiplications[][VECTORS > 1 ? 2 : 1] = {NAMES(all) HALF_COUNTS(NAMES)};
+static multiplication *const multiplications[][FORMS] = {NAMES(all) HALF_COUNTS(NAMES)};
 
 // Any number of rows up to MR, others in two parts. `columns`: which count.
 SIMD void multiply_rows(size_t rows, size_t columns, struct operands o, int32_t *sums) {
     const size_t each = rows < MR && rows > MR / 2 ? (rows + 1) / 2 : rows;
     for (size_t first = 0; first < rows; first += each, o.input += each * o.stride) {
         const size_t count = rows - first < each ? rows - first : each;
-        multiplications[count % MR][columns > LANES](&o, sums + first * NR);
+        multiplications[count % MR][FORMS > 1 && columns > LANES](&o, sums + first * NR);
     }
 }

@@ -11,6 +11,7 @@ typedef ivec acc, bvec, avec;
 #define ROW int16_t
 #define STEP 2
 #define VECTORS 2
+#define WHOLE_BLOCKS
 
 SIMD acc acc_start(ivec start) { return start; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return pair_dot(sum, a, b); }
