@@ -8,11 +8,11 @@ package final class HybridConvolution: @unchecked Sendable {
     package let kernelName: String
     /// What `run` needs for `threads` threads.
     package let scratchByteCount: Int
+    package let quantizer: DynamicRangeQuantizer
 
     /// Of all images if each is a single pixel, otherwise of one image after the other.
     private let plan: ConvolutionPlan
     private let passes: Int
-    private let quantizer: DynamicRangeQuantizer
     private let packed: Storage
     private let parameters: eo_hybrid_gemm_parameters
 
@@ -68,51 +68,77 @@ package final class HybridConvolution: @unchecked Sendable {
         kernelName = String(cString: kernel.name)
     }
 
+    /// All activations are quantized at once: another layer that reads them may find them so.
+    package var sharesQuantized: Bool { passes == 1 }
+    /// What `run` needs besides `quantizer.byteCount`.
+    package var productByteCount: Int { scratchByteCount - quantizer.byteCount }
+
     /// `input` and `output`: NHWC. `scratch`: of `scratchByteCount` bytes.
     package func run(
         _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
         finish: Finish = Finish(), pool: ThreadPool
     ) {
-        precondition(input.count >= plan.inputCount * passes && output.count >= plan.outputCount * passes)
-        precondition(scratch.count >= quantizer.byteCount, "scratch memory of a convolution is too small")
-        withUnsafePointer(to: parameters) { parameters in
-            input.withUnsafeBufferPointer { input in
-                output.withUnsafeMutableBufferPointer { output in
-                    scratch.withUnsafeMutableBufferPointer { scratch in
-                        for pass in 0..<passes {
-                            runPass(
-                                input.baseAddress! + pass * plan.inputCount,
-                                output.baseAddress! + pass * plan.outputCount, parameters,
-                                finish.advanced(by: pass * plan.outputCount * 4),
-                                UnsafeMutableRawBufferPointer(scratch), pool)
-                        }
-                    }
-                }
+        precondition(scratch.count >= scratchByteCount, "scratch memory of a convolution is too small")
+        scratch.withUnsafeMutableBufferPointer { scratch in
+            let scratch = UnsafeMutableRawBufferPointer(scratch)
+            for pass in 0..<passes {
+                runPass(
+                    pass, input, &output, quantized: scratch.baseAddress!, isQuantized: false,
+                    scratch: UnsafeMutableRawBufferPointer(rebasing: scratch[quantizer.byteCount...]), finish, pool)
+            }
+        }
+    }
+
+    /// The same where `sharesQuantized`. `quantized`: of `quantizer.byteCount` bytes, from which an equal quantizer's
+    /// results are taken (`isQuantized`), or where they are left. `scratch`: of `productByteCount` bytes.
+    package func run(
+        _ input: Span<Float>, _ output: inout MutableSpan<Float>, quantized: inout MutableSpan<UInt8>,
+        isQuantized: Bool, scratch: inout MutableSpan<UInt8>, finish: Finish, pool: ThreadPool
+    ) {
+        precondition(passes == 1 && quantized.count >= quantizer.byteCount && scratch.count >= productByteCount)
+        quantized.withUnsafeMutableBufferPointer { quantized in
+            scratch.withUnsafeMutableBufferPointer { scratch in
+                runPass(
+                    0, input, &output, quantized: UnsafeMutableRawPointer(quantized.baseAddress!),
+                    isQuantized: isQuantized, scratch: UnsafeMutableRawBufferPointer(scratch), finish, pool)
             }
         }
     }
 
     private func runPass(
-        _ input: UnsafePointer<Float>, _ output: UnsafeMutablePointer<Float>,
-        _ parameters: UnsafePointer<eo_hybrid_gemm_parameters>, _ finish: Finish,
-        _ scratch: UnsafeMutableRawBufferPointer, _ pool: ThreadPool
+        _ pass: Int, _ input: Span<Float>, _ output: inout MutableSpan<Float>, quantized: UnsafeMutableRawPointer,
+        isQuantized: Bool, scratch: UnsafeMutableRawBufferPointer, _ finish: Finish, _ pool: ThreadPool
     ) {
-        let quantized = quantizer.run(input, scratch.baseAddress!, pool: pool)
-        plan.run(
-            input: quantized.bytes, output: output, weights: Bytes(packed).baseAddress, parameters: parameters,
-            rowParameters: (UnsafeRawPointer(quantized.rows), quantizer.rowStride),
-            padding: UInt8(quantized.rows.pointee.zero_point) ^ plan.context.flip, finish: finish.raw,
-            scratch: UnsafeMutableRawBufferPointer(rebasing: scratch[quantizer.byteCount...]), pool: pool)
+        precondition(input.count >= plan.inputCount * passes && output.count >= plan.outputCount * passes)
+        withUnsafePointer(to: parameters) { parameters in
+            input.withUnsafeBufferPointer { input in
+                output.withUnsafeMutableBufferPointer { output in
+                    if !isQuantized {
+                        quantizer.run(input.baseAddress! + pass * plan.inputCount, quantized, pool: pool)
+                    }
+                    let results = quantizer.results(quantized)
+                    plan.run(
+                        input: results.bytes, output: output.baseAddress! + pass * plan.outputCount,
+                        weights: Bytes(packed).baseAddress, parameters: parameters,
+                        rowParameters: (UnsafeRawPointer(results.rows), quantizer.rowStride),
+                        padding: UInt8(results.rows.pointee.zero_point) ^ plan.context.flip,
+                        finish: finish.advanced(by: pass * plan.outputCount * 4).raw, scratch: scratch, pool: pool)
+                }
+            }
+        }
     }
 }
 
 /// Quantizes rows of activations, each with its own scale, into scratch memory.
-struct DynamicRangeQuantizer {
+package struct DynamicRangeQuantizer: Sendable {
     let rows: Int
     let length: Int
     /// How often the numbers of a row are repeated, for a product whose rows all come from one row of this.
     let copies: Int
     let asymmetric: Bool
+
+    /// Quantizers of the same tensor that have the same form do the same.
+    package var form: Int { (rows << 16 | copies) << 1 | (asymmetric ? 1 : 0) }
 
     /// Floats that a thread takes at a time.
     private static let cut = 8192
@@ -124,7 +150,7 @@ struct DynamicRangeQuantizer {
     private var gridBytes: Int { Self.lines(rows * MemoryLayout<eo_grid>.stride) }
     private var rangeBytes: Int { Self.lines(rows * pieces * MemoryLayout<eo_range>.stride) }
     /// Scratch memory it takes, a multiple of 64.
-    var byteCount: Int { rowBytes + entryBytes + gridBytes + rangeBytes }
+    package var byteCount: Int { rowBytes + entryBytes + gridBytes + rangeBytes }
     /// Bytes from one row's numbers to the next: 0 if all are the same.
     var rowStride: Int { copies == 1 ? MemoryLayout<eo_hybrid_row>.stride : 0 }
 
@@ -132,9 +158,8 @@ struct DynamicRangeQuantizer {
     func run(
         _ input: UnsafePointer<Float>, _ scratch: UnsafeMutableRawPointer,
         rounded: UnsafeMutablePointer<Float>? = nil, pool: ThreadPool
-    ) -> (bytes: UnsafeMutablePointer<UInt8>, rows: UnsafeMutablePointer<eo_hybrid_row>) {
-        let bytes = scratch.assumingMemoryBound(to: UInt8.self)
-        let entries = (scratch + rowBytes).assumingMemoryBound(to: eo_hybrid_row.self)
+    ) {
+        let (bytes, entries) = results(scratch)
         let grids = (scratch + rowBytes + entryBytes).assumingMemoryBound(to: eo_grid.self)
         let ranges = (scratch + rowBytes + entryBytes + gridBytes).assumingMemoryBound(to: eo_range.self)
         let context = eo_dynamic_range(
@@ -151,6 +176,15 @@ struct DynamicRangeQuantizer {
             }
         }
         for copy in 1..<max(1, copies) { entries[copy] = entries[0] }
-        return (bytes, entries)
+    }
+
+    /// What `run` has left in `scratch`.
+    func results(
+        _ scratch: UnsafeMutableRawPointer
+    ) -> (bytes: UnsafeMutablePointer<UInt8>, rows: UnsafeMutablePointer<eo_hybrid_row>) {
+        (
+            scratch.assumingMemoryBound(to: UInt8.self),
+            (scratch + rowBytes).assumingMemoryBound(to: eo_hybrid_row.self)
+        )
     }
 }

@@ -65,7 +65,7 @@ package final class HybridDepthwise: @unchecked Sendable {
                     for image in 0..<images {
                         let rounded = UnsafeMutableRawPointer(scratch.baseAddress! + quantizer.byteCount)
                             .assumingMemoryBound(to: Float.self)
-                        _ = quantizer.run(
+                        quantizer.run(
                             input.baseAddress! + image * length, scratch.baseAddress!, rounded: rounded, pool: pool)
                         var result = MutableSpan<Float>(
                             _unsafeElements: UnsafeMutableBufferPointer(

@@ -78,6 +78,7 @@ struct Compiler {
         _ items: [Item], _ graph: Graph, rest: Graph?, values: [Int: Bytes], roles: [Role]
     ) throws(Failure) -> SegmentPlan {
         var layout = Layout(graph, items: items, rest: rest, roles: roles)
+        var quantized = QuantizedTensors()
         var steps: [StepPlan] = []
         for (index, item) in items.enumerated() {
             if let delegate = item.delegate {
@@ -119,10 +120,11 @@ struct Compiler {
                 outputs: node.outputs.map { graph.tensors[$0] }, arithmetic: arithmetic, precision: precision,
                 threadCount: threadCount, autotune: autotune, weights: loaded.weights)
             preparation.intermediates = node.intermediates.compactMap { graph.info($0) }
+            preparation.quantizedBefore = quantized.forms(of: node.inputs.first, graph)
             do throws(Failure) {
                 let kernel = try node.definition.prepare(preparation)
-                layout.addScratch(preparation.scratchSizes, of: index)
-                steps.append(StepPlan(item, action: .kernel(kernel), scratch: layout.scratch(of: index)))
+                let scratch = quantized.scratch(preparation, of: index, reading: node.inputs.first, &layout)
+                steps.append(StepPlan(item, action: .kernel(kernel), scratch: scratch))
                 try keep(item.inputs, graph, but: preparation.packed)
                 decide(node, kernel: preparation.kernelName)
             } catch { throw error.at(node, of: origin) }

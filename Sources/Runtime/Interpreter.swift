@@ -39,7 +39,7 @@ import Operators
     /// As the file states it; each compilation starts from here.
     private let source: Graph
     private var inputShapes: [[Int]]
-    private var execution: Execution
+    private(set) var execution: Execution
     private var pool: ThreadPool
     private var isProfiled: Bool
     private let cancellation = Cancellation()

@@ -38,7 +38,7 @@ struct Layout {
     private var lastUse: [Int]
     private var shared: [Shared] = []
     private var sharedOf: [Int]
-    private var scratches: [(bytes: Int, item: Int)] = []
+    private var scratches: [(bytes: Int, item: Int, last: Int)] = []
     /// Items that are views, but whose result needs memory of its own.
     private(set) var isCopied: [Bool]
 
@@ -133,8 +133,11 @@ struct Layout {
     // MARK: Scratch
 
     mutating func addScratch(_ sizes: [Int], of item: Int) {
-        for bytes in sizes { scratches.append((bytes, item)) }
+        for bytes in sizes { scratches.append((bytes, item, item)) }
     }
+
+    /// A later item reads what is left in a scratch block.
+    mutating func keepScratch(_ index: Int, until item: Int) { scratches[index].last = item }
 
     /// Numbers of the scratch blocks of an item.
     func scratch(of item: Int) -> [Int] { scratches.indices.filter { scratches[$0].item == item } }
@@ -147,7 +150,7 @@ struct Layout {
         let inside = shared.indices.filter { shared[$0].output == nil }
         let plan = MemoryPlan(
             inside.map { .init(bytes: shared[$0].bytes, first: shared[$0].first, last: shared[$0].last) }
-                + scratches.map { .init(bytes: $0.bytes, first: $0.item, last: $0.item) })
+                + scratches.map { .init(bytes: $0.bytes, first: $0.item, last: $0.last) })
         var offsets = [Int](repeating: 0, count: shared.count)
         for (index, owner) in inside.enumerated() { offsets[owner] = plan.offsets[index] }
         for tensor in graph.tensors.indices where sharedOf[tensor] >= 0 {

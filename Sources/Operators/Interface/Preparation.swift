@@ -20,6 +20,10 @@ package final class Preparation {
     package let weights: PackedWeightCache
     /// Sizes of the scratch blocks asked for.
     package private(set) var scratchSizes: [Int] = []
+    /// Forms of quantizers whose results for input 0 earlier readers leave.
+    package var quantizedBefore: [Int] = []
+    /// The scratch block in which this operator finds or leaves input 0 quantized; -1: none.
+    package private(set) var quantized = (form: 0, block: -1)
     /// A deferred constant that the kernel does not read, but a packed form of it.
     package var packed: Storage?
     /// Which micro-kernel was chosen, for reports.
@@ -71,10 +75,17 @@ package final class Preparation {
         return outputs[index]
     }
 
-    /// Asks for working memory that only this operator uses, 64-byte aligned. Its contents do not outlive an invoke.
+    /// Asks for working memory that only this operator uses, 64-byte aligned. Its contents do not outlive its run.
     package func scratch(bytes: Int) -> Scratch {
         scratchSizes.append(bytes)
         return Scratch(index: scratchSizes.count - 1)
+    }
+
+    /// Asks for memory in which input 0 is quantized; `isThere`: before this operator runs.
+    func scratch(for quantizer: DynamicRangeQuantizer) -> (memory: Scratch, isThere: Bool) {
+        let memory = scratch(bytes: quantizer.byteCount)
+        quantized = (quantizer.form, memory.index)
+        return (memory, quantizedBefore.contains(quantizer.form))
     }
 
     /// Asks for a kernel that also does `finish`. A kernel that does calls `takeFinish`.
@@ -92,10 +103,13 @@ package final class Preparation {
         inner.wantsStage = wantsStage
         inner.wantsRounding = wantsRounding
         inner.following = following
+        inner.quantizedBefore = quantizedBefore
     }
 
     /// Takes over what `inner` has asked for and found.
     func adopt(_ inner: Preparation) {
+        quantized = inner.quantized
+        if quantized.block >= 0 { quantized.block += scratchSizes.count }
         for size in inner.scratchSizes { _ = scratch(bytes: size) }
         (kernelName, stage, following, packed) = (inner.kernelName, inner.stage, inner.following, inner.packed)
         rounding = inner.rounding

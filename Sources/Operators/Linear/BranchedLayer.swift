@@ -34,6 +34,7 @@ package struct BranchedLayer: Sendable {
                 outputs: [try op.output()], arithmetic: op.arithmetic, precision: op.precision,
                 threadCount: op.threadCount, autotune: op.autotune, weights: op.weights)
             inner.wantsRounding = op.wantsRounding
+            inner.quantizedBefore = op.quantizedBefore
             let finish = finish.roundingSecond(try op.output(1).type == .bfloat16)
             inner.follow(with: finish, operand: -1)
             let kernel = try layer.definition.prepare(inner)

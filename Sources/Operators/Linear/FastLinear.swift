@@ -157,11 +157,13 @@ extension LinearLayer {
         let (minimum, maximum) = activation.floatRange
         switch windows.form {
         case .convolution, .transposed:
-            return try deploy(weights, elementSize: 1) { shape, weights throws(Failure) in
+            let make = { shape, weights throws(Failure) in
                 try HybridConvolution(
                     shape, weights: weights, weightScales: scales, bias: bias, minimum: minimum, maximum: maximum,
                     asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount)
             }
+            guard windows.form == .convolution else { return try deploy(weights, elementSize: 1, make) }
+            return try launch(sharing: try make(shape, weights))
         case .depthwise:
             return try launch(
                 try HybridDepthwise(
@@ -208,6 +210,23 @@ extension LinearLayer {
 
     private func launch<Layer: PackedLayer>(_ layer: Layer) throws(Failure) -> Kernel {
         try Self.launch(layer, op, input: roles.input)
+    }
+
+    /// What another reader of the same activations has quantized is not quantized again.
+    private func launch(sharing layer: HybridConvolution) throws(Failure) -> Kernel {
+        guard layer.sharesQuantized, roles.input == 0 else { return try launch(layer) }
+        op.kernelName = layer.kernelName
+        let (quantized, isThere) = op.scratch(for: layer.quantizer)
+        let scratch = op.scratch(bytes: layer.productByteCount)
+        let (finish, operand) = op.takeFinish()
+        return { io throws(Failure) in
+            var y = io.output(as: Float.self)
+            var rows = io.scratch(quantized, as: UInt8.self)
+            var workspace = io.scratch(scratch, as: UInt8.self)
+            layer.run(
+                io.input(0, as: Float.self), &y, quantized: &rows, isQuantized: isThere, scratch: &workspace,
+                finish: finish.on(io, operand: operand), pool: io.pool)
+        }
     }
 
     /// The layer as a kernel of `op`, whose activations are input `inputIndex`.
