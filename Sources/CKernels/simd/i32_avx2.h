@@ -4,7 +4,6 @@
 
 #include "f32_avx2.h"
 #include <stdint.h>
-#include <string.h>
 
 typedef __m256i ivec;
 
@@ -49,24 +48,7 @@ SIMD ivec ivec_bytes(const ivec q[4], ivec zero) {
     const ivec second = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), zero);
     return _mm256_permutevar8x32_epi32(_mm256_packs_epi16(first, second), order);
 }
-// The first `count` words.
-SIMD void words_store(void *p, ivec x, size_t count) {
-    if (count >= 2 * LANES) {
-        _mm256_storeu_si256((__m256i *)p, x);
-    } else {
-        const ivec copy = x;
-        memcpy(p, &copy, count * sizeof(int16_t));
-    }
-}
-// The first `count` bytes of part `k` of `parts`.
-SIMD void bytes_store(void *p, ivec x, const int parts, const int k, size_t count) {
-    const size_t size = sizeof x / (size_t)parts;
-    if (count >= size) {
-        __builtin_memcpy(p, (const char *)&x + (size_t)k * size, size);
-    } else {
-        const ivec copy = x;
-        memcpy(p, (const char *)&copy + (size_t)k * size, count);
-    }
-}
+
+#include "i32_stores.h"
 
 #endif

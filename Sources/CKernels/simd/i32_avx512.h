@@ -50,10 +50,6 @@ SIMD ivec ivec_bytes(const ivec q[4], ivec zero) {
     const ivec second = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
     return _mm512_permutexvar_epi32(order, _mm512_packs_epi16(first, second));
 }
-// The first `count` words.
-SIMD void words_store(void *p, ivec x, size_t count) {
-    _mm512_mask_storeu_epi16(p, count < 32 ? (1u << count) - 1 : ~0u, x);
-}
 // The first `count` bytes of part `k` of `parts`: 1, 2 or 4.
 SIMD void bytes_store(void *p, ivec x, const int parts, const int k, size_t count) {
     const __mmask64 mask = count < 64 ? (1ull << count) - 1 : ~0ull;

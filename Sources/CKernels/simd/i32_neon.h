@@ -4,7 +4,6 @@
 
 #include "f32_neon.h"
 #include <stdint.h>
-#include <string.h>
 
 typedef int32x4_t ivec;
 
@@ -41,24 +40,7 @@ SIMD ivec ivec_bytes(const ivec q[4], ivec zero_) {
     const int16x8_t second = vqaddq_s16(vreinterpretq_s16_s32(ivec_words(q[2], q[3])), zero);
     return vreinterpretq_s32_s8(vqmovn_high_s16(vqmovn_s16(first), second));
 }
-// The first `count` words.
-SIMD void words_store(void *p, ivec x, size_t count) {
-    if (count >= 2 * LANES) {
-        vst1q_s16(p, vreinterpretq_s16_s32(x));
-    } else {
-        const ivec copy = x;
-        memcpy(p, &copy, count * sizeof(int16_t));
-    }
-}
-// The first `count` bytes of part `k` of `parts`.
-SIMD void bytes_store(void *p, ivec x, const int parts, const int k, size_t count) {
-    const size_t size = sizeof x / (size_t)parts;
-    if (count >= size) {
-        __builtin_memcpy(p, (const char *)&x + (size_t)k * size, size);
-    } else {
-        const ivec copy = x;
-        memcpy(p, (const char *)&copy + (size_t)k * size, count);
-    }
-}
+
+#include "i32_stores.h"
 
 #endif

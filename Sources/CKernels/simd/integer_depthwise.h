@@ -4,10 +4,9 @@
 //   WEIGHT_ZERO_POINT(p)
 //   TAPS, CHANNELS                multiplied at once
 //   element                       of the weights
-//   group_load(v, x, p, part)     interleaves TAPS runs of CHANNELS numbers into TAPS vectors of sums' lanes; only
-//   `part`
-//                                 numbers are read where that is not 0. For two taps, row_load(x, p, part) instead: a
-//                                 run as 16-bit numbers
+//   group_load(v, x, p, part)     interleaves TAPS runs of CHANNELS numbers into TAPS vectors of sums' lanes; only so
+//                                 many numbers are read where `part` is not 0. For two taps, row_load(x, p, part)
+//                                 instead: a run as 16-bit numbers
 //   group_dot(sum, v, w)          sum + v * w
 //   group_store(to, q, p, part)   adds the zero point, limits from below, stores CHANNELS numbers, or `part`
 // Limiting from above comes before rounding, while the numbers are floats: it keeps them convertible. The saturating
@@ -114,10 +113,10 @@ SIMD void pair_of_pixels(const struct eo_depthwise_run *r, size_t pixel, size_t 
 #pragma clang loop unroll(full)
     for (int i = 0; i < TAPS; i++) first[i] = second[i] = ivec_load(bias + i * LANES);
     for (size_t row = 0; row < 3; row++, w += CHANNELS * TAPS) {
-        const uint8_t *x[TAPS];
+        const number *x[TAPS];
 #pragma clang loop unroll(full)
         for (size_t i = 0; i < TAPS; i++)
-            x[i] = (const uint8_t *)r->tap[3 * row] + (pixel + i) * r->step[3 * row] + channel;
+            x[i] = (const number *)((const char *)r->tap[3 * row] + (pixel + i) * r->step[3 * row]) + channel;
         ivec v[TAPS];
         group_load(v, x, p, 0);
 #pragma clang loop unroll(full)
@@ -168,8 +167,8 @@ SIMD void arrange_rows(const element *w_, struct row_pairs rows[3]) {
 #pragma clang loop unroll(disable)
     for (int i = 0; i < TAPS; i++) {
         const int32_t *w = (const int32_t *)w_ + i * LANES;
-        const ivec thirds = ivec_load(w + 3 * CHANNELS), two_thirds = words_down(thirds);
-        const ivec third[3] = {words_down(words_up(thirds)), two_thirds, ivec_load(w + 4 * CHANNELS)};
+        const ivec thirds = ivec_load(w + 3 * CHANNELS);
+        const ivec third[3] = {words_down(words_up(thirds)), words_down(thirds), ivec_load(w + 4 * CHANNELS)};
 #pragma clang loop unroll(full)
         for (int j = 0; j < 3; j++) {
             const ivec two = ivec_load(w + j * CHANNELS);

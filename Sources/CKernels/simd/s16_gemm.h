@@ -53,7 +53,7 @@ SIMD void finish_narrow(const struct eo_gemm_tile *t, const int32_t *sums, const
 #pragma clang loop unroll(full)
         for (int j = 0; j < VECTORS; j++)
             q[j] = vec_round(vec_multiply(ivec_to_float(ivec_load(sums + j * LANES)), vec_load(scale + j * LANES)));
-        words_store(output, words_clamp(ivec_words(q[0], q[1]), low, high), count);
+        bytes_store(output, words_clamp(ivec_words(q[0], q[1]), low, high), 1, 0, count * sizeof(int16_t));
     }
 }
 
