@@ -8,52 +8,68 @@ import Runtime
 @safe final class ModelHandle: @unchecked Sendable {
     let loaded: LoadedModel
     private let mutex: OpaquePointer
-    private var view: ModelView?
+    private let view: ModelView
 
     init(_ model: Model) throws(Failure) {
         guard let mutex = unsafe platform_mutex_create() else { throw .outOfMemory(64) }
         unsafe self.mutex = mutex
         loaded = try LoadedModel(model)
+        view = ModelView(model)
     }
 
     deinit { unsafe platform_mutex_destroy(mutex) }
 
     var model: Model { loaded.model }
 
-    /// The model in C's words, made when somebody first looks. Any thread.
-    var cView: ModelView {
+    /// What `look` takes from the model in C's words. Any thread.
+    func cView<T>(_ look: (ModelView) -> T) -> T {
         unsafe platform_mutex_lock(mutex)
         defer { unsafe platform_mutex_unlock(mutex) }
-        if let view { return view }
-        let made = ModelView(model)
-        view = made
-        return made
+        return look(view)
     }
 }
 
-/// The tensors, operators and names of a model as C structs.
+/// The tensors, operators and names of a model as C structs, each made when somebody first asks for it: most programs
+/// look at inputs and outputs only.
 @safe final class ModelView {
-    let memory = CMemory()
-    let description: UnsafePointer<CChar>?
-    private(set) var subgraphNames: [UnsafePointer<CChar>?] = unsafe []
-    private(set) var tensors: [[eo_tensor]] = unsafe []
-    private(set) var operators: [[eo_operator]] = unsafe []
-    private(set) var signatures: [eo_signature] = unsafe []
-    private(set) var metadataNames: [UnsafePointer<CChar>?] = unsafe []
+    private let model: Model
+    private let memory = CMemory()
+    private var tensors: [[eo_tensor?]]
+    private var operators: [[eo_operator?]]
+    private var signatures: [eo_signature?]
 
     init(_ model: Model) {
-        unsafe description = memory.string(model.description ?? "")
-        for subgraph in model.subgraphs {
-            unsafe subgraphNames.append(memory.string(subgraph.name ?? ""))
-            unsafe tensors.append(subgraph.tensors.enumerated().map { unsafe tensor($0, $1, model) })
-            unsafe operators.append(subgraph.operators.map { unsafe self.operator($0, model) })
-        }
-        for signature in model.signatures { unsafe signatures.append(self.signature(signature)) }
-        for entry in model.metadata { unsafe metadataNames.append(memory.string(entry.name)) }
+        self.model = model
+        unsafe tensors = model.subgraphs.map { unsafe [eo_tensor?](repeating: nil, count: $0.tensors.count) }
+        unsafe operators = model.subgraphs.map { unsafe [eo_operator?](repeating: nil, count: $0.operators.count) }
+        unsafe signatures = unsafe [eo_signature?](repeating: nil, count: model.signatures.count)
     }
 
-    private func tensor(_ index: Int, _ tensor: Tensor, _ model: Model) -> eo_tensor {
-        var result = unsafe describe(index, tensor, shape: tensor.shape, in: memory)
+    var description: UnsafePointer<CChar>? { unsafe memory.intern(model.description ?? "") }
+    func name(of subgraph: Int) -> UnsafePointer<CChar>? { unsafe memory.intern(model.subgraphs[subgraph].name ?? "") }
+    func metadataName(_ index: Int) -> UnsafePointer<CChar>? { unsafe memory.intern(model.metadata[index].name) }
+
+    func tensor(_ subgraph: Int, _ index: Int) -> eo_tensor {
+        unsafe known(&tensors[subgraph][index]) { unsafe describe(index, model.subgraphs[subgraph].tensors[index]) }
+    }
+
+    func `operator`(_ subgraph: Int, _ index: Int) -> eo_operator {
+        unsafe known(&operators[subgraph][index]) { unsafe describe(model.subgraphs[subgraph].operators[index]) }
+    }
+
+    func signature(_ index: Int) -> eo_signature {
+        unsafe known(&signatures[index]) { unsafe describe(model.signatures[index]) }
+    }
+
+    private func known<T>(_ place: inout T?, _ make: () -> T) -> T {
+        if let place { return place }
+        let made = make()
+        place = made
+        return made
+    }
+
+    private func describe(_ index: Int, _ tensor: Tensor) -> eo_tensor {
+        var result = unsafe EdgeOpt.describe(index, tensor, shape: tensor.shape, in: memory)
         if let data = model.data(of: tensor), data.count > 0 {
             unsafe result.size = data.count
             unsafe result.data = UnsafeMutableRawPointer(mutating: data.baseAddress)
@@ -63,7 +79,7 @@ import Runtime
         return unsafe result
     }
 
-    private func `operator`(_ op: Operator, _ model: Model) -> eo_operator {
+    private func describe(_ op: Operator) -> eo_operator {
         let code = model.operatorCodes[op.opcode]
         var result = unsafe eo_operator()
         unsafe result.name = memory.intern(code.name)
@@ -77,7 +93,7 @@ import Runtime
         return unsafe result
     }
 
-    private func signature(_ signature: Signature) -> eo_signature {
+    private func describe(_ signature: Signature) -> eo_signature {
         var result = unsafe eo_signature()
         unsafe result.key = memory.string(signature.key)
         unsafe result.subgraph = Int32(count: signature.subgraph)

@@ -30,7 +30,7 @@ private func check(_ index: Int32, _ count: Int, _ what: String, _ model: Model)
 
 @c @implementation
 public func eo_model_description(_ model: OpaquePointer!) -> UnsafePointer<CChar>! {
-    unsafe EdgeOpt.model(model)?.cView.description
+    unsafe EdgeOpt.model(model)?.cView { unsafe $0.description }
 }
 
 @c @implementation
@@ -40,8 +40,10 @@ public func eo_model_subgraph_count(_ model: OpaquePointer!) -> Int32 {
 
 @c @implementation
 public func eo_model_subgraph_name(_ model: OpaquePointer!, _ subgraph: Int32) -> UnsafePointer<CChar>! {
-    guard let view = unsafe EdgeOpt.model(model)?.cView else { return nil }
-    return unsafe view.subgraphNames.indices.contains(Int(subgraph)) ? view.subgraphNames[Int(subgraph)] : nil
+    guard let handle = unsafe EdgeOpt.model(model), handle.model.subgraphs.indices.contains(Int(subgraph)) else {
+        return nil
+    }
+    return unsafe handle.cView { unsafe $0.name(of: Int(subgraph)) }
 }
 
 @c @implementation
@@ -109,7 +111,7 @@ public func eo_model_tensor(
         let place = try unsafe argument(result, "result")
         let tensors = try EdgeOpt.subgraph(handle.model, subgraph).tensors
         let index = try check(tensor, tensors.count, "tensor", handle.model)
-        unsafe place.pointee = unsafe handle.cView.tensors[Int(subgraph)][index]
+        unsafe place.pointee = unsafe handle.cView { unsafe $0.tensor(Int(subgraph), index) }
     }
 }
 
@@ -122,7 +124,7 @@ public func eo_model_operator(
         let place = try unsafe argument(result, "result")
         let operators = try EdgeOpt.subgraph(handle.model, subgraph).operators
         let number = try check(index, operators.count, "operator", handle.model)
-        unsafe place.pointee = unsafe handle.cView.operators[Int(subgraph)][number]
+        unsafe place.pointee = unsafe handle.cView { unsafe $0.operator(Int(subgraph), number) }
     }
 }
 
@@ -134,7 +136,7 @@ public func eo_model_signature(
         let handle: ModelHandle = try unsafe object(model, "model")
         let place = try unsafe argument(result, "result")
         let number = try check(index, handle.model.signatures.count, "signature", handle.model)
-        unsafe place.pointee = unsafe handle.cView.signatures[number]
+        unsafe place.pointee = unsafe handle.cView { unsafe $0.signature(number) }
     }
 }
 
@@ -151,7 +153,7 @@ public func eo_model_metadata(
         let number = try check(index, handle.model.metadata.count, "metadata entry", handle.model)
         let buffer = handle.model.metadata[number].buffer
         let content = handle.model.buffers.indices.contains(buffer) ? handle.model.buffers[buffer].data : nil
-        unsafe names.pointee = unsafe handle.cView.metadataNames[number]
+        unsafe names.pointee = unsafe handle.cView { unsafe $0.metadataName(number) }
         unsafe bytes.pointee = unsafe content?.baseAddress
         unsafe count.pointee = content?.count ?? 0
     }

@@ -58,7 +58,7 @@ package struct Tensor: Equatable, Sendable {
     package var shapeSignature: [Int]?
     /// Index into `Model.buffers`; 0 is "no data".
     package var buffer = 0
-    package var quantization: Quantization?
+    @Shared package var quantization: Quantization?
     package var isVariable = false
     package var sparsity: Sparsity?
     package var hasRank = false

@@ -63,7 +63,7 @@ struct Compiler {
         let ready = try inferShapes(&graph, values: values)
         let kept = eliminateDead(&graph, ready: ready)
         var items = try partition(graph, count: kept)
-        fuseActivations(&graph, &items)
+        fuseActivations(graph, &items)
         fusePatterns(&graph, &items, isWhole: kept == graph.nodes.count)
         var rest: Graph?
         if kept < graph.nodes.count {

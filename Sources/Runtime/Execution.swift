@@ -290,7 +290,7 @@ import Operators
     private func takeOver(_ partition: Partition) throws(Failure) {
         var items = partition.item.nodes.map { Item($0) }
         var graph = partition.graph
-        compiler.fuseActivations(&graph, &items)
+        compiler.fuseActivations(graph, &items)
         compiler.fusePatterns(&graph, &items, isWhole: false)
         var roles = [Role](repeating: .placed, count: graph.tensors.count)
         for node in partition.item.nodes {

@@ -16,6 +16,8 @@ struct Graph {
     var outputs: [Int]
     /// Tensors that stay readable after invoke though they are no outputs.
     var isKept: [Bool]
+    /// Of each tensor, when `countReads` was called last.
+    private(set) var readCounts: [Int] = []
     /// The tensors that stand for resource variables.
     var variables: [(tensor: Int, name: String)] = []
 
@@ -25,32 +27,58 @@ struct Graph {
     /// Bytes of a tensor's data, 0 where elements have no fixed size. Shapes are checked when they are set.
     func byteCount(_ tensor: Int) -> Int { tensors[tensor].type.byteCount(tensors[tensor].count) ?? 0 }
 
-    /// How often each tensor is read: by nodes, as output, or because it is kept.
-    func readCounts() -> [Int] {
-        var counts = isKept.map { $0 ? 1 : 0 }
-        for output in outputs { counts[output] += 1 }
-        // By index: a node would be copied.
-        for index in nodes.indices { for input in nodes[index].inputs where input >= 0 { counts[input] += 1 } }
-        return counts
+    /// Counts how often each tensor is read: by nodes, as output, or because it is kept.
+    mutating func countReads() {
+        readCounts = isKept.map { $0 ? 1 : 0 }
+        for output in outputs { readCounts[output] += 1 }
+        for node in nodes { for input in node.inputs where input >= 0 { readCounts[input] += 1 } }
     }
 }
 
-/// An operator of the graph.
-struct Node {
+/// An operator of the graph. Immutable, and not a structure: passes hand nodes on far more often than they change one.
+final class Node: Sendable {
     /// Index in the model's subgraph; nodes of an inlined decomposition have that of the composite.
     let place: Int
     let isInlined: Bool
     let name: String
     let version: Int
     let definition: OperatorDefinition
-    var options: Options
+    let options: Options
     let customOptions: Bytes?
-    var inputs: [Int]
-    var outputs: [Int]
+    let inputs: [Int]
+    let outputs: [Int]
     /// Tensors without data, for their quantization.
-    var intermediates: [Int] = []
+    let intermediates: [Int]
     /// Subgraphs that the operator runs.
-    var subgraphs: [Int] = []
+    let subgraphs: [Int]
+
+    init(
+        place: Int, isInlined: Bool, name: String, version: Int, definition: OperatorDefinition,
+        options: Options = .none, customOptions: Bytes? = nil, inputs: [Int], outputs: [Int],
+        intermediates: [Int] = [], subgraphs: [Int] = []
+    ) {
+        self.place = place
+        self.isInlined = isInlined
+        self.name = name
+        self.version = version
+        self.definition = definition
+        self.options = options
+        self.customOptions = customOptions
+        self.inputs = inputs
+        self.outputs = outputs
+        self.intermediates = intermediates
+        self.subgraphs = subgraphs
+    }
+
+    /// The same operator with another value in a field of its options.
+    func with(_ option: Int, _ value: OptionValue, outputs: [Int]? = nil) -> Node {
+        var options = options
+        options[option] = value
+        return Node(
+            place: place, isInlined: isInlined, name: name, version: version, definition: definition, options: options,
+            customOptions: customOptions, inputs: inputs, outputs: outputs ?? self.outputs,
+            intermediates: intermediates, subgraphs: subgraphs)
+    }
 }
 
 extension Failure {

@@ -40,9 +40,7 @@ struct GraphBuilder {
         // Not of decompositions: there may be many, and what is reserved grows by no more than that.
         if graph.tensors.isEmpty { graph.tensors.reserveCapacity(source.tensors.count) }
         for tensor in source.tensors {
-            var info = TensorInfo(
-                name: tensor.name, type: tensor.type, shape: tensor.shape, quantization: tensor.quantization,
-                isVariable: tensor.isVariable)
+            var info = TensorInfo(tensor)
             info.blockScales = try blockScales(tensor, in: source)
             if !tensor.isVariable { info.constant = try constant(tensor) }
             graph.tensors.append(info)

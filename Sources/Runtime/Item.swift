@@ -11,7 +11,7 @@ struct Item {
     /// Tensors it computes; of a partition those somebody outside reads.
     var outputs: [Int]
 
-    /// Of the operator that the CPU runs; nil: a delegate's. Without a copy of the node.
+    /// Of the operator that the CPU runs; nil: a delegate's.
     var code: BuiltinOperator? { delegate == nil ? nodes[0].definition.code : nil }
 
     init(_ node: Node) {

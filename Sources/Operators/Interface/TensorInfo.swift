@@ -6,7 +6,7 @@ package struct TensorInfo: Sendable {
     package var name: String
     package var type: TensorType
     package var shape: [Int]
-    package var quantization: Quantization?
+    @Shared package var quantization: Quantization?
     /// The data of a constant tensor.
     package var constant: Bytes?
     /// Scales of a constant with blockwise quantization, whose parameters are tensors of their own: one for each block
@@ -24,6 +24,15 @@ package struct TensorInfo: Sendable {
         self.quantization = quantization
         self.constant = constant
         self.isVariable = isVariable
+    }
+
+    /// What the file says of a tensor, without data.
+    package init(_ tensor: Tensor) {
+        name = tensor.name
+        type = tensor.type
+        shape = tensor.shape
+        _quantization = tensor.$quantization
+        isVariable = tensor.isVariable
     }
 
     package var rank: Int { shape.count }

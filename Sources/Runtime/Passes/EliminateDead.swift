@@ -22,6 +22,7 @@ extension Compiler {
             staying.append(node)
         }
         graph.nodes = staying.reversed()
+        graph.countReads()
         return count
     }
 }

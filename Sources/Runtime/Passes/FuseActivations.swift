@@ -4,8 +4,8 @@ import Operators
 extension Compiler {
     /// An activation right after an operator that can apply it itself is applied there. The bits stay: both clamp the
     /// same numbers, because only activations with one quantization on both sides are taken.
-    mutating func fuseActivations(_ graph: inout Graph, _ items: inout [Item]) {
-        let counts = graph.readCounts()
+    mutating func fuseActivations(_ graph: Graph, _ items: inout [Item]) {
+        let counts = graph.readCounts
         var producer = [Int](repeating: -1, count: graph.tensors.count)
         var isGone = [Bool](repeating: false, count: items.count)
         for index in items.indices where items[index].delegate == nil {
@@ -16,7 +16,7 @@ extension Compiler {
                 let first = producer[node.inputs[0]]
                 let result = node.inputs[0]
                 if counts[result] == 1,
-                    fuse(activation, items[first].nodes[0], result, node.outputs[0], &graph, &items[first])
+                    fuse(activation, items[first].nodes[0], result, node.outputs[0], graph, &items[first])
                 {
                     decide(node, runner: "fused", reason: "fused into operator \(items[first].nodes[0].place)")
                     isGone[index] = true
@@ -29,7 +29,7 @@ extension Compiler {
     }
 
     private func fuse(
-        _ activation: FusedActivation, _ node: Node, _ before: Int, _ after: Int, _ graph: inout Graph,
+        _ activation: FusedActivation, _ node: Node, _ before: Int, _ after: Int, _ graph: Graph,
         _ item: inout Item
     ) -> Bool {
         let from = graph.tensors[before]
@@ -45,10 +45,7 @@ extension Compiler {
             else { return false }
         default: return false
         }
-        var fused = node
-        fused.options[field] = .int(Int64(activation.rawValue))
-        fused.outputs = [after]
-        item = Item(fused)
+        item = Item(node.with(field, .int(Int64(activation.rawValue)), outputs: [after]))
         return true
     }
 }

@@ -53,11 +53,13 @@ extension Compiler {
         guard items[index].code == .batchMatmul else { return }
         let node = items[index].nodes[0]
         guard node.inputs[0] != node.inputs[1] else { return }
-        let counts = graph.readCounts()
+        let counts = graph.readCounts
         for side in 0...1 {
             let operand = node.inputs[side]
             guard counts[operand] == 1, !graph.isKept[operand],
-                let producer = items.firstIndex(where: { $0.delegate == nil && $0.outputs == [operand] }),
+                let producer = items.firstIndex(where: {
+                    $0.delegate == nil && $0.outputs.count == 1 && $0.outputs[0] == operand
+                }),
                 case let transposition = items[producer].nodes[0],
                 let order = graph.permutation(transposition), order.count >= 2,
                 order[order.count - 2] == order.count - 1, side == 1 || node.options.bool(0)
@@ -70,11 +72,10 @@ extension Compiler {
             items[producer] = Item(
                 Node(
                     place: transposition.place, isInlined: transposition.isInlined, name: "TRANSPOSE", version: 1,
-                    definition: Self.transposition(rows, of: transposition.inputs[0], graph), options: .none,
-                    customOptions: nil, inputs: [transposition.inputs[0]], outputs: [operand]))
-            var product = items[index].nodes[0]
-            product.options[side] = .int(product.options.bool(side) ? 0 : 1)
-            items[index] = Item(product)
+                    definition: Self.transposition(rows, of: transposition.inputs[0], graph),
+                    inputs: [transposition.inputs[0]], outputs: [operand]))
+            let product = items[index].nodes[0]
+            items[index] = Item(product.with(side, .int(product.options.bool(side) ? 0 : 1)))
         }
     }
 

@@ -58,7 +58,7 @@ extension Node {
             throw op.unsupported("a view is not prepared")
         }
         return Node(
-            place: place, isInlined: true, name: "IDENTITY", version: 1, definition: definition, options: .none,
-            customOptions: nil, inputs: [from], outputs: [to])
+            place: place, isInlined: true, name: "IDENTITY", version: 1, definition: definition, inputs: [from],
+            outputs: [to])
     }
 }

@@ -7,7 +7,8 @@ extension Graph {
     /// that of the list does not: DYNAMIC_UPDATE_SLICE of the list takes their place. Its start, [i, -1, ...], is moved
     /// inside the list. Expects the shapes that the file states.
     mutating func joinListWrites() {
-        let counts = readCounts()
+        countReads()
+        let counts = readCounts
         var isGone = [Bool](repeating: false, count: nodes.count)
         for index in nodes.indices where nodes[index].definition.code == .concatenation {
             let join = nodes[index]
@@ -27,7 +28,7 @@ extension Graph {
             else { continue }
             nodes[index] = Node(
                 place: join.place, isInlined: join.isInlined, name: "DYNAMIC_UPDATE_SLICE", version: 1,
-                definition: definition, options: .none, customOptions: nil,
+                definition: definition,
                 inputs: [list, step, nodes[before].inputs[2]], outputs: join.outputs)
             isGone[before] = true
             isGone[behind] = true

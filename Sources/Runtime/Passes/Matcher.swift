@@ -15,7 +15,7 @@ struct Matcher {
     init(_ graph: Graph, _ items: [Item]) {
         self.graph = graph
         self.items = items
-        counts = graph.readCounts()
+        counts = graph.readCounts
         isGone = [Bool](repeating: false, count: items.count)
         var producer = [Int](repeating: -1, count: graph.tensors.count)
         for (index, item) in items.enumerated() where item.delegate == nil {
@@ -117,7 +117,7 @@ struct Matcher {
         items[taken[1]] = Item(
             Node(
                 place: first.place, isInlined: first.isInlined, name: name, version: first.version,
-                definition: definition, options: .none, customOptions: nil, inputs: first.inputs,
+                definition: definition, inputs: first.inputs,
                 outputs: first.outputs + last.outputs))
         return [first, last]
     }

@@ -10,7 +10,7 @@ extension Compiler {
         let owners = nodes.map { owner(of: $0, graph) }
         var grouping = Grouping(nodes, owners: owners)
         grouping.mergeNeighbours()
-        let counts = graph.readCounts()
+        let counts = graph.readCounts
         return grouping.order().map { group in
             let members = group.map { nodes[$0] }
             guard let delegate = owners[group[0]] else { return Item(members[0]) }
