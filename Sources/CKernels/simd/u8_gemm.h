@@ -45,22 +45,41 @@ SIMD void requantize_totals(const struct totals *s) {
         requantize_rows(1, s);
 }
 
-SIMD void dequantize_totals(const struct totals *s) {
+// All rows were quantized alike: those of an image, not those of a batch.
+SIMD bool has_one_grid(const struct eo_gemm_tile *t) {
+    const struct eo_hybrid_row *grids = t->row_parameters;
+    for (size_t i = 1; i < t->rows; i++)
+        if (grids[i].scale != grids->scale || grids[i].zero_point != grids->zero_point) return false;
+    return true;
+}
+
+// - zero point of a row * sums of the weights
+SIMD ivec zero_sums(const struct eo_hybrid_row *grid, const int32_t *weight_sums) {
+    return ivec_multiply(ivec_load(weight_sums), ivec_set(ROW_OFFSET - grid->zero_point));
+}
+
+// `one_grid`: all rows were quantized alike, and sums began with what their zero point takes away.
+SIMD void dequantize_totals(const int one_grid, const struct totals *s) {
+    // What lies in memory would be read again after each store.
     const struct eo_hybrid_gemm_parameters *p = s->tile->parameters;
+    const vec low = vec_set(p->minimum), high = vec_set(p->maximum);
     const struct eo_hybrid_row *grids = s->tile->row_parameters;
-    const float *scale = (const float *)(s->head + NR);
-    for (size_t i = 0; i < s->tile->rows; i++) {
-        float *output = (float *)(s->output + i * s->tile->output_stride);
-        for (size_t j = 0; j < s->columns; j += LANES) {
-            const ivec zero = ivec_multiply(ivec_load(s->head + j), ivec_set(ROW_OFFSET - grids[i].zero_point));
-            const vec sum = ivec_to_float(ivec_add(ivec_load(s->sums + i * NR + j), zero));
-            vec x = vec_multiply(sum, vec_multiply(vec_set(grids[i].scale), vec_load(scale + j)));
-            x = vec_add(x, vec_load(scale + NR + j));
-            x = vec_clamp(x, vec_set(p->minimum), vec_set(p->maximum));
-            if (s->columns - j >= LANES)
-                vec_store(output + j, x);
+    const size_t rows = s->tile->rows, stride = s->tile->output_stride;
+    for (size_t j = 0; j < s->columns; j += LANES) {
+        const float *scale = (const float *)(s->head + NR) + j;
+        const vec scales = vec_load(scale), one_factor = vec_multiply(vec_set(grids->scale), scales);
+        const vec bias = vec_load(scale + NR);
+        const size_t part = s->columns - j < LANES ? s->columns - j : 0;
+        char *output = s->output + j * sizeof(float);
+        for (size_t i = 0; i < rows; i++, output += stride) {
+            ivec sum = ivec_load(s->sums + i * NR + j);
+            if (!one_grid) sum = ivec_add(sum, zero_sums(&grids[i], s->head + j));
+            const vec factor = one_grid ? one_factor : vec_multiply(vec_set(grids[i].scale), scales);
+            const vec x = vec_clamp(vec_add(vec_multiply(ivec_to_float(sum), factor), bias), low, high);
+            if (part)
+                vec_store_part((float *)output, x, part);
             else
-                vec_store_part(output + j, x, s->columns - j);
+                vec_store((float *)output, x);
         }
     }
 }
@@ -77,8 +96,7 @@ SIMD void row_corrections(const struct eo_gemm_tile *t, int32_t weight_zero_poin
 
 // All columns of a tile.
 SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
-    static const int32_t zeros[NR];
-    int32_t corrections[MR];
+    int32_t corrections[MR], start[NR] = {0};
     _Alignas(64) int32_t sums[MR * NR];
     struct totals s = {.tile = t, .sums = sums, .output = t->output};
     const struct eo_u8_gemm_parameters *p = t->parameters;
@@ -86,18 +104,23 @@ SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
         row_corrections(t, p->weight_zero_point, corrections);
         s.corrections = corrections;
     }
+    const bool one_grid = epilogue == DEQUANTIZE && has_one_grid(t);
     struct operands o = {.input = t->input, .stride = t->input_stride, .depth = t->depth};
     const char *block = t->weights;
     for (size_t column = 0; column < t->columns; column += NR, block += NR * (HEAD(epilogue) * 4 + t->depth)) {
         s.head = (const int32_t *)block;
         s.columns = t->columns - column < NR ? t->columns - column : NR;
-        o.start = epilogue == REQUANTIZE ? s.head : zeros;
+        o.start = epilogue == REQUANTIZE ? s.head : start;
+        if (one_grid)
+            for (size_t j = 0; j < NR; j += LANES) ivec_store(start + j, zero_sums(t->row_parameters, s.head + j));
         o.weights = (const int8_t *)(s.head + HEAD(epilogue) * NR);
         multiply_rows(t->rows, s.columns, o, sums);
         if (epilogue == REQUANTIZE)
             requantize_totals(&s);
+        else if (one_grid)
+            dequantize_totals(1, &s);
         else
-            dequantize_totals(&s);
+            dequantize_totals(0, &s);
         s.output += NR * (epilogue == REQUANTIZE ? 1 : sizeof(float));
     }
 }
