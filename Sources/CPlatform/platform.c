@@ -22,13 +22,33 @@ void *platform_aligned_alloc(size_t alignment, size_t size) {
 
 void platform_free(void *block) { free(block); }
 
+#ifdef MADV_HUGEPAGE
+enum { LARGE_PAGE = 2 << 20 };
+
+// Asks for large pages, at least one of them whole: fewer entries in the processor's table of pages, and one page fault
+// instead of 512. The first is touched, for the system may have none at hand: it moves other pages to make one, or, in
+// a virtual machine, waits for the host. If that takes several times as long as 512 small pages do (1 ms), the others
+// are small, and nobody asks again for a second.
+static void ask_for_large_pages(char *pages, size_t size) {
+    static const uint64_t most = 3000000, pause = 1000000000;
+    static _Atomic uint64_t again;
+    const uint64_t start = platform_nanoseconds();
+    if (start < again) return;
+    madvise(pages, size, MADV_HUGEPAGE);
+    *(volatile char *)(((uintptr_t)pages + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE) = 0;
+    const uint64_t end = platform_nanoseconds();
+    if (end - start < most) return;
+    again = end + pause;
+    madvise(pages, size, MADV_NOHUGEPAGE);
+}
+#endif
+
 void *platform_pages(size_t size) {
     void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED) return NULL;
 #ifdef MADV_HUGEPAGE
-    // Fewer entries in the processor's table of pages, and one page fault instead of 512. Less than this would be
-    // mostly the unused end of the last large page.
-    if (size >= (size_t)4 << 20) madvise(pages, size, MADV_HUGEPAGE);
+    // Less would be mostly the unused end of the last large page.
+    if (size >= 2 * (size_t)LARGE_PAGE) ask_for_large_pages(pages, size);
 #endif
     return pages;
 }

@@ -14,7 +14,8 @@
 // Memory. Aligned blocks are released by platform_free.
 void *_Nullable platform_aligned_alloc(size_t alignment, size_t size);
 void platform_free(void *_Nullable block);
-// Zeroed pages, released by platform_unmap. Of many megabytes the system is asked for large pages.
+// Zeroed pages, released by platform_unmap. Of many megabytes the system is asked for large pages,
+// unless it has been slow to give one.
 void *_Nullable platform_pages(size_t size);
 // Lets go of the memory that holds pages of a mapped file; they are read again when they are touched.
 void platform_forget(const void *_Nonnull base, size_t size);
