@@ -27,10 +27,10 @@ enum { LARGE_PAGE = 2 << 20 };
 
 // Asks for large pages, at least one of them whole: fewer entries in the processor's table of pages, and one page fault
 // instead of 512. The first is touched, for the system may have none at hand: it moves other pages to make one, or, in
-// a virtual machine, waits for the host. If that takes several times as long as 512 small pages do (1 ms), the others
-// are small, and nobody asks again for a second.
+// a virtual machine, waits for the host. If that takes twice as long as 512 small pages do (1 ms), the others are
+// small, and nobody asks again for a second.
 static void ask_for_large_pages(char *pages, size_t size) {
-    static const uint64_t most = 3000000, pause = 1000000000;
+    static const uint64_t most = 2000000, pause = 1000000000;
     static _Atomic uint64_t again;
     const uint64_t start = platform_nanoseconds();
     if (start < again) return;
