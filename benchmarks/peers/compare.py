@@ -2,7 +2,7 @@
 """EdgeOpt and its peers on the same models in one run.
 
     benchmarks/peers/compare.py model.tflite ... [--threads 1 2] [--repeats 5] [--seconds 1] [--json out.json]
-                                                 [--precision bfloat16]
+                                                 [--precision bfloat16] [--idle 4]
 
 Peers are those of LiteRT, OpenVINO (both run the .tflite file) and ONNX Runtime (runs model.onnx beside model.tflite,
 if it is there) that Python can import. Every measurement is a fresh process with one model and one runtime; the
@@ -10,8 +10,9 @@ runtimes take turns, `--repeats` times. The table has a line for each peer: the 
 median of invoke (input already in place), the ratio peer / EdgeOpt (above 1: EdgeOpt is faster) with its worst and best
 repeat, the time to load and compile, and the peak memory above what the process had before the model. EdgeOpt is also
 compiled with a warm packed-weight file. OpenVINO is held to float32 for float models, or with `--precision bfloat16` to
-bfloat16, as EdgeOpt is then; the others stay with float32. It also says how much the processors did for others
-meanwhile, and when the repeats differ too much to judge.
+bfloat16, as EdgeOpt is then; the others stay with float32. `--idle` waits so many seconds before each process: the host
+of a virtual machine may take back what the one before has freed, and compiling then waits for memory. It also says how
+much the processors did for others meanwhile, and when the repeats differ too much to judge.
 """
 
 import argparse
@@ -173,7 +174,7 @@ def busy_cores() -> tuple[float, float]:
     return everyone, children.ru_utime + children.ru_stime
 
 
-def compare(model: str, threads: int, precision: str, repeats: int, seconds: float) -> dict:
+def compare(model: str, threads: int, precision: str, repeats: int, seconds: float, idle: float) -> dict:
     runs = {runtime: [] for runtime in installed(model)}
     everyone, ours = busy_cores()
     start = time.perf_counter()
@@ -183,7 +184,9 @@ def compare(model: str, threads: int, precision: str, repeats: int, seconds: flo
         in_fresh_process("edgeopt", model, threads, precision, 0, weights)
         for _ in range(repeats):
             for runtime, results in runs.items():
+                time.sleep(idle)
                 results.append(in_fresh_process(runtime, model, threads, precision, seconds, ""))
+            time.sleep(idle)
             warm.append(in_fresh_process("edgeopt", model, threads, precision, 0, weights))
     wall = time.perf_counter() - start
     everyone_after, ours_after = busy_cores()
@@ -229,6 +232,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--idle", type=float, default=0.0)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -237,7 +241,7 @@ def main() -> None:
     rows = []
     for model in options.models:
         for threads in options.threads:
-            rows.append(compare(model, threads, options.precision, options.repeats, options.seconds))
+            rows.append(compare(model, threads, options.precision, options.repeats, options.seconds, options.idle))
             print_row(rows[-1])
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))

@@ -28,8 +28,7 @@ extension Graph {
             else { continue }
             nodes[index] = Node(
                 place: join.place, isInlined: join.isInlined, name: "DYNAMIC_UPDATE_SLICE", version: 1,
-                definition: definition,
-                inputs: [list, step, nodes[before].inputs[2]], outputs: join.outputs)
+                definition: definition, inputs: [list, step, nodes[before].inputs[2]], outputs: join.outputs)
             isGone[before] = true
             isGone[behind] = true
         }

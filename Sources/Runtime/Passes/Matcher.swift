@@ -117,8 +117,7 @@ struct Matcher {
         items[taken[1]] = Item(
             Node(
                 place: first.place, isInlined: first.isInlined, name: name, version: first.version,
-                definition: definition, inputs: first.inputs,
-                outputs: first.outputs + last.outputs))
+                definition: definition, inputs: first.inputs, outputs: first.outputs + last.outputs))
         return [first, last]
     }
 }
