@@ -376,6 +376,7 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         .weights = (const char *)c->weights + group * c->group_size + column / c->nr * c->block_size,
         .output_stride = out_pixel,
         .parameters = c->parameters,
+        .row_parameters_stride = c->row_parameters_stride,
         .segments = c->segments,
         .segment = (const void *const *)rows,
         .in_tiles = c->parts > 0,
@@ -404,7 +405,7 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
         else
             tile.input = c->gather ? rows : input + pixel * in_pixel;
         tile.output = output + pixel * out_pixel;
-        tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_size;
+        tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_stride;
         c->run(&tile);
         const size_t done = pixel + tile.rows;
         if (finishes && (done == end || (done - finished) * tile.columns * c->output_element_size >= finished_size)) {

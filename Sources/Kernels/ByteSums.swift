@@ -11,7 +11,7 @@ package final class ByteSums: @unchecked Sendable {
     private let plan: ConvolutionPlan
     private let packed: Storage
     private let parameters: eo_hybrid_gemm_parameters
-    private let grids: [eo_hybrid_row]
+    private let grid: eo_hybrid_row
 
     /// `bias`: for all columns. `zeroPoint`: of the activations.
     package init(
@@ -32,7 +32,7 @@ package final class ByteSums: @unchecked Sendable {
                 inputSize: 1, outputSize: 4, multiple: eo_gemm_depth_step(isa), wide: eo_gemm_takes_wide_rows(isa),
                 flip: isUnsigned ? 0x80 : 0),
             slots: threads)
-        grids = [eo_hybrid_row](repeating: eo_hybrid_one_grid(isa), count: plan.context.mr)
+        grid = eo_hybrid_one_grid(isa)
         parameters = eo_hybrid_gemm_parameters(minimum: -.infinity, maximum: .infinity)
         kernelName = String(cString: kernel.pointee.name)
 
@@ -60,14 +60,14 @@ package final class ByteSums: @unchecked Sendable {
     ) {
         precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
         withUnsafePointer(to: parameters) { parameters in
-            grids.withUnsafeBytes { grids in
+            withUnsafePointer(to: grid) { grid in
                 input.withUnsafeBufferPointer { input in
                     output.withUnsafeMutableBufferPointer { output in
                         scratch.withUnsafeMutableBytes { scratch in
                             plan.run(
                                 input: input.baseAddress, output: output.baseAddress,
                                 weights: Bytes(packed).baseAddress, parameters: parameters,
-                                rowParameters: (grids.baseAddress!, 0), scratch: scratch, pool: pool)
+                                rowParameters: (UnsafeRawPointer(grid), 0), scratch: scratch, pool: pool)
                         }
                     }
                 }

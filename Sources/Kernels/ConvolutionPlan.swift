@@ -172,7 +172,7 @@ struct ConvolutionPlan {
     /// Runs on the threads of `pool`, on as many as there is scratch memory for.
     func run(
         input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
-        parameters: UnsafeRawPointer, rowParameters: (UnsafeRawPointer, size: Int)? = nil, padding: UInt8? = nil,
+        parameters: UnsafeRawPointer, rowParameters: (UnsafeRawPointer, stride: Int)? = nil, padding: UInt8? = nil,
         finish: eo_finish = eo_finish(), scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
     ) {
         var context = context
@@ -181,7 +181,7 @@ struct ConvolutionPlan {
         context.weights = weights
         context.parameters = parameters
         context.row_parameters = rowParameters?.0
-        context.row_parameters_size = rowParameters?.size ?? 0
+        context.row_parameters_stride = rowParameters?.stride ?? 0
         if let padding { context.padding = padding }
         context.finish = finish
         context.scratch = scratch.baseAddress

@@ -46,7 +46,7 @@ package final class HybridConvolution: @unchecked Sendable {
         passes = shape.batch / pass.batch
         quantizer = DynamicRangeQuantizer(
             rows: isPixel ? shape.batch : 1, length: isPixel ? shape.inputChannels : pass.inputCount,
-            copies: isPixel ? 1 : Int(kernel.mr), asymmetric: asymmetric)
+            asymmetric: asymmetric)
         scratchByteCount = quantizer.byteCount + plan.scratchByteCount
         let groupSize = plan.context.group_size
         let form: Sentence =
@@ -133,12 +133,10 @@ package final class HybridConvolution: @unchecked Sendable {
 package struct DynamicRangeQuantizer: Sendable {
     let rows: Int
     let length: Int
-    /// How often the numbers of a row are repeated, for a product whose rows all come from one row of this.
-    let copies: Int
     let asymmetric: Bool
 
     /// Quantizers of the same tensor that have the same form do the same.
-    package var form: Int { (rows << 16 | copies) << 1 | (asymmetric ? 1 : 0) }
+    package var form: Int { rows << 1 | (asymmetric ? 1 : 0) }
 
     /// Floats that a thread takes at a time.
     private static let cut = 8192
@@ -146,13 +144,13 @@ package struct DynamicRangeQuantizer: Sendable {
     private var pieces: Int { (length + Self.cut - 1) / Self.cut }
     private static func lines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
     private var rowBytes: Int { Self.lines(rows * length) }
-    private var entryBytes: Int { Self.lines(rows * copies * MemoryLayout<eo_hybrid_row>.stride) }
+    private var entryBytes: Int { Self.lines(rows * MemoryLayout<eo_hybrid_row>.stride) }
     private var gridBytes: Int { Self.lines(rows * MemoryLayout<eo_grid>.stride) }
     private var rangeBytes: Int { Self.lines(rows * pieces * MemoryLayout<eo_range>.stride) }
     /// Scratch memory it takes, a multiple of 64.
     package var byteCount: Int { rowBytes + entryBytes + gridBytes + rangeBytes }
-    /// Bytes from one row's numbers to the next: 0 if all are the same.
-    var rowStride: Int { copies == 1 ? MemoryLayout<eo_hybrid_row>.stride : 0 }
+    /// Bytes from one row's numbers to the next; 0: a product's rows all come from one row of this.
+    var rowStride: Int { rows == 1 ? 0 : MemoryLayout<eo_hybrid_row>.stride }
 
     /// `scratch`: of `byteCount` bytes. `rounded`: where wanted, the floats that the quantized numbers stand for.
     func run(
@@ -175,7 +173,6 @@ package struct DynamicRangeQuantizer: Sendable {
                 eo_dynamic_range_quantize(context.assumingMemoryBound(to: eo_dynamic_range.self), piece)
             }
         }
-        for copy in 1..<max(1, copies) { entries[copy] = entries[0] }
     }
 
     /// What `run` has left in `scratch`.

@@ -46,7 +46,7 @@ package final class HybridDepthwise: @unchecked Sendable {
             threads: threads)
         images = shape.batch
         imageOutputs = image.outputCount
-        quantizer = DynamicRangeQuantizer(rows: 1, length: image.inputCount, copies: 1, asymmetric: asymmetric)
+        quantizer = DynamicRangeQuantizer(rows: 1, length: image.inputCount, asymmetric: asymmetric)
         roundedBytes = (image.inputCount * 4 + 63) / 64 * 64
         scratchByteCount = quantizer.byteCount + roundedBytes + convolution.scratchByteCount
     }

@@ -40,7 +40,7 @@ package final class SimulatedLayer: @unchecked Sendable {
     private let product: ConvolutionPlan?
     private let depthwise: DepthwisePlan?
     /// Of rows of bytes.
-    private let grids: [eo_hybrid_row]
+    private let grid: eo_hybrid_row
 
     /// `depthwise`: weights are [taps][outputChannels], maybe several filters for an input channel, else OHWI. `bits`: of
     /// the activations, 8 or 16.
@@ -55,7 +55,7 @@ package final class SimulatedLayer: @unchecked Sendable {
             let row = eo_s16_depthwise_for(false)
             let kernel = row.pointee
             let plan = try DepthwisePlan(plain, run: kernel.run, elementSizes: (2, 4), slots: threads)
-            (self.depthwise, product, form, grids) = (plan, nil, .depthwise, [])
+            (self.depthwise, product, form, grid) = (plan, nil, .depthwise, eo_hybrid_row())
             block = (shape.outputChannels, eo_s16_depthwise_packed_size(row, shape.taps, shape.outputChannels))
             (blocks, blocksOfGroup) = (1, 1)
             kernelName = String(cString: kernel.name)
@@ -89,7 +89,7 @@ package final class SimulatedLayer: @unchecked Sendable {
         }
         let plan = ConvolutionPlan(shape, run: run, mr: mr, nr: nr, blockSize: block.bytes, rows: rows, slots: threads)
         (self.depthwise, product) = (nil, plan)
-        grids = [eo_hybrid_row](repeating: eo_hybrid_one_grid(isa), count: bits == 8 ? plan.context.mr : 0)
+        grid = eo_hybrid_one_grid(isa)
         blocksOfGroup = plan.context.group_size / block.bytes
         blocks = blocksOfGroup * shape.groups
         parts = Parts(shape, packed: block.bytes * blocks)
@@ -194,15 +194,15 @@ package final class SimulatedLayer: @unchecked Sendable {
             depthwise.run(input: memory, output: output, weights: packed, parameters: &whole, scratch: work, pool: pool)
         }
         guard let product else { return }
-        let isBytes = !self.grids.isEmpty
+        let isBytes = if case .bytes = form { true } else { false }
         let padding = UInt8(truncatingIfNeeded: grids.byteZero + 128) ^ product.context.flip
-        self.grids.withUnsafeBytes { rows in
+        withUnsafePointer(to: grid) { grid in
             withUnsafeBytes(of: &limits) { limits in
                 withUnsafeBytes(of: &whole) { whole in
                     product.run(
                         input: memory, output: output, weights: packed,
                         parameters: (isBytes ? limits : whole).baseAddress!,
-                        rowParameters: rows.baseAddress.map { ($0, 0) }, padding: isBytes ? padding : 0, scratch: work,
+                        rowParameters: (UnsafeRawPointer(grid), 0), padding: isBytes ? padding : 0, scratch: work,
                         pool: pool)
                 }
             }

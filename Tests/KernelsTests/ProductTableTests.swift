@@ -17,7 +17,7 @@ private struct Product {
     var outputSize: Int
     var parameters: Block
     var rowParameters: Block?
-    var rowParametersSize = 0
+    var rowParametersStride = 0
 
     /// What a kernel makes of it, `step` rows at a time. Rows of the output lie `gap` bytes apart, which must stay as
     /// they were.
@@ -35,7 +35,8 @@ private struct Product {
                 input_stride: pieces == nil ? size : 0, weights: packed.base, output: output.base + first * stride,
                 output_stride: stride,
                 parameters: parameters.base,
-                row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersSize) },
+                row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersStride) },
+                row_parameters_stride: rowParametersStride,
                 segments: pieces?.count ?? 0, segment: pieces?.table, line_rows: 0, line_stride: 0, segment_stride: 0,
                 in_tiles: false, rounds: false, ahead: packed.base, ahead_size: packed.count)
             kernel(&tile)
@@ -201,17 +202,22 @@ func withByteWeights(
             let grids = (0..<rows).map { _ in
                 eo_hybrid_row(scale: numbers.float() + 1.5, zero_point: Int32(numbers.integer(0...255)))
             }
-            let product = Product(
-                rows: rows, columns: columns, depth: (depth + 3) / 4 * 4, outputSize: 4, parameters: parameters,
-                rowParameters: Block(grids), rowParametersSize: MemoryLayout<eo_hybrid_row>.stride)
-            let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
-                var row = row
-                let packed = Block(eo_hybrid_gemm_packed_size(&row, depth, columns, 1))
-                eo_hybrid_gemm_pack(&row, depth, columns, weights, scale, bias, packed.base)
-                let input = rowsOfBytes(bytes, depth: depth, isa: row.isa)
-                return product.run(row.run, step: step, input: input, packed: packed)
+            // A grid for each row, and one for all.
+            for stride in [MemoryLayout<eo_hybrid_row>.stride, 0] {
+                let product = Product(
+                    rows: rows, columns: columns, depth: (depth + 3) / 4 * 4, outputSize: 4, parameters: parameters,
+                    rowParameters: Block(grids), rowParametersStride: stride)
+                let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
+                    var row = row
+                    let packed = Block(eo_hybrid_gemm_packed_size(&row, depth, columns, 1))
+                    eo_hybrid_gemm_pack(&row, depth, columns, weights, scale, bias, packed.base)
+                    let input = rowsOfBytes(bytes, depth: depth, isa: row.isa)
+                    return product.run(row.run, step: step, input: input, packed: packed)
+                }
+                #expect(
+                    outputs[0] == outputs[1],
+                    "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth), grids \(stride) bytes apart")
             }
-            #expect(outputs[0] == outputs[1], "\(String(cString: kernel.name)) \(rows)x\(columns)x\(depth)")
         }
     }
 }

@@ -11,7 +11,8 @@ struct product {
     size_t filled; // depth as the kernel counts it
     size_t output_size;
     const void *parameters;
-    const struct eo_hybrid_row *row_parameters;
+    const void *row_parameters;
+    size_t row_parameters_stride;
 };
 
 enum { GAP = 24 }; // bytes between rows of the output, which must stay as they were
@@ -31,7 +32,8 @@ static struct block run(const struct product *p, eo_gemm_function *kernel, size_
             .output = (char *)output.base + first * stride,
             .output_stride = stride,
             .parameters = p->parameters,
-            .row_parameters = p->row_parameters ? p->row_parameters + first : NULL,
+            .row_parameters = (const char *)p->row_parameters + first * p->row_parameters_stride,
+            .row_parameters_stride = p->row_parameters_stride,
             .rounds = p->output_size == sizeof(uint16_t), // of bfloat16
         };
         kernel(&tile);
@@ -81,7 +83,7 @@ static const eo_f32_gemm_kernel *float_twin;
 static void float_case(const void *kernel_, struct size size) {
     const eo_f32_gemm_kernel *kernel = kernel_;
     const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
-    const struct product p = {size, size.depth, sizeof(float), &parameters, NULL};
+    const struct product p = {size, size.depth, sizeof(float), &parameters, NULL, 0};
     struct block input = floats(size.rows * size.depth), weights = floats(size.columns * size.depth);
     struct block bias = floats(size.columns);
     struct block found = float_product(kernel, &p, size.rows, &input, weights.base, bias.base);
@@ -97,7 +99,7 @@ static void float_case(const void *kernel_, struct size size) {
 static void pieces_case(const eo_f32_gemm_kernel *kernel, size_t segments, size_t piece, size_t columns, bool apart) {
     const size_t rows = kernel->mr, depth = segments * piece;
     const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
-    const struct product p = {{rows, columns, depth}, depth, sizeof(float), &parameters, NULL};
+    const struct product p = {{rows, columns, depth}, depth, sizeof(float), &parameters, NULL, 0};
     struct block input = floats(rows * depth), weights = floats(columns * depth), output = block_of(rows * columns * 4);
     struct block packed = block_of(eo_f32_gemm_packed_size(kernel->nr, depth, columns));
     eo_f32_gemm_pack(kernel->nr, depth, columns, weights.base, NULL, packed.base);
@@ -137,7 +139,7 @@ static struct block sparse_product(const eo_f32_sparse_kernel *kernel, const str
 static void sparse_case(const void *kernel_, struct size size) {
     const eo_f32_sparse_kernel *kernel = kernel_;
     const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
-    const struct product p = {size, size.depth, sizeof(float), &parameters, NULL};
+    const struct product p = {size, size.depth, sizeof(float), &parameters, NULL, 0};
     struct block input = floats(size.rows * size.depth), weights = floats(size.columns * size.depth);
     struct block bias = floats(size.columns);
     float *w = weights.base;
@@ -183,7 +185,7 @@ static void bfloat_case(const void *kernel_, struct size size) {
     const eo_bf16_gemm_kernel *kernel = kernel_;
     const struct eo_f32_gemm_parameters parameters = {-1.5f, 1.25f};
     const size_t filled = (size.depth + 1) / 2 * 2;
-    const struct product p = {size, filled, sizeof(float), &parameters, NULL};
+    const struct product p = {size, filled, sizeof(float), &parameters, NULL, 0};
     struct block numbers = floats(size.rows * filled), weights = floats(size.columns * size.depth);
     for (size_t i = 0; i < size.rows && filled > size.depth; i++) ((float *)numbers.base)[i * filled + size.depth] = 0;
     struct block input = block_of(size.rows * filled * sizeof(uint16_t)), bias = floats(size.columns);
@@ -248,8 +250,8 @@ static struct block byte_product(const eo_u8_gemm_kernel *kernel, const struct b
                                                      .rows_are_signed = is_signed,
                                                      .scales_below_one = b->size.rows % 2 == 0};
     const size_t depth_step = eo_gemm_depth_step(kernel->isa);
-    const struct product p = {b->size, (b->size.depth + depth_step - 1) / depth_step * depth_step, 1, &parameters,
-                              NULL};
+    const struct product p = {b->size, (b->size.depth + depth_step - 1) / depth_step * depth_step, 1, &parameters, NULL,
+                              0};
     const struct eo_u8_gemm_weights weights = {.depth = b->size.depth,
                                                .columns = b->size.columns,
                                                .weights = b->weights.base,
@@ -407,13 +409,18 @@ static void hybrid_case(const void *kernel_, struct size size) {
     struct block grids = block_of(size.rows * sizeof(struct eo_hybrid_row));
     for (size_t i = 0; i < size.rows; i++)
         ((struct eo_hybrid_row *)grids.base)[i] = (struct eo_hybrid_row){real() + 1.5f, number(0, 255)};
-    const struct product p = {size, 0, sizeof(float), &parameters, grids.base};
-    struct block found = hybrid_product(kernel, p, size.rows, input.base, weights.base, scale.base, bias.base);
-    struct block expected = hybrid_product(hybrid_twin, p, 1, input.base, weights.base, scale.base, bias.base);
-    if (kernel == hybrid_twin) digest(expected.base, expected.size);
-    check(same(&found, &expected), kernel->name, "%zux%zux%zu", size.rows, size.columns, size.depth);
+    // A grid for each row, and one for all.
+    for (size_t stride = sizeof(struct eo_hybrid_row);; stride = 0) {
+        const struct product p = {size, 0, sizeof(float), &parameters, grids.base, stride};
+        struct block found = hybrid_product(kernel, p, size.rows, input.base, weights.base, scale.base, bias.base);
+        struct block expected = hybrid_product(hybrid_twin, p, 1, input.base, weights.base, scale.base, bias.base);
+        if (kernel == hybrid_twin) digest(expected.base, expected.size);
+        check(same(&found, &expected), kernel->name, "%zux%zux%zu, grids %zu bytes apart", size.rows, size.columns,
+              size.depth, stride);
+        block_free(&found), block_free(&expected);
+        if (stride == 0) break;
+    }
     block_free(&input), block_free(&weights), block_free(&scale), block_free(&bias), block_free(&grids);
-    block_free(&found), block_free(&expected);
 }
 
 // -------------------------------------------------------------------------------------------------- 16 bits, 8 bits
@@ -448,7 +455,7 @@ static struct block short_product(const eo_s16_gemm_kernel *kernel, const struct
     const size_t depth_step = eo_s16_depth_step(kernel->isa);
     const size_t filled = (s->size.depth + depth_step - 1) / depth_step * depth_step;
     const size_t element = s->parameters.leaves_f ? sizeof(float) : sizeof(int16_t);
-    const struct product p = {s->size, filled, element, &s->parameters, NULL};
+    const struct product p = {s->size, filled, element, &s->parameters, NULL, 0};
     struct block input = short_rows(kernel->isa, &s->size, s->input);
     struct block packed = block_of(eo_s16_gemm_packed_size(kernel, s->size.depth, s->size.columns));
     eo_s16_gemm_pack(kernel, s->size.depth, s->size.columns, s->weights, s->scale, s->bias, packed.base);

@@ -121,9 +121,9 @@ struct eo_convolution {
     const void *_Nullable weights;
     void *_Nullable scratch;
     const void *_Nullable parameters; // of the kernel
-    // Of hybrid products: one entry for each row of the matrix. Kernels that have none ignore it.
+    // Of hybrid products, see eo_gemm_tile: those of the matrix's first row. Kernels that have none ignore them.
     const void *_Nullable row_parameters;
-    size_t row_parameters_size;
+    size_t row_parameters_stride;
     struct eo_finish finish;
 
     // How the work is cut: set by eo_convolution_start. A share is the rows of one worker, or all rows.

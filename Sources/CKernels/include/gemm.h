@@ -21,6 +21,7 @@ struct eo_gemm_tile {
     size_t output_stride;
     const void *_Nonnull parameters;      // struct of the family
     const void *_Nullable row_parameters; // of families with numbers for each row: those of the first row
+    size_t row_parameters_stride;         // 0: all rows share them
     // Float only. Rows in pieces, if `segments` is not 0: piece s of row i is depth / segments elements at
     // segment[s * MR + i], and `input` is not used; if input_stride is not 0, there are MR
     // rows, pieces of neighbouring ones lie that far apart, and the table need only hold the first one's.
@@ -364,7 +365,7 @@ void eo_u8_transpose(size_t rows, size_t columns, const void *_Nonnull from, voi
 void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
                      void *_Nonnull packed);
 
-// Dynamic range: activations of row i were quantized with row_parameters[i], whose zero point is that of uint8 also
+// Dynamic range: activations of row i were quantized with its eo_hybrid_row, whose zero point is that of uint8 also
 // where the kernel takes signed rows only. Result: float clamp((float)(sum - zero point of the row * sum of the
 // column's weights) * (scale of the row * scale[column]) + bias[column]), each operation rounded. Block: int32
 // sums[NR]; float scale[NR]; float bias[NR]; weights as above.
@@ -376,6 +377,10 @@ struct eo_hybrid_row {
     float scale;
     int32_t zero_point;
 };
+static inline const struct eo_hybrid_row *_Nonnull eo_hybrid_row_of(const struct eo_gemm_tile *_Nonnull tile,
+                                                                    size_t row) {
+    return (const struct eo_hybrid_row *)((const char *)tile->row_parameters + row * tile->row_parameters_stride);
+}
 #define EO_HYBRID_GEMM_ROWS(ROW)                                                                                       \
     X86_ROW(ROW, eo_hybrid_gemm_32x32__amx, ISA_AMX, EO_AMX_ROWS, 32)                                                  \
     X86_ROW(ROW, eo_hybrid_gemm_14x32__avx512vnni, ISA_AVX512VNNI, 14, 32)                                             \
@@ -395,7 +400,7 @@ size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *_Nonnull kernel, 
 void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns,
                          const uint8_t *_Nonnull weights, const float *_Nonnull scale, const float *_Nullable bias,
                          void *_Nonnull packed);
-// The same for activations that all have the zero point of `weights`: with eo_hybrid_one_grid for every row the result
+// The same for activations that all have the zero point of `weights`: with eo_hybrid_one_grid for all rows the result
 // is f of eo_u8_gemm, before it is limited and rounded.
 void eo_hybrid_gemm_pack_one_grid(const eo_hybrid_gemm_kernel *_Nonnull kernel,
                                   const struct eo_u8_gemm_weights *_Nonnull weights, void *_Nonnull packed);

@@ -43,19 +43,19 @@ void eo_u8_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
 
 void eo_hybrid_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
     const struct eo_hybrid_gemm_parameters *p = t->parameters;
-    const struct eo_hybrid_row *rows = t->row_parameters;
     const char *block = t->weights;
     for (size_t column = 0; column < t->columns; column += NR, block += NR * (3 * 4 + t->depth)) {
         const size_t count = t->columns - column < NR ? t->columns - column : NR;
         const int32_t *sums = (const int32_t *)block;
         const float *scale = (const float *)(sums + NR), *bias = scale + NR;
         for (size_t i = 0; i < t->rows; i++) {
+            const struct eo_hybrid_row *grid = eo_hybrid_row_of(t, i);
             uint32_t sum[NR];
-            for (int j = 0; j < NR; j++) sum[j] = 0 - (uint32_t)rows[i].zero_point * (uint32_t)sums[j];
+            for (int j = 0; j < NR; j++) sum[j] = 0 - (uint32_t)grid->zero_point * (uint32_t)sums[j];
             products(row_of(t, i), t->depth, (const int8_t *)(bias + NR), sum);
             float *output = (float *)((char *)t->output + i * t->output_stride) + column;
             for (size_t j = 0; j < count; j++) {
-                const float product = (float)(int32_t)sum[j] * (rows[i].scale * scale[j]);
+                const float product = (float)(int32_t)sum[j] * (grid->scale * scale[j]);
                 const float x = product + bias[j];
                 output[j] = clamp(x, p->minimum, p->maximum);
             }

@@ -45,36 +45,32 @@ SIMD void requantize_totals(const struct totals *s) {
         requantize_rows(1, s);
 }
 
-// All rows were quantized alike: those of an image, not those of a batch.
-SIMD bool has_one_grid(const struct eo_gemm_tile *t) {
-    const struct eo_hybrid_row *grids = t->row_parameters;
-    for (size_t i = 1; i < t->rows; i++)
-        if (grids[i].scale != grids->scale || grids[i].zero_point != grids->zero_point) return false;
-    return true;
-}
-
 // - zero point of a row * sums of the weights
 SIMD ivec zero_sums(const struct eo_hybrid_row *grid, const int32_t *weight_sums) {
     return ivec_multiply(ivec_load(weight_sums), ivec_set(ROW_OFFSET - grid->zero_point));
 }
 
-// `one_grid`: all rows were quantized alike, and sums began with what their zero point takes away.
+// `one_grid`: all rows share one, and sums began with what its zero point takes away.
 SIMD void dequantize_totals(const int one_grid, const struct totals *s) {
     // What lies in memory would be read again after each store.
     const struct eo_hybrid_gemm_parameters *p = s->tile->parameters;
     const vec low = vec_set(p->minimum), high = vec_set(p->maximum);
-    const struct eo_hybrid_row *grids = s->tile->row_parameters;
+    const float shared_scale = eo_hybrid_row_of(s->tile, 0)->scale;
     const size_t rows = s->tile->rows, stride = s->tile->output_stride;
     for (size_t j = 0; j < s->columns; j += LANES) {
         const float *scale = (const float *)(s->head + NR) + j;
-        const vec scales = vec_load(scale), one_factor = vec_multiply(vec_set(grids->scale), scales);
+        const vec scales = vec_load(scale), shared_factor = vec_multiply(vec_set(shared_scale), scales);
         const vec bias = vec_load(scale + NR);
         const size_t part = s->columns - j < LANES ? s->columns - j : 0;
         char *output = s->output + j * sizeof(float);
         for (size_t i = 0; i < rows; i++, output += stride) {
             ivec sum = ivec_load(s->sums + i * NR + j);
-            if (!one_grid) sum = ivec_add(sum, zero_sums(&grids[i], s->head + j));
-            const vec factor = one_grid ? one_factor : vec_multiply(vec_set(grids[i].scale), scales);
+            vec factor = shared_factor;
+            if (!one_grid) {
+                const struct eo_hybrid_row *grid = eo_hybrid_row_of(s->tile, i);
+                sum = ivec_add(sum, zero_sums(grid, s->head + j));
+                factor = vec_multiply(vec_set(grid->scale), scales);
+            }
             const vec x = vec_clamp(vec_add(vec_multiply(ivec_to_float(sum), factor), bias), low, high);
             if (part)
                 vec_store_part((float *)output, x, part);
@@ -104,7 +100,7 @@ SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
         row_corrections(t, p->weight_zero_point, corrections);
         s.corrections = corrections;
     }
-    const bool one_grid = epilogue == DEQUANTIZE && has_one_grid(t);
+    const bool one_grid = epilogue == DEQUANTIZE && t->row_parameters_stride == 0;
     struct operands o = {.input = t->input, .stride = t->input_stride, .depth = t->depth};
     const char *block = t->weights;
     for (size_t column = 0; column < t->columns; column += NR, block += NR * (HEAD(epilogue) * 4 + t->depth)) {

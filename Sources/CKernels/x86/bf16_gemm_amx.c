@@ -31,7 +31,7 @@ TARGET void eo_bf16_gemm_32x32__amx(const struct eo_gemm_tile *tile) {
     // A piece for each step.
     if (t.in_tiles) t.segments = t.input_stride / TILE_BYTES, t.segment_stride = EO_BF16X3_TILE;
     struct product p = {
-        .tile = &t, .element = t.rounds ? sizeof(uint16_t) : sizeof(float), .heads = 1, .has_bias = true};
+        .tile = &t, .element = t.rounds ? sizeof(uint16_t) : sizeof(float), .heads = 1, .bias_factor = 1};
     tile_products(BFLOATS, 1, &p);
 }
 #endif

@@ -36,7 +36,7 @@ struct product {
     const struct eo_gemm_tile *tile;
     size_t element;        // bytes of a result
     size_t heads;          // numbers at the head of a block of weights, for each column
-    bool has_bias;         // they begin with what sums begin with
+    int32_t bias_factor;   // sums begin with so many times the first of them; 1 if they are floats
     const void *constants; // of `leave_rows`
 };
 
@@ -237,6 +237,20 @@ enum {
     SOON_DEPTH = 3 * TILE_BYTES
 };
 
+// What sums of a block begin with; `start` is room for it.
+SIMD const char *start_of(const enum numbers numbers, const int fast, const struct product *p, const char *head,
+                          int32_t *start) {
+    if (numbers == WORDS && fast) {
+        for (int j = 0; j < NR; j++) start[j] = (int32_t)((const int64_t *)head)[j];
+        return (const char *)start;
+    }
+    if (p->bias_factor == 0) return zeros;
+    if (p->bias_factor == 1 || numbers == BFLOATS) return head;
+    for (int j = 0; j < NR; j += LANES)
+        ivec_store(start + j, ivec_multiply(ivec_load((const int32_t *)head + j), ivec_set(p->bias_factor)));
+    return (const char *)start;
+}
+
 // All blocks: panels of rows, in them some columns, in them rows, in them columns.
 SIMD void tile_products(const enum numbers numbers, const int fast, const struct product *p) {
     const struct eo_gemm_tile *t = p->tile;
@@ -285,12 +299,8 @@ SIMD void tile_products(const enum numbers numbers, const int fast, const struct
                     other = line * c.line_rows + at;
                 }
                 for (size_t column = first; column < end; column += NR, b.head += size) {
-                    b.start = p->has_bias ? b.head : zeros;
-                    _Alignas(64) int32_t narrow[NR];
-                    if (numbers == WORDS && fast) {
-                        for (int j = 0; j < NR; j++) narrow[j] = (int32_t)((const int64_t *)b.head)[j];
-                        b.start = (const char *)narrow;
-                    }
+                    _Alignas(64) int32_t start[NR];
+                    b.start = start_of(numbers, fast, p, b.head, start);
                     const size_t columns = t->columns - column < NR ? t->columns - column : NR;
                     b.stores = stored.left > 0 ? stored.sums : NULL;
                     if (c.soon) leaves = stored;

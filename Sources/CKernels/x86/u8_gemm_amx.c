@@ -29,16 +29,19 @@ SIMD void requantize(const int general, const struct product *p, const struct le
 
 SIMD void dequantize_row(const struct product *p, const struct leaving *l, const int32_t *sums, ptrdiff_t below) {
     const struct eo_hybrid_gemm_parameters *limits = p->tile->parameters;
-    const struct eo_hybrid_row grid =
-        ((const struct eo_hybrid_row *)p->tile->row_parameters)[(ptrdiff_t)l->row + below];
+    const struct eo_hybrid_row *grid = eo_hybrid_row_of(p->tile, (size_t)((ptrdiff_t)l->row + below));
     const float *scales = (const float *)l->head + NR;
     float *output = (float *)(l->output + below * (ptrdiff_t)p->tile->output_stride);
 #pragma clang loop unroll(full)
     for (int j = 0; j < 2; j++) {
         if ((size_t)(LANES * j) >= l->columns) break;
-        const ivec zero = ivec_multiply(ivec_load((const int32_t *)l->head + LANES * j), ivec_set(-grid.zero_point));
-        const ivec sum = ivec_add(ivec_load(sums + LANES * j), zero);
-        const vec scale = vec_multiply(vec_set(grid.scale), vec_load(scales + LANES * j));
+        ivec sum = ivec_load(sums + LANES * j);
+        // Of rows that share them, sums began with it.
+        if (p->tile->row_parameters_stride) {
+            const ivec weights = ivec_load((const int32_t *)l->head + LANES * j);
+            sum = ivec_add(sum, ivec_multiply(weights, ivec_set(-grid->zero_point)));
+        }
+        const vec scale = vec_multiply(vec_set(grid->scale), vec_load(scales + LANES * j));
         const vec x = vec_add(vec_multiply(ivec_to_float(sum), scale), vec_load(scales + NR + LANES * j));
         const uint32_t mask = _bzhi_u32(~0u, (unsigned)l->columns) >> LANES * j;
         _mm512_mask_storeu_ps(output + LANES * j, (__mmask16)mask,
@@ -93,7 +96,7 @@ TARGET void eo_u8_gemm_32x32__amx(const struct eo_gemm_tile *t) {
         .requantization = requantization(q),
         .corrections = q->weight_zero_point != 0 ? corrections : NULL,
     };
-    struct product p = {.tile = t, .element = 1, .heads = 2, .has_bias = true, .constants = &constants};
+    struct product p = {.tile = t, .element = 1, .heads = 2, .bias_factor = 1, .constants = &constants};
     if (!q->rows_are_signed)
         multiply_unsigned(&p);
     else if (!constants.corrections && constants.requantization.is_plain)
@@ -104,6 +107,7 @@ TARGET void eo_u8_gemm_32x32__amx(const struct eo_gemm_tile *t) {
 
 TARGET void eo_hybrid_gemm_32x32__amx(const struct eo_gemm_tile *t) {
     struct product p = {.tile = t, .element = sizeof(float), .heads = 3};
+    if (t->row_parameters_stride == 0) p.bias_factor = -eo_hybrid_row_of(t, 0)->zero_point;
     multiply_unsigned(&p);
 }
 #endif
