@@ -30,6 +30,11 @@ let unfenced: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")] + build
 let plain: [CSetting] =
     embedded ? [.define("EDGEOPT_EMBEDDED"), .unsafeFlags(["-fno-asynchronous-unwind-tables"])] : []
 
+// Tile registers (AMX) in software, for tests on machines that have none.
+let tiles: [CSetting] =
+    Context.environment["EDGEOPT_EMULATED_TILES"] == "1"
+    ? [.unsafeFlags(["-include", "\(Context.packageDirectory)/Tests/kernels/emulated_tiles.h"])] : []
+
 // swift-testing expands to code that Embedded Swift could not have.
 let tests: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
 
@@ -48,7 +53,7 @@ if embedded {
 var targets: [Target] = [
     .systemLibrary(name: "CEdgeOpt", path: "include"),
     .target(name: "CPlatform", cSettings: plain),
-    .target(name: "CKernels", cSettings: plain),
+    .target(name: "CKernels", cSettings: plain + tiles),
     .target(name: "Model", dependencies: ["CEdgeOpt", "CPlatform"], swiftSettings: fenced + deferred),
     .target(
         name: "Kernels", dependencies: ["CEdgeOpt", "CKernels", "CPlatform", "Model"],
