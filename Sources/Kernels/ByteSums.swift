@@ -58,20 +58,10 @@ package final class ByteSums: @unchecked Sendable {
     package func run(
         _ input: Span<Int8>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
-        precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
-        withUnsafePointer(to: parameters) { parameters in
-            withUnsafePointer(to: grid) { grid in
-                input.withUnsafeBufferPointer { input in
-                    output.withUnsafeMutableBufferPointer { output in
-                        scratch.withUnsafeMutableBytes { scratch in
-                            plan.run(
-                                input: input.baseAddress, output: output.baseAddress,
-                                weights: Bytes(packed).baseAddress, parameters: parameters,
-                                rowParameters: (UnsafeRawPointer(grid), 0), scratch: scratch, pool: pool)
-                        }
-                    }
-                }
-            }
+        withUnsafePointer(to: grid) { grid in
+            var plan = plan
+            plan.context.row_parameters = UnsafeRawPointer(grid)
+            plan.run(input, &output, packed, parameters, scratch: &scratch, pool: pool)
         }
     }
 }

@@ -85,7 +85,7 @@ package struct RoundedImages: Sendable {
 }
 
 /// A convolution as matrix product with everything decided but the addresses.
-struct ConvolutionPlan {
+struct ConvolutionPlan: LayerPlan {
     var context: eo_convolution
     let inputCount: Int
     let outputCount: Int
@@ -167,22 +167,19 @@ struct ConvolutionPlan {
     }
 
     var scratchByteCount: Int { context.slot_size * slots }
+    var inputBytes: Int { inputCount * context.input_element_size }
     var outputBytes: Int { outputCount * context.output_element_size }
 
-    /// Runs on the threads of `pool`, on as many as there is scratch memory for.
     func run(
         input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
-        parameters: UnsafeRawPointer, rowParameters: (UnsafeRawPointer, stride: Int)? = nil, padding: UInt8? = nil,
-        finish: eo_finish = eo_finish(), scratch: UnsafeMutableRawBufferPointer, pool: ThreadPool
+        parameters: UnsafeRawPointer, finish: eo_finish = eo_finish(), scratch: UnsafeMutableRawBufferPointer,
+        pool: ThreadPool
     ) {
         var context = context
         context.input = input
         context.output = output
         context.weights = weights
         context.parameters = parameters
-        context.row_parameters = rowParameters?.0
-        context.row_parameters_stride = rowParameters?.stride ?? 0
-        if let padding { context.padding = padding }
         context.finish = finish
         context.scratch = scratch.baseAddress
         var workers = pool.threadCount

@@ -3,7 +3,7 @@ import CPlatform
 import Model
 
 /// A depthwise convolution with one output channel per input channel, everything decided but the addresses.
-struct DepthwisePlan {
+struct DepthwisePlan: LayerPlan {
     var context: eo_depthwise
     let inputCount: Int
     let outputCount: Int
@@ -37,7 +37,6 @@ struct DepthwisePlan {
     var inputBytes: Int { inputCount * context.input_element_size }
     var outputBytes: Int { outputCount * context.output_element_size }
 
-    /// Runs on the threads of `pool`, on as many as there is scratch memory for.
     func run(
         input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
         parameters: UnsafeRawPointer, finish: eo_finish = eo_finish(), scratch: UnsafeMutableRawBufferPointer,

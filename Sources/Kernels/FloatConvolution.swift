@@ -88,25 +88,17 @@ package final class FloatConvolution: @unchecked Sendable {
         _ input: Span<Float>, _ output: inout MutableSpan<Float>, scratch: inout MutableSpan<UInt8>,
         finish: Finish = Finish(), pool: ThreadPool
     ) {
-        precondition(input.count >= inputCount && output.count >= outputCount)
-        withUnsafePointer(to: parameters) { parameters in
+        switch form {
+        case .direct(let plan, let packed):
+            plan.run(input, &output, packed, parameters, scratch: &scratch, finish: finish, pool: pool)
+        case .winograd(let plan):
+            precondition(input.count >= inputCount && output.count >= outputCount)
             input.withUnsafeBufferPointer { input in
                 output.withUnsafeMutableBufferPointer { output in
-                    scratch.withUnsafeMutableBufferPointer { scratch in
-                        let scratch = UnsafeMutableRawBufferPointer(scratch)
-                        switch form {
-                        case .winograd(let plan):
-                            plan.run(
-                                input: input.baseAddress, output: output.baseAddress, finish: finish.raw,
-                                scratch: scratch,
-                                pool: pool)
-                        case .direct(let plan, let packed):
-                            plan.run(
-                                input: input.baseAddress, output: output.baseAddress,
-                                weights: Bytes(packed).baseAddress, parameters: parameters, finish: finish.raw,
-                                scratch: scratch,
-                                pool: pool)
-                        }
+                    scratch.withUnsafeMutableBytes { scratch in
+                        plan.run(
+                            input: input.baseAddress, output: output.baseAddress, finish: finish.raw, scratch: scratch,
+                            pool: pool)
                     }
                 }
             }

@@ -94,20 +94,7 @@ package final class FloatDepthwise: @unchecked Sendable {
                 }
             }
         case .direct(let plan, let packed):
-            precondition(input.count >= plan.inputBytes && output.count >= plan.outputBytes)
-            withUnsafePointer(to: parameters) { parameters in
-                input.withUnsafeBufferPointer { input in
-                    output.withUnsafeMutableBufferPointer { output in
-                        scratch.withUnsafeMutableBufferPointer { scratch in
-                            plan.run(
-                                input: input.baseAddress, output: output.baseAddress,
-                                weights: Bytes(packed).baseAddress, parameters: parameters,
-                                finish: finish.raw,
-                                scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
-                        }
-                    }
-                }
-            }
+            plan.run(input, &output, packed, parameters, scratch: &scratch, finish: finish, pool: pool)
         }
     }
 }

@@ -110,6 +110,7 @@ package final class HybridConvolution: @unchecked Sendable {
         isQuantized: Bool, scratch: UnsafeMutableRawBufferPointer, _ finish: Finish, _ pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount * passes && output.count >= plan.outputCount * passes)
+        var plan = plan
         withUnsafePointer(to: parameters) { parameters in
             input.withUnsafeBufferPointer { input in
                 output.withUnsafeMutableBufferPointer { output in
@@ -117,11 +118,12 @@ package final class HybridConvolution: @unchecked Sendable {
                         quantizer.run(input.baseAddress! + pass * plan.inputCount, quantized, pool: pool)
                     }
                     let results = quantizer.results(quantized)
+                    plan.context.row_parameters = UnsafeRawPointer(results.rows)
+                    plan.context.row_parameters_stride = quantizer.rowStride
+                    plan.context.padding = UInt8(results.rows.pointee.zero_point) ^ plan.context.flip
                     plan.run(
                         input: results.bytes, output: output.baseAddress! + pass * plan.outputCount,
                         weights: Bytes(packed).baseAddress, parameters: parameters,
-                        rowParameters: (UnsafeRawPointer(results.rows), quantizer.rowStride),
-                        padding: UInt8(results.rows.pointee.zero_point) ^ plan.context.flip,
                         finish: finish.advanced(by: pass * plan.outputCount * 4).raw, scratch: scratch, pool: pool)
                 }
             }

@@ -63,19 +63,7 @@ package final class ShortConvolution: @unchecked Sendable {
         _ input: Span<Int16>, _ output: inout MutableSpan<Int16>, scratch: inout MutableSpan<UInt8>,
         finish: Finish = Finish(), pool: ThreadPool
     ) {
-        precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
-        withUnsafePointer(to: parameters) { parameters in
-            input.withUnsafeBufferPointer { input in
-                output.withUnsafeMutableBufferPointer { output in
-                    scratch.withUnsafeMutableBufferPointer { scratch in
-                        plan.run(
-                            input: input.baseAddress, output: output.baseAddress, weights: Bytes(packed).baseAddress,
-                            parameters: parameters, finish: finish.raw,
-                            scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
-                    }
-                }
-            }
-        }
+        plan.run(input, &output, packed, parameters, scratch: &scratch, finish: finish, pool: pool)
     }
 }
 

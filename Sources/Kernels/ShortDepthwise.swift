@@ -66,20 +66,7 @@ package final class ShortDepthwise: @unchecked Sendable {
         switch form {
         case .grouped(let convolution): convolution.run(input, &output, scratch: &scratch, finish: finish, pool: pool)
         case .direct(let plan, let packed):
-            precondition(input.count >= plan.inputCount && output.count >= plan.outputCount)
-            withUnsafePointer(to: parameters) { parameters in
-                input.withUnsafeBufferPointer { input in
-                    output.withUnsafeMutableBufferPointer { output in
-                        scratch.withUnsafeMutableBufferPointer { scratch in
-                            plan.run(
-                                input: input.baseAddress, output: output.baseAddress,
-                                weights: Bytes(packed).baseAddress, parameters: parameters,
-                                finish: finish.raw,
-                                scratch: UnsafeMutableRawBufferPointer(scratch), pool: pool)
-                        }
-                    }
-                }
-            }
+            plan.run(input, &output, packed, parameters, scratch: &scratch, finish: finish, pool: pool)
         }
     }
 }

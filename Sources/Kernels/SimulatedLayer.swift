@@ -193,17 +193,17 @@ package final class SimulatedLayer: @unchecked Sendable {
         if let depthwise {
             depthwise.run(input: memory, output: output, weights: packed, parameters: &whole, scratch: work, pool: pool)
         }
-        guard let product else { return }
+        guard var product else { return }
         let isBytes = if case .bytes = form { true } else { false }
-        let padding = UInt8(truncatingIfNeeded: grids.byteZero + 128) ^ product.context.flip
+        if isBytes { product.context.padding = UInt8(truncatingIfNeeded: grids.byteZero + 128) ^ product.context.flip }
         withUnsafePointer(to: grid) { grid in
+            product.context.row_parameters = UnsafeRawPointer(grid)
             withUnsafeBytes(of: &limits) { limits in
                 withUnsafeBytes(of: &whole) { whole in
                     product.run(
                         input: memory, output: output, weights: packed,
                         parameters: (isBytes ? limits : whole).baseAddress!,
-                        rowParameters: (UnsafeRawPointer(grid), 0), padding: isBytes ? padding : 0, scratch: work,
-                        pool: pool)
+                        scratch: work, pool: pool)
                 }
             }
         }
