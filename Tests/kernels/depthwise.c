@@ -251,30 +251,39 @@ static void lines_case(const struct eo_window *w) {
     block_free(&halves);
 }
 
+// `padding` on each side; windows may see nothing else.
+static struct eo_window lines_window(size_t size, size_t stride, size_t dilation, size_t padding, size_t channels) {
+    const size_t span = (size - 1) * dilation + 1, height = span + (size_t)number(0, 6);
+    const size_t width = span + (size_t)number(0, 30);
+    return (struct eo_window){.batch = 2,
+                              .input_height = height,
+                              .input_width = width,
+                              .input_channels = channels,
+                              .output_height = (height + 2 * padding - span) / stride + 1,
+                              .output_width = (width + 2 * padding - span) / stride + 1,
+                              .output_channels = channels,
+                              .kernel_height = size,
+                              .kernel_width = size,
+                              .stride_height = stride,
+                              .stride_width = stride,
+                              .dilation_height = dilation,
+                              .dilation_width = dilation,
+                              .padding_top = padding,
+                              .padding_left = padding,
+                              .groups = 1};
+}
+
 static void test_lines(void) {
-    static const size_t channels[] = {1, 3, 4, 5, 8, 15, 16, 17, 24, 33};
+    static const size_t channels[] = {1, 3, 4, 5, 8, 15, 16, 17, 24, 33, 144};
     for (size_t size = 3; size <= 5; size += 2)
         for (size_t stride = 1; stride <= 3; stride++)
             for (size_t dilation = 1; dilation <= 2; dilation++)
                 for (size_t c = 0; c < sizeof channels / sizeof *channels; c++) {
-                    const size_t height = 5 + (size_t)number(0, 6), width = 5 + (size_t)number(0, 30);
-                    const struct eo_window w = {.batch = 2,
-                                                .input_height = height,
-                                                .input_width = width,
-                                                .input_channels = channels[c],
-                                                .output_height = (height + stride - 1) / stride,
-                                                .output_width = (width + stride - 1) / stride,
-                                                .output_channels = channels[c],
-                                                .kernel_height = size,
-                                                .kernel_width = size,
-                                                .stride_height = stride,
-                                                .stride_width = stride,
-                                                .dilation_height = dilation,
-                                                .dilation_width = dilation,
-                                                .padding_top = size / 2 * dilation,
-                                                .padding_left = size / 2 * dilation,
-                                                .groups = 1};
-                    lines_case(&w);
+                    const size_t paddings[] = {0, size / 2 * dilation, size - 1, size + 2};
+                    for (size_t i = 0; i < sizeof paddings / sizeof *paddings; i++) {
+                        const struct eo_window w = lines_window(size, stride, dilation, paddings[i], channels[c]);
+                        lines_case(&w);
+                    }
                 }
 }
 

@@ -100,26 +100,47 @@ SIMD void copy_channels(const struct rectangle *r, size_t channel, size_t part) 
 }
 
 // How many neighbouring pixels are summed together: as many chains of additions keep the multipliers busy, and share
-// what they load. Fewer than that are summed one by one.
-enum { MAX_SIZE = 5, NEIGHBOURS = 7 };
+// what they load. Fewer than that are summed one by one. Lines of the cache come fastest some at a time, so as many
+// vectors of channels go together through a rectangle.
+enum { MAX_SIZE = 5, NEIGHBOURS = 7, VECTORS_TOGETHER = 8 };
 
-// A vector of channels of `count` neighbouring pixels: `x` is the first one's first tap, `tap` and `row` floats lead to
-// the next tap and kernel row; `weights` is the bias, before the weights. `size`, `count` and `step` are constants
-// where this is called, or `count` is 1.
-SIMD void convolve_pixels(const int size, const int count, const int step, const float *x, size_t tap, size_t row,
-                          const float *weights, size_t stride, const struct rectangle *r, char *output, size_t part) {
+// Some channels of the input pixels of a rectangle, in the image or in a copy. What lies outside of `height` and
+// `width` is zero.
+struct pixels {
+    const float *first;
+    ptrdiff_t pixel, line; // floats to the next
+    ptrdiff_t height, width;
+    ptrdiff_t top, left; // where the first tap of the rectangle's first pixel is
+};
+static const _Alignas(64) float outside[LANES];
+
+// A vector of channels of `count` neighbouring pixels, of which the first one's first tap is at line `y`, column `x`;
+// `weights` is the bias, before the weights. `size`, `count` and `step` are constants where this is called, or `count`
+// is 1. Nothing is outside, or, at an `edge`, lines and of a line taps that some pixel lacks.
+SIMD void convolve_pixels(const int size, const int count, const int step, const int edge, const struct rectangle *r,
+                          const struct pixels pixels, ptrdiff_t y, ptrdiff_t x, const float *weights, char *output,
+                          size_t part) {
+    const struct eo_window *w = r->lines->window;
+    const size_t stride = eo_depthwise_stride(w->input_channels);
+    const ptrdiff_t next_row = (ptrdiff_t)w->dilation_height;
+    const ptrdiff_t next_tap = count > 1 ? pixels.pixel : (ptrdiff_t)w->dilation_width * pixels.pixel;
+    const int taps = (count - 1) * step + size;
     vec sum[NEIGHBOURS];
 #pragma clang loop unroll(full)
     for (int p = 0; p < count; p++) sum[p] = vec_load(weights);
         // A kernel row after the other: all of them at once, and compilers sum one pixel after the other.
 #pragma clang loop unroll(disable)
-    for (int j = 0; j < size; j++, x += row) {
+    for (int j = 0; j < size; j++, y += next_row) {
+        const bool is_there = !edge || (y >= 0 && y < pixels.height);
+        const float *line = is_there ? pixels.first : outside;
+        const ptrdiff_t at = is_there ? y * pixels.line + x * pixels.pixel : 0, tap = is_there ? next_tap : 0;
         vec weight[MAX_SIZE];
 #pragma clang loop unroll(full)
         for (int i = 0; i < size; i++) weight[i] = vec_load(weights += stride);
 #pragma clang loop unroll(full)
-        for (int u = 0; u < (count - 1) * step + size; u++) {
-            const vec one = vec_load(x + (size_t)u * tap);
+        for (int u = 0; u < taps; u++) {
+            const bool is_outside = (u < size - 1 && x < -u) || (u > taps - size && x >= pixels.width - u);
+            const vec one = vec_load(edge && is_outside ? outside : line + (at + u * tap));
 #pragma clang loop unroll(full)
             for (int p = 0; p < count; p++) {
                 const int i = u - p * step;
@@ -128,60 +149,85 @@ SIMD void convolve_pixels(const int size, const int count, const int step, const
         }
     }
     const bool rounded = r->lines->output_is_rounded;
-    const size_t pixel = r->lines->window->output_channels * (rounded ? 2 : 4);
+    const size_t pixel = w->output_channels * (rounded ? 2 : 4);
 #pragma clang loop unroll(full)
     for (int p = 0; p < count; p++)
         depthwise_store(&r->lines->parameters, sum[p], output + (size_t)p * pixel, rounded, part);
 }
 
-// A vector of channels of a rectangle, of which `x` is the first input pixel's, others `pixel` and `line` floats apart.
-// `size` and `step` are constants where this is called; `step` is the stride, or 0 if pixels are summed one by one.
-SIMD void convolve_channels(const int size, const int step, const struct rectangle *r, const float *x, size_t pixel,
-                            size_t line, size_t channel, size_t part) {
+// `vectors` vectors of channels of a rectangle, from `channel` on. `size` and `step` are constants where this is
+// called; `step` is the stride, or 0 if pixels are summed one by one.
+SIMD void convolve_channels(const int size, const int step, const int edge, const struct rectangle *r,
+                            struct pixels pixels, size_t channel, size_t vectors, size_t part) {
     const struct eo_window *w = r->lines->window;
-    const size_t stride = eo_depthwise_stride(w->input_channels), row = w->dilation_height * line;
-    const float *weights = (const float *)r->lines->weights + channel;
-    const size_t out_pixel = w->output_channels * (r->lines->output_is_rounded ? 2 : 4);
-    char *output = r->output + channel * (r->lines->output_is_rounded ? 2 : 4);
-    for (size_t y = 0; y < r->height; y++, x += w->stride_height * line) {
-        if (step > 0) convolve_pixels(size, NEIGHBOURS, step, x, pixel, row, weights, stride, r, output, part);
-        for (size_t i = 0; i < r->width && step == 0; i++)
-            convolve_pixels(size, 1, 1, x + i * w->stride_width * pixel, w->dilation_width * pixel, row, weights,
-                            stride, r, output + i * out_pixel, part);
-        output += w->output_width * out_pixel;
+    const size_t element = r->lines->output_is_rounded ? 2 : 4, out_pixel = w->output_channels * element;
+    const float *first = pixels.first;
+    ptrdiff_t y = pixels.top;
+    for (size_t i = 0; i < r->height; i++, y += (ptrdiff_t)w->stride_height) {
+        const float *weights = (const float *)r->lines->weights + channel;
+        char *output = r->output + i * w->output_width * out_pixel + channel * element;
+        pixels.first = first;
+        for (size_t v = 0; v < vectors; v++) {
+            if (step > 0)
+                convolve_pixels(size, NEIGHBOURS, step, edge, r, pixels, y, pixels.left, weights, output, part);
+            for (size_t j = 0; j < r->width && step == 0; j++)
+                convolve_pixels(size, 1, 1, 0, r, pixels, y, pixels.left + (ptrdiff_t)(j * w->stride_width), weights,
+                                output + j * out_pixel, part);
+            pixels.first += LANES, weights += LANES, output += LANES * element;
+        }
     }
 }
 
-// By the stride, for kernels whose pixels share inputs.
-SIMD void convolve(const int size, const struct rectangle *r, const float *x, size_t pixel, size_t line, size_t channel,
-                   size_t part) {
+// The stride of pixels that share inputs, or 0.
+SIMD size_t shared_stride(const struct rectangle *r) {
     const struct eo_window *w = r->lines->window;
-    const size_t stride = w->dilation_width == 1 && r->width == NEIGHBOURS ? w->stride_width : 0;
-    if (stride == 1)
-        convolve_channels(size, 1, r, x, pixel, line, channel, part);
-    else if (stride == 2)
-        convolve_channels(size, 2, r, x, pixel, line, channel, part);
-    else
-        convolve_channels(size, 0, r, x, pixel, line, channel, part);
+    return w->dilation_width == 1 && r->width == NEIGHBOURS && w->stride_width <= 2 ? w->stride_width : 0;
 }
 
+SIMD void convolve(const int size, const int edge, const struct rectangle *r, const struct pixels pixels,
+                   size_t channel, size_t vectors, size_t part) {
+    const size_t stride = shared_stride(r);
+    if (stride == 1)
+        convolve_channels(size, 1, edge, r, pixels, channel, vectors, part);
+    else if (stride == 2)
+        convolve_channels(size, 2, edge, r, pixels, channel, vectors, part);
+    else if (!edge)
+        convolve_channels(size, 0, edge, r, pixels, channel, vectors, part);
+}
+
+SIMD bool is_inside(const struct rectangle *r) {
+    const struct eo_window *w = r->lines->window;
+    return r->top >= 0 && r->left >= 0 && r->top + (ptrdiff_t)r->rows <= (ptrdiff_t)w->input_height &&
+           r->left + (ptrdiff_t)r->columns <= (ptrdiff_t)w->input_width;
+}
+
+// Whole vectors of floats are read where they lie, others from a copy.
 SIMD void rectangle_run(const int size, const struct rectangle *r) {
     const struct eo_window *w = r->lines->window;
-    const size_t channels = w->input_channels, columns = r->columns;
+    const size_t channels = w->input_channels;
+    const ptrdiff_t rows = (ptrdiff_t)r->rows, columns = (ptrdiff_t)r->columns, width = (ptrdiff_t)w->input_width;
     float *scratch = r->lines->scratch;
-    const bool inside =
-        r->top >= 0 && r->left >= 0 && r->top + r->rows <= w->input_height && r->left + columns <= w->input_width;
-    const float *image = (const float *)r->image;
-    if (inside) image += (r->top * (ptrdiff_t)w->input_width + r->left) * (ptrdiff_t)channels;
-    for (size_t i = 0; i < r->rows * columns && !inside; i++) vec_store(scratch + i * LANES, vec_set(0));
-    // Once for whole vectors and the part of one, which cost as much code as all of this.
-    for (size_t channel = 0; channel < channels; channel += LANES) {
-        const size_t part = channels - channel < LANES ? channels - channel : 0;
-        const bool copies = !inside || part > 0 || r->lines->input_is_rounded;
-        if (copies) copy_channels(r, channel, part);
-        const float *x = copies ? scratch : image + channel;
-        const size_t pixel = copies ? LANES : channels;
-        convolve(size, r, x, pixel, pixel * (copies ? columns : w->input_width), channel, part);
+    const bool inside = is_inside(r), lacks_taps = r->left > -size && r->left + columns < width + size;
+    const bool copies = r->lines->input_is_rounded || !(inside || (shared_stride(r) > 0 && lacks_taps));
+    for (ptrdiff_t i = 0; i < rows * columns && !inside && (copies || channels % LANES); i++)
+        vec_store(scratch + i * LANES, vec_set(0));
+    for (size_t channel = 0, vectors; channel < channels; channel += vectors * LANES) {
+        const size_t left = channels - channel, part = left < LANES ? left : 0;
+        struct pixels pixels = {scratch, LANES, columns * LANES, rows, columns, 0, 0};
+        const bool is_copied = copies || part > 0;
+        vectors = is_copied ? 1 : left / LANES < VECTORS_TOGETHER ? left / LANES : VECTORS_TOGETHER;
+        if (is_copied) {
+            copy_channels(r, channel, part);
+        } else {
+            pixels.first = (const float *)r->image + channel;
+            pixels.pixel = (ptrdiff_t)channels, pixels.line = width * pixels.pixel;
+            pixels.height = (ptrdiff_t)w->input_height, pixels.width = width;
+            pixels.top = r->top, pixels.left = r->left;
+        }
+        if (inside || is_copied)
+            convolve(size, 0, r, pixels, channel, vectors, part);
+        else
+            convolve(size, 1, r, pixels, channel, vectors, 0);
     }
 }
 
