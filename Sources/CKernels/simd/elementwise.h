@@ -24,12 +24,16 @@ typedef uint16_t u16s __attribute__((ext_vector_type(LANES)));
         return v;                                                                                                      \
     }                                                                                                                  \
     INLINE void store_##name(type *p, vector v, size_t n) { __builtin_memcpy(p, &v, n * sizeof *p); }
-LOAD_STORE(f32, float, f32s)
-LOAD_STORE(s32, int32_t, s32s)
-LOAD_STORE(s16, int16_t, s16s)
-LOAD_STORE(s8, int8_t, s8s)
-LOAD_STORE(u8, uint8_t, u8s)
-LOAD_STORE(u16, uint16_t, u16s)
+// The same where n is not always all lanes. An instruction set may have this.
+#ifndef LOAD_STORE_PART
+#define LOAD_STORE_PART(name, type, vector, bits) LOAD_STORE(name, type, vector)
+#endif
+LOAD_STORE_PART(f32, float, f32s, 32)
+LOAD_STORE_PART(s32, int32_t, s32s, 32)
+LOAD_STORE_PART(s16, int16_t, s16s, 16)
+LOAD_STORE_PART(s8, int8_t, s8s, 8)
+LOAD_STORE_PART(u8, uint8_t, u8s, 8)
+LOAD_STORE_PART(u16, uint16_t, u16s, 16)
 
 #define TO_S32(v) __builtin_convertvector(v, s32s)
 #define TO_F32(v) __builtin_convertvector(v, f32s)

@@ -116,7 +116,7 @@ static const _Alignas(64) float outside[LANES];
 
 // A vector of channels of `count` neighbouring pixels, of which the first one's first tap is at line `y`, column `x`;
 // `weights` is the bias, before the weights. `size`, `count` and `step` are constants where this is called, or `count`
-// is 1. Nothing is outside, or, at an `edge`, lines and of a line taps that some pixel lacks.
+// is 1. At an `edge` whole lines may be outside the image, and of the others the taps that some of these pixels lack.
 SIMD void convolve_pixels(const int size, const int count, const int step, const int edge, const struct rectangle *r,
                           const struct pixels pixels, ptrdiff_t y, ptrdiff_t x, const float *weights, char *output,
                           size_t part) {

@@ -3,7 +3,7 @@
 
 #define SUM_LANES 16
 typedef float f32x16 __attribute__((ext_vector_type(SUM_LANES)));
-LOAD_STORE(f32x16, float, f32x16)
+LOAD_STORE_PART(f32x16, float, f32x16, 32)
 
 INLINE float sum_of_lanes(f32x16 v) {
     for (int half = SUM_LANES / 2; half > 0; half /= 2)
