@@ -30,9 +30,9 @@ let unfenced: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")] + build
 let plain: [CSetting] =
     embedded ? [.define("EDGEOPT_EMBEDDED"), .unsafeFlags(["-fno-asynchronous-unwind-tables"])] : []
 
-// Tile registers (AMX) in software, for tests on machines that have none.
+// Tile registers (AMX) in software, for tests on machines that have none; never in what ships.
 let tiles: [CSetting] =
-    Context.environment["EDGEOPT_EMULATED_TILES"] == "1"
+    !embedded && Context.environment["EDGEOPT_EMULATED_TILES"] == "1"
     ? [.unsafeFlags(["-include", "\(Context.packageDirectory)/Tests/kernels/emulated_tiles.h"])] : []
 
 // swift-testing expands to code that Embedded Swift could not have.

@@ -13,7 +13,8 @@ protocol LayerPlan {
 }
 
 extension LayerPlan {
-    /// `input` and `output`: NHWC, of any element type that their bytes have.
+    /// The same with addresses taken. `input` and `output`: NHWC, of at least `inputBytes` and `outputBytes`, whatever
+    /// their elements are called. `packed`: the weights. `scratch`: room for at least one thread.
     func run<Input: BitwiseCopyable, Output: BitwiseCopyable, Parameters>(
         _ input: Span<Input>, _ output: inout MutableSpan<Output>, _ packed: Storage, _ parameters: Parameters,
         scratch: inout MutableSpan<UInt8>, finish: Finish = Finish(), pool: ThreadPool
