@@ -1,3 +1,4 @@
+#include "copy.h"
 #include "gemm.h"
 
 #include <stdlib.h>
@@ -9,44 +10,11 @@ size_t eo_f32_gemm_packed_size(int nr, size_t depth, size_t columns) {
     return blocks(nr, columns) * nr * (1 + depth) * sizeof(float);
 }
 
-typedef uint32_t word4 __attribute__((vector_size(16), aligned(4)));
-
-// to[k * stride + j] = from[j * depth + k] for `columns` of 4 and k below `depth`, in blocks of 4 by 4 words held in
-// registers: each line of `from` and of `to` is touched once. `from` may lie anywhere in a file, hence bytes.
-static void transpose_words(size_t depth, size_t pitch, const char *from, uint32_t *to, size_t stride) {
-    size_t k = 0;
-    for (; k + 4 <= depth; k += 4) {
-        word4 a[4], b[4];
-        for (int j = 0; j < 4; j++) memcpy(&a[j], from + j * pitch + k * 4, sizeof a[j]);
-        b[0] = __builtin_shufflevector(a[0], a[1], 0, 4, 1, 5);
-        b[1] = __builtin_shufflevector(a[2], a[3], 0, 4, 1, 5);
-        b[2] = __builtin_shufflevector(a[0], a[1], 2, 6, 3, 7);
-        b[3] = __builtin_shufflevector(a[2], a[3], 2, 6, 3, 7);
-        *(word4 *)(to + (k + 0) * stride) = __builtin_shufflevector(b[0], b[1], 0, 1, 4, 5);
-        *(word4 *)(to + (k + 1) * stride) = __builtin_shufflevector(b[0], b[1], 2, 3, 6, 7);
-        *(word4 *)(to + (k + 2) * stride) = __builtin_shufflevector(b[2], b[3], 0, 1, 4, 5);
-        *(word4 *)(to + (k + 3) * stride) = __builtin_shufflevector(b[2], b[3], 2, 3, 6, 7);
-    }
-    for (; k < depth; k++)
-        for (int j = 0; j < 4; j++) memcpy(to + k * stride + j, from + j * pitch + k * 4, 4);
-}
-
-// Words [depth][nr] of the rows of `from` (`depth` words, `pitch` bytes apart), zeros for columns from `count` on. In
-// runs of `depth` whose lines of `to` stay in the nearest cache while all columns are written.
+// Words [depth][nr] of the rows of `from` (`depth` words, `pitch` bytes apart), zeros for columns from `count` on.
 static void pack_words(int nr, size_t depth, size_t count, size_t pitch, const char *from, uint32_t *to) {
-    enum { RUN = 64 };
-    for (size_t first = 0; first < depth; first += RUN) {
-        const size_t run = depth - first < RUN ? depth - first : RUN;
-        size_t j = 0;
-        for (; j + 4 <= count; j += 4)
-            transpose_words(run, pitch, from + j * pitch + first * 4, to + first * nr + j, nr);
-        for (; j < (size_t)nr; j++)
-            for (size_t k = first; k < first + run; k++)
-                if (j < count)
-                    memcpy(to + k * nr + j, from + j * pitch + k * 4, 4);
-                else
-                    to[k * nr + j] = 0;
-    }
+    const size_t row = nr * sizeof *to;
+    eo_transpose(sizeof *to, count, depth, from, (ptrdiff_t)pitch, to, (ptrdiff_t)row);
+    for (size_t k = 0; count < (size_t)nr && k < depth; k++) memset(to + k * nr + count, 0, row - count * sizeof *to);
 }
 
 void eo_f32_gemm_pack(int nr, size_t depth, size_t columns, const void *weights, const void *bias, void *packed) {
@@ -116,25 +84,6 @@ void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *w, size_t f
             memset(block + count, 0, (nr - count) * sizeof *block);
         }
     }
-}
-
-// In tiles that stay in the cache while they are read along one side and written along the other.
-void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *from, float *to) {
-    enum { TILE = 16 };
-    for (size_t r = 0; r < rows; r += TILE)
-        for (size_t c = 0; c < columns; c += TILE)
-            for (size_t i = r; i < rows && i < r + TILE; i++)
-                for (size_t j = c; j < columns && j < c + TILE; j++) to[j * rows + i] = from[i * stride + j];
-}
-
-void eo_u8_transpose(size_t rows, size_t columns, const void *from, void *to) {
-    enum { TILE = 16 };
-    const uint8_t *source = from;
-    uint8_t *target = to;
-    for (size_t r = 0; r < rows; r += TILE)
-        for (size_t c = 0; c < columns; c += TILE)
-            for (size_t j = c; j < columns && j < c + TILE; j++)
-                for (size_t i = r; i < rows && i < r + TILE; i++) target[j * rows + i] = source[i * columns + j];
 }
 
 static size_t round_up(size_t depth, size_t multiple) { return (depth + multiple - 1) / multiple * multiple; }

@@ -116,7 +116,7 @@ package struct ByteMatmul: @unchecked Sendable {
     ) {
         var weights = UnsafeRawPointer(b)
         if !transposesB {
-            eo_u8_transpose(depth, columns, weights, memory + packedSize)
+            eo_transpose(1, depth, columns, weights, columns, memory + packedSize, depth)
             weights = UnsafeRawPointer(memory + packedSize)
         }
         scales.withUnsafeBufferPointer { scales in

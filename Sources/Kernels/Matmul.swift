@@ -182,9 +182,9 @@ package struct Matmul: @unchecked Sendable {
 
         func transpose(_ band: Int) {
             let first = band * Matmul.bandRows
-            eo_f32_transpose(
-                matmul.depth, min(Matmul.bandRows, matmul.rows - first), matmul.rows, a + first,
-                transposed + first * matmul.depth)
+            eo_transpose(
+                4, matmul.depth, min(Matmul.bandRows, matmul.rows - first), a + first, matmul.rows * 4,
+                transposed + first * matmul.depth, matmul.depth * 4)
         }
     }
 }

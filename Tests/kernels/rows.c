@@ -1,4 +1,4 @@
-// What comes before the products: gathering of rows, and the quantization of rows while the model runs.
+// What comes before the products: gathering of rows, transposition, and the quantization of rows while the model runs.
 #include "check.h"
 
 enum form { PLAIN, WIDE, SPLIT };
@@ -180,8 +180,34 @@ static void test_fusing(void) {
             if (kernels_isa_available(table[i].isa)) compared(table[i].name, NULL);                                    \
     } while (0)
 
+// Rows end where memory ends.
+static void transpose_case(size_t size, size_t rows, size_t columns) {
+    const size_t from_stride = (columns + 3) * size, to_stride = (rows + 1) * size;
+    struct block from = bytes(rows * from_stride - 3 * size, 0, 255), to = block_of(columns * to_stride - size);
+    eo_transpose(size, rows, columns, from.base, (ptrdiff_t)from_stride, to.base, (ptrdiff_t)to_stride);
+    bool right = true;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            right &= memcmp((char *)to.base + j * to_stride + i * size, (char *)from.base + i * from_stride + j * size,
+                            size) == 0;
+    for (size_t j = 0; j + 1 < columns; j++)
+        for (size_t k = 0; k < size; k++) right &= ((uint8_t *)to.base)[j * to_stride + rows * size + k] == 0xa5;
+    check(right, "eo_transpose", "%zu rows of %zu elements of %zu bytes", rows, columns, size);
+    digest(to.base, to.size);
+    block_free(&from), block_free(&to);
+}
+
+static void test_transposition(void) {
+    for (size_t size = 1; size <= 16; size *= 2)
+        for (size_t rows = 1; rows <= 34; rows += rows < 10 ? 1 : 6)
+            for (size_t columns = 1; columns <= 34; columns += columns < 10 ? 1 : 6)
+                transpose_case(size, rows, columns);
+    compared("eo_transpose", NULL);
+}
+
 void test_rows(void) {
     test_gathering();
+    test_transposition();
     test_fusing();
     for (size_t count = 0; count <= 70; count++) range_case(count);
     EACH_NAME(eo_gather);

@@ -80,9 +80,6 @@ void eo_f32_gemm_pack_block(int nr, const struct eo_strided_weights *_Nonnull w,
 // copy = source; false if it was that before. For weights that need not be packed again.
 bool eo_renew(void *_Nonnull copy, const void *_Nonnull source, size_t size);
 
-// to [columns][rows] = from [rows][columns], rows `stride` floats apart
-void eo_f32_transpose(size_t rows, size_t columns, size_t stride, const float *_Nonnull from, float *_Nonnull to);
-
 // Sums of outer products: the sum over the pixels p of a[p][i] b[p][j] is added to output[i][j], in the order of the
 // pixels (a kernel may sum every second or fourth one apart); consecutive pixels of a run are a_step and b_step floats
 // apart. Neither factor is packed: what a product with a transposed left side asks for, as gradients of weights are.
@@ -360,8 +357,6 @@ struct eo_u8_gemm_weights {
     size_t pieces;                   // of a row, each cut into steps by itself: 1, or what divides `depth` for tiles
 };
 size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *_Nonnull kernel, size_t depth, size_t columns, size_t pieces);
-// to [columns][rows] = from [rows][columns]
-void eo_u8_transpose(size_t rows, size_t columns, const void *_Nonnull from, void *_Nonnull to);
 void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u8_gemm_weights *_Nonnull weights,
                      void *_Nonnull packed);
 

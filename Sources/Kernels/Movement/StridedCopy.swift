@@ -203,11 +203,10 @@ package struct StridedCopy: Sendable {
         case (.row, 4): row(dimensions[level], source, target, UInt32.self)
         case (.row, 8): row(dimensions[level], source, target, UInt64.self)
         case (.row, _): row(dimensions[level], source, target, (UInt64, UInt64).self)
-        case (.transpose, 1): transpose(dimensions[level], dimensions[level + 1], source, target, UInt8.self)
-        case (.transpose, 2): transpose(dimensions[level], dimensions[level + 1], source, target, UInt16.self)
-        case (.transpose, 4): transpose(dimensions[level], dimensions[level + 1], source, target, UInt32.self)
-        case (.transpose, 8): transpose(dimensions[level], dimensions[level + 1], source, target, UInt64.self)
-        case (.transpose, _): transpose(dimensions[level], dimensions[level + 1], source, target, (UInt64, UInt64).self)
+        case (.transpose, _):
+            // The first is contiguous in the source, the second in the target.
+            let (columns, rows) = (dimensions[level], dimensions[level + 1])
+            eo_transpose(unit, rows.count, columns.count, source, rows.source, target, columns.target)
         default: target.copyMemory(from: source, byteCount: unit)
         }
     }
@@ -219,27 +218,6 @@ package struct StridedCopy: Sendable {
         for index in 0..<dimension.count {
             let element = source.loadUnaligned(fromByteOffset: index &* dimension.source, as: T.self)
             target.storeBytes(of: element, toByteOffset: index &* dimension.target, as: T.self)
-        }
-    }
-
-    /// Tiles of this many elements a side keep the lines of both layouts in the first-level cache.
-    private static let tile = 16
-
-    /// `a` is contiguous in the source, `b` in the target.
-    @inline(__always)
-    private func transpose<T: BitwiseCopyable>(
-        _ a: Dimension, _ b: Dimension, _ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer, _: T.Type
-    ) {
-        for a0 in stride(from: 0, to: a.count, by: Self.tile) {
-            for b0 in stride(from: 0, to: b.count, by: Self.tile) {
-                for i in a0..<min(a0 + Self.tile, a.count) {
-                    for j in b0..<min(b0 + Self.tile, b.count) {
-                        let from = i &* a.source &+ j &* b.source
-                        let element = source.loadUnaligned(fromByteOffset: from, as: T.self)
-                        target.storeBytes(of: element, toByteOffset: i &* a.target &+ j &* b.target, as: T.self)
-                    }
-                }
-            }
         }
     }
 
