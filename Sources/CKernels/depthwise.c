@@ -31,8 +31,9 @@ bool eo_f32_depthwise_rounds(const struct eo_window *w) { return !holds(w) || w-
 
 bool eo_f32_depthwise_fits_lines(const struct eo_window *w) {
     // A line of a kernel's height must fit the scratch memory, with room for a few columns of vectors of 64 bytes.
-    const size_t span = (w->kernel_height - 1) * w->dilation_height,
-                 breadth = (w->kernel_width - 1) * w->dilation_width;
+    const size_t down = w->dilation_height / eo_f32_depthwise_phases(w, w->dilation_height),
+                 across = w->dilation_width / eo_f32_depthwise_phases(w, w->dilation_width);
+    const size_t span = (w->kernel_height - 1) * down, breadth = (w->kernel_width - 1) * across;
     const size_t room = EO_DEPTHWISE_SCRATCH / 64;
     return w->kernel_height == w->kernel_width && (w->kernel_width == 3 || w->kernel_width == 5) &&
            (span + 1 + 3 * w->stride_height) * (breadth + 1 + 3 * w->stride_width) <= room;

@@ -37,7 +37,7 @@ package struct CascadeStage: @unchecked Sendable {
         _ plan: ConvolutionPlan, _ weights: Storage, _ parameters: eo_f32_gemm_parameters, _ finish: Finish
     ) throws(Failure) -> CascadeStage? {
         guard plan.context.window.groups == 1 else { return nil }
-        let parameters = try stored(parameters)
+        let parameters = try stored(of: parameters)
         var context = plan.context
         context.weights = UnsafeRawPointer(Bytes(weights).baseAddress)
         context.parameters = UnsafeRawPointer(Bytes(parameters).baseAddress)
@@ -50,7 +50,7 @@ package struct CascadeStage: @unchecked Sendable {
     static func of(
         _ plan: DepthwisePlan, _ weights: Storage, _ parameters: eo_f32_gemm_parameters, _ finish: Finish
     ) throws(Failure) -> CascadeStage? {
-        let parameters = try stored(parameters)
+        let parameters = try stored(of: parameters)
         var context = plan.context
         context.weights = UnsafeRawPointer(Bytes(weights).baseAddress)
         context.parameters = UnsafeRawPointer(Bytes(parameters).baseAddress)
@@ -62,10 +62,11 @@ package struct CascadeStage: @unchecked Sendable {
 
     /// Every window sees some of the image, or lines would have nothing under them.
     fileprivate var seesImage: Bool {
-        let span = (window.kernel_height - 1) * window.dilation_height + 1
-        return window.padding_top < span
+        window.padding_top < span
             && (window.output_height - 1) * window.stride_height < window.input_height + window.padding_top
     }
+    /// Input lines under an output line.
+    fileprivate var span: Int { (window.kernel_height - 1) * window.dilation_height + 1 }
 }
 
 /// Convolutions one after the other, a few lines at a time; see cascade.h. The bits are those of the layers by
@@ -83,7 +84,8 @@ package final class Cascade: @unchecked Sendable {
 
     package var scratchByteCount: Int { context.slot_size * slots }
 
-    /// nil: the layers are too many, do not fit together, or their lines take more than the second-level cache.
+    /// nil: the layers are too many, do not fit together, or their lines take more than the second-level cache, or are
+    /// moved about too much.
     package static func of(_ parts: [CascadeStage], threads: Int) -> Cascade? {
         guard parts.count >= 2, parts.count <= Int(EO_CASCADE_STAGES), parts.allSatisfy({ $0.seesImage }),
             parts.dropLast().allSatisfy({ !$0.hasOperand })
@@ -95,7 +97,15 @@ package final class Cascade: @unchecked Sendable {
             else { return nil }
         }
         let cascade = Cascade(parts, threads: threads)
-        return cascade.context.slot_size <= mostBytes ? cascade : nil
+        return cascade.context.slot_size <= mostBytes && cascade.computesMostLines ? cascade : nil
+    }
+
+    /// Lines that a step finds there and moves to their new place are at most twice as many as it computes: with
+    /// dilation they can be all but one.
+    private var computesMostLines: Bool {
+        parts.indices.dropFirst().allSatisfy {
+            parts[$0].span <= (1 + 2 * stages[$0].lines) * parts[$0].window.stride_height
+        }
     }
 
     private init(_ parts: [CascadeStage], threads: Int) {

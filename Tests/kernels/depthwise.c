@@ -277,7 +277,7 @@ static void test_lines(void) {
     static const size_t channels[] = {1, 3, 4, 5, 8, 15, 16, 17, 24, 33, 144};
     for (size_t size = 3; size <= 5; size += 2)
         for (size_t stride = 1; stride <= 3; stride++)
-            for (size_t dilation = 1; dilation <= 2; dilation++)
+            for (size_t dilation = 1; dilation <= 3; dilation++)
                 for (size_t c = 0; c < sizeof channels / sizeof *channels; c++) {
                     const size_t paddings[] = {0, size / 2 * dilation, size - 1, size + 2};
                     for (size_t i = 0; i < sizeof paddings / sizeof *paddings; i++) {

@@ -48,6 +48,11 @@ struct eo_f32_depthwise_lines {
     float *_Nonnull scratch;                  // EO_DEPTHWISE_SCRATCH bytes
     bool input_is_rounded, output_is_rounded; // bfloat16; of AVX-512 and without vectors only
 };
+// Dilated kernels of stride 1 go over every so many-th pixel at a time: an image of its own, without dilation. How many
+// such images there are along a side.
+static inline size_t eo_f32_depthwise_phases(const struct eo_window *_Nonnull w, size_t dilation) {
+    return w->stride_height == 1 && w->stride_width == 1 ? dilation : 1;
+}
 // Half of a first-level cache.
 enum { EO_DEPTHWISE_SCRATCH = 24 * 1024 };
 typedef void eo_f32_depthwise_lines_function(const struct eo_f32_depthwise_lines *_Nonnull lines);

@@ -70,11 +70,20 @@ SIMD void depthwise_run(const struct eo_depthwise_run *r) {
 
 // --------------------------------------------------------------------------------------------------------------- lines
 
-// A rectangle of output pixels of one image, and the input pixels under it.
-struct rectangle {
+// An image, or every so many-th pixel of its lines, and of every so many-th of these, if the kernel is dilated
+// likewise: `window` counts what is left. Bytes from pixel to pixel and from line to line.
+struct view {
     const struct eo_f32_depthwise_lines *lines;
-    const char *image; // input
-    char *output;      // of the first pixel
+    struct eo_window window;
+    const char *input;
+    char *output;
+    size_t input_pixel, input_line, output_pixel, output_line;
+};
+
+// A rectangle of output pixels, and the input pixels under it.
+struct rectangle {
+    const struct view *view;
+    char *output; // of the first pixel
     size_t height, width;
     ptrdiff_t top, left; // input position under the first tap of the first pixel
     size_t rows, columns;
@@ -83,18 +92,19 @@ struct rectangle {
 // Input pixels of a rectangle, a vector of channels of each, side by side: no bounds, and no lines of the cache that
 // share a set. What lies outside the image is zero already.
 SIMD void copy_channels(const struct rectangle *r, size_t channel, size_t part) {
-    const struct eo_window *w = r->lines->window;
-    const bool rounded = r->lines->input_is_rounded;
-    const size_t size = rounded ? 2 : 4, channels = w->input_channels;
+    const struct view *v = r->view;
+    const struct eo_window *w = &v->window;
+    const bool rounded = v->lines->input_is_rounded;
     const ptrdiff_t height = (ptrdiff_t)w->input_height, width = (ptrdiff_t)w->input_width;
     const size_t first = r->left < 0 ? (size_t)-r->left : 0;
     const ptrdiff_t end = width - r->left < (ptrdiff_t)r->columns ? width - r->left : (ptrdiff_t)r->columns;
     for (size_t row = 0; row < r->rows; row++) {
         const ptrdiff_t y = r->top + (ptrdiff_t)row;
         if (y < 0 || y >= height) continue;
-        float *to = r->lines->scratch + (row * r->columns + first) * LANES;
-        const char *from = r->image + ((size_t)(y * width + r->left + (ptrdiff_t)first) * channels + channel) * size;
-        for (ptrdiff_t x = (ptrdiff_t)first; x < end; x++, to += LANES, from += channels * size)
+        float *to = v->lines->scratch + (row * r->columns + first) * LANES;
+        const char *from = v->input + (size_t)y * v->input_line +
+                           (size_t)(r->left + (ptrdiff_t)first) * v->input_pixel + channel * (rounded ? 2 : 4);
+        for (ptrdiff_t x = (ptrdiff_t)first; x < end; x++, to += LANES, from += v->input_pixel)
             vec_store(to, depthwise_load(from, rounded, part));
     }
 }
@@ -120,7 +130,8 @@ static const _Alignas(64) float outside[LANES];
 SIMD void convolve_pixels(const int size, const int count, const int step, const int edge, const struct rectangle *r,
                           const struct pixels pixels, ptrdiff_t y, ptrdiff_t x, const float *weights, char *output,
                           size_t part) {
-    const struct eo_window *w = r->lines->window;
+    const struct view *v = r->view;
+    const struct eo_window *w = &v->window;
     const size_t stride = eo_depthwise_stride(w->input_channels);
     const ptrdiff_t next_row = (ptrdiff_t)w->dilation_height;
     const ptrdiff_t next_tap = count > 1 ? pixels.pixel : (ptrdiff_t)w->dilation_width * pixels.pixel;
@@ -148,31 +159,31 @@ SIMD void convolve_pixels(const int size, const int count, const int step, const
             }
         }
     }
-    const bool rounded = r->lines->output_is_rounded;
-    const size_t pixel = w->output_channels * (rounded ? 2 : 4);
 #pragma clang loop unroll(full)
     for (int p = 0; p < count; p++)
-        depthwise_store(&r->lines->parameters, sum[p], output + (size_t)p * pixel, rounded, part);
+        depthwise_store(&v->lines->parameters, sum[p], output + (size_t)p * v->output_pixel,
+                        v->lines->output_is_rounded, part);
 }
 
 // `vectors` vectors of channels of a rectangle, from `channel` on. `size` and `step` are constants where this is
 // called; `step` is the stride, or 0 if pixels are summed one by one.
 SIMD void convolve_channels(const int size, const int step, const int edge, const struct rectangle *r,
                             struct pixels pixels, size_t channel, size_t vectors, size_t part) {
-    const struct eo_window *w = r->lines->window;
-    const size_t element = r->lines->output_is_rounded ? 2 : 4, out_pixel = w->output_channels * element;
+    const struct view *view = r->view;
+    const struct eo_window *w = &view->window;
+    const size_t element = view->lines->output_is_rounded ? 2 : 4;
     const float *first = pixels.first;
     ptrdiff_t y = pixels.top;
     for (size_t i = 0; i < r->height; i++, y += (ptrdiff_t)w->stride_height) {
-        const float *weights = (const float *)r->lines->weights + channel;
-        char *output = r->output + i * w->output_width * out_pixel + channel * element;
+        const float *weights = (const float *)view->lines->weights + channel;
+        char *output = r->output + i * view->output_line + channel * element;
         pixels.first = first;
         for (size_t v = 0; v < vectors; v++) {
             if (step > 0)
                 convolve_pixels(size, NEIGHBOURS, step, edge, r, pixels, y, pixels.left, weights, output, part);
             for (size_t j = 0; j < r->width && step == 0; j++)
                 convolve_pixels(size, 1, 1, 0, r, pixels, y, pixels.left + (ptrdiff_t)(j * w->stride_width), weights,
-                                output + j * out_pixel, part);
+                                output + j * view->output_pixel, part);
             pixels.first += LANES, weights += LANES, output += LANES * element;
         }
     }
@@ -180,7 +191,7 @@ SIMD void convolve_channels(const int size, const int step, const int edge, cons
 
 // The stride of pixels that share inputs, or 0.
 SIMD size_t shared_stride(const struct rectangle *r) {
-    const struct eo_window *w = r->lines->window;
+    const struct eo_window *w = &r->view->window;
     return w->dilation_width == 1 && r->width == NEIGHBOURS && w->stride_width <= 2 ? w->stride_width : 0;
 }
 
@@ -196,19 +207,20 @@ SIMD void convolve(const int size, const int edge, const struct rectangle *r, co
 }
 
 SIMD bool is_inside(const struct rectangle *r) {
-    const struct eo_window *w = r->lines->window;
+    const struct eo_window *w = &r->view->window;
     return r->top >= 0 && r->left >= 0 && r->top + (ptrdiff_t)r->rows <= (ptrdiff_t)w->input_height &&
            r->left + (ptrdiff_t)r->columns <= (ptrdiff_t)w->input_width;
 }
 
 // Whole vectors of floats are read where they lie, others from a copy.
 SIMD void rectangle_run(const int size, const struct rectangle *r) {
-    const struct eo_window *w = r->lines->window;
+    const struct view *v = r->view;
+    const struct eo_window *w = &v->window;
     const size_t channels = w->input_channels;
     const ptrdiff_t rows = (ptrdiff_t)r->rows, columns = (ptrdiff_t)r->columns, width = (ptrdiff_t)w->input_width;
-    float *scratch = r->lines->scratch;
+    float *scratch = v->lines->scratch;
     const bool inside = is_inside(r), lacks_taps = r->left > -size && r->left + columns < width + size;
-    const bool copies = r->lines->input_is_rounded || !(inside || (shared_stride(r) > 0 && lacks_taps));
+    const bool copies = v->lines->input_is_rounded || !(inside || (shared_stride(r) > 0 && lacks_taps));
     for (ptrdiff_t i = 0; i < rows * columns && !inside && (copies || channels % LANES); i++)
         vec_store(scratch + i * LANES, vec_set(0));
     for (size_t channel = 0, vectors; channel < channels; channel += vectors * LANES) {
@@ -219,8 +231,9 @@ SIMD void rectangle_run(const int size, const struct rectangle *r) {
         if (is_copied) {
             copy_channels(r, channel, part);
         } else {
-            pixels.first = (const float *)r->image + channel;
-            pixels.pixel = (ptrdiff_t)channels, pixels.line = width * pixels.pixel;
+            pixels.first = (const float *)v->input + channel;
+            pixels.pixel = (ptrdiff_t)(v->input_pixel / sizeof(float));
+            pixels.line = (ptrdiff_t)(v->input_line / sizeof(float));
             pixels.height = (ptrdiff_t)w->input_height, pixels.width = width;
             pixels.top = r->top, pixels.left = r->left;
         }
@@ -238,19 +251,16 @@ static inline size_t smallest(size_t a, size_t b) {
     return side < NEIGHBOURS ? side : NEIGHBOURS;
 }
 
-// Output lines `first` to `end` of one image.
-SIMD void lines_of_image(const int size, const struct eo_f32_depthwise_lines *l, size_t image, size_t first,
-                         size_t end) {
-    const struct eo_window *w = l->window;
+// Output lines `first` to `end`.
+SIMD void lines_of_view(const int size, const struct view *v, size_t first, size_t end) {
+    const struct eo_window *w = &v->window;
     const size_t room = EO_DEPTHWISE_SCRATCH / (LANES * sizeof(float));
     const size_t span = (w->kernel_height - 1) * w->dilation_height + 1;
     const size_t breadth = (w->kernel_width - 1) * w->dilation_width + 1;
     // As many columns as leave room for a few lines.
     const size_t most = room / (span + 3 * w->stride_height);
-    const size_t size_in = l->input_is_rounded ? 2 : 4, size_out = l->output_is_rounded ? 2 : 4;
     const size_t width = smallest(most > breadth ? (most - breadth) / w->stride_width + 1 : 1, w->output_width);
-    struct rectangle r = {.lines = l, .width = width, .columns = (width - 1) * w->stride_width + breadth};
-    r.image = (const char *)l->input + image * w->input_height * w->input_width * w->input_channels * size_in;
+    struct rectangle r = {.view = v, .width = width, .columns = (width - 1) * w->stride_width + breadth};
     const size_t deepest = smallest((room / r.columns - span) / w->stride_height + 1, end - first);
     for (size_t y = first; y < end; y += r.height) {
         r.height = end - y < deepest ? end - y : deepest;
@@ -260,21 +270,65 @@ SIMD void lines_of_image(const int size, const struct eo_f32_depthwise_lines *l,
             // The last ones go with some that are done already.
             if (x + width > w->output_width) x = w->output_width - width;
             r.left = (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left;
-            r.output = (char *)l->output +
-                       ((image * w->output_height + y) * w->output_width + x) * w->output_channels * size_out;
+            r.output = v->output + y * v->output_line + x * v->output_pixel;
             rectangle_run(size, &r);
         }
     }
 }
 
+// Every `step`-th place, from number `phase` on, of a side of the output, and what the kernel's taps meet there.
+struct side {
+    size_t input, output, padding; // places left
+    size_t first;                  // the first one of the input
+};
+static inline struct side side_of(size_t step, size_t phase, size_t input, size_t output, size_t padding) {
+    const size_t before = padding > phase ? (padding - phase + step - 1) / step : 0;
+    const size_t first = phase + before * step - padding;
+    return (struct side){input > first ? (input - first + step - 1) / step : 0,
+                         output > phase ? (output - phase + step - 1) / step : 0, before, first};
+}
+
+// Lines `first` to `end` of one image, those pixels that `down` and `across` are numbers of.
+SIMD void run_phase(const struct eo_f32_depthwise_lines *l, size_t image, size_t first, size_t end, size_t down,
+                    size_t across) {
+    const struct eo_window *w = l->window;
+    const size_t steps = eo_f32_depthwise_phases(w, w->dilation_height);
+    const size_t strides = eo_f32_depthwise_phases(w, w->dilation_width);
+    const size_t input_pixel = w->input_channels * (l->input_is_rounded ? 2 : 4);
+    const size_t output_pixel = w->output_channels * (l->output_is_rounded ? 2 : 4);
+    const size_t input_line = w->input_width * input_pixel, output_line = w->output_width * output_pixel;
+    const struct side rows = side_of(steps, down, w->input_height, w->output_height, w->padding_top);
+    const struct side columns = side_of(strides, across, w->input_width, w->output_width, w->padding_left);
+    struct view v = {.lines = l, .window = *w};
+    v.window.input_height = rows.input, v.window.output_height = rows.output, v.window.padding_top = rows.padding;
+    v.window.input_width = columns.input, v.window.output_width = columns.output;
+    v.window.padding_left = columns.padding;
+    v.window.dilation_height /= steps, v.window.dilation_width /= strides;
+    v.input =
+        (const char *)l->input + (image * w->input_height + rows.first) * input_line + columns.first * input_pixel;
+    v.output = (char *)l->output + (image * w->output_height + down) * output_line + across * output_pixel;
+    v.input_pixel = strides * input_pixel, v.input_line = steps * input_line;
+    v.output_pixel = strides * output_pixel, v.output_line = steps * output_line;
+    first = first > down ? (first - down + steps - 1) / steps : 0;
+    end = end > down ? (end - down + steps - 1) / steps : 0;
+    if (first >= end || columns.output == 0) return;
+    if (w->kernel_width == 3)
+        lines_of_view(3, &v, first, end);
+    else
+        lines_of_view(5, &v, first, end);
+}
+
 SIMD void depthwise_lines(const struct eo_f32_depthwise_lines *l) {
-    const size_t height = l->window->output_height, end = l->first + l->count;
+    const struct eo_window *w = l->window;
+    const size_t steps = eo_f32_depthwise_phases(w, w->dilation_height);
+    const size_t strides = eo_f32_depthwise_phases(w, w->dilation_width);
+    const size_t height = w->output_height, end = l->first + l->count;
     for (size_t line = l->first, next; line < end; line = next) {
         const size_t image = line / height;
         next = (image + 1) * height < end ? (image + 1) * height : end;
-        if (l->window->kernel_width == 3)
-            lines_of_image(3, l, image, line - image * height, next - image * height);
-        else
-            lines_of_image(5, l, image, line - image * height, next - image * height);
+        // Those beyond the output have no pixels.
+        for (size_t down = 0; down < steps && down < height; down++)
+            for (size_t across = 0; across < strides && across < w->output_width; across++)
+                run_phase(l, image, line - image * height, next - image * height, down, across);
     }
 }
