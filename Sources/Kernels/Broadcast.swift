@@ -58,10 +58,11 @@ package struct Broadcast: Sendable {
 
     enum Operand: Sendable { case a, b }
 
-    /// The operand that is the same in every run, if both advance within a run and the other from run to run.
-    var repeated: Operand? {
-        guard form == .vectorVector, outer.count == 1 else { return nil }
-        return outer[0].strideB == 0 ? .b : outer[0].strideA == 0 ? .a : nil
+    /// The operand that is the same in `runs` neighbouring runs, if both advance within a run, the other's lying one
+    /// behind the other.
+    var repeated: (operand: Operand, runs: Int)? {
+        guard form == .vectorVector, let last = outer.last else { return nil }
+        return last.strideB == 0 ? (.b, last.count) : last.strideA == 0 ? (.a, last.count) : nil
     }
 
     /// Where a run begins in a and b.

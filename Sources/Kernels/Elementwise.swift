@@ -249,8 +249,17 @@ private struct BinaryJob {
 
     func run(_ piece: Int) {
         let (elements, length) = (pieces[piece], shape.length)
-        if shape.repeated != nil, elements.count > length, length * max(size, sizeB) <= Self.repeatedBytes / 2 {
-            return runTogether(elements.lowerBound / length..<elements.upperBound / length)
+        if let (operand, neighbours) = shape.repeated, elements.count > length,
+            length * max(size, sizeB) <= Self.repeatedBytes / 2
+        {
+            let end = elements.upperBound / length
+            var run = elements.lowerBound / length
+            while run < end {
+                let next = min(end, (run / neighbours + 1) * neighbours)
+                runTogether(run..<next, repeating: operand)
+                run = next
+            }
+            return
         }
         var element = elements.lowerBound
         while element < elements.upperBound {
@@ -266,23 +275,20 @@ private struct BinaryJob {
 
     /// Short runs, one operand the same in all of them (three numbers for the colours of each pixel): it is written out
     /// often enough that the kernel has a long run.
-    private func runTogether(_ runs: Range<Int>) {
-        let isB = shape.repeated == .b
-        let (source, elementSize) = isB ? (b, sizeB) : (a, size)
-        let (length, runSize) = (shape.length, shape.length * elementSize)
+    private func runTogether(_ runs: Range<Int>, repeating operand: Broadcast.Operand) {
+        let isB = operand == .b
+        let start = shape.start(ofRun: runs.lowerBound)
+        let (firstA, firstB) = (a + start.a * size, b + start.b * sizeB)
+        let (length, runSize) = (shape.length, shape.length * (isB ? sizeB : size))
         withUnsafeTemporaryAllocation(byteCount: Self.repeatedBytes, alignment: 64) { row in
             let together = min(Self.repeatedBytes / runSize, runs.count)
-            for copy in 0..<together {
-                (row.baseAddress! + copy * runSize).copyMemory(from: source, byteCount: runSize)
-            }
-            var index = runs.lowerBound
-            while index < runs.upperBound {
+            fillBytes(row.baseAddress!, together * runSize, isB ? firstB : firstA, runSize)
+            let same = UnsafeRawPointer(row.baseAddress!)
+            for index in stride(from: 0, to: runs.count, by: together) {
                 let place = index * length
                 kernel(
-                    min(together, runs.upperBound - index) * length,
-                    isB ? a + place * size : UnsafeRawPointer(row.baseAddress!),
-                    isB ? UnsafeRawPointer(row.baseAddress!) : b + place * sizeB, y + place * size, parameters)
-                index += together
+                    min(together, runs.count - index) * length, isB ? firstA + place * size : same,
+                    isB ? same : firstB + place * sizeB, y + (runs.lowerBound * length + place) * size, parameters)
             }
         }
     }

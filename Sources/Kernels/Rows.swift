@@ -2,7 +2,7 @@ import CKernels
 
 /// A function of the rows of a tensor, each by itself.
 package enum RowFunction: Sendable {
-    /// exp(beta (x - max x)) / sum.
+    /// exp(beta (x - max x)) (1 / sum).
     case softmax(beta: Float)
     /// x - max x - log(sum(exp(x - max x))).
     case logSoftmax
@@ -16,8 +16,8 @@ package enum RowFunction: Sendable {
         switch self {
         case .softmax(let beta):
             let largest = table.pointee.f32_maximum(depth, x)
-            var sum = table.pointee.f32_exp_sum(depth, x, y, largest, beta)
-            table.pointee.f32_div.vs(depth, y, &sum, y, &none)
+            var share = 1 / table.pointee.f32_exp_sum(depth, x, y, largest, beta)
+            table.pointee.f32_mul.vs(depth, y, &share, y, &none)
         case .logSoftmax:
             let largest = table.pointee.f32_maximum(depth, x)
             var shift = largest + Real.log(Self.exponentialSum(depth, x, largest))

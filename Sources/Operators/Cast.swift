@@ -22,15 +22,27 @@ enum Cast {
         switch (from, to) {
         case (.int32, .float32): return direct { (x: Int32) in Float(x) }
         case (.int64, .float32): return direct { (x: Int64) in Float(x) }
-        case (.uint8, .float32): return direct { (x: UInt8) in Float(x) }
-        case (.int8, .float32): return direct { (x: Int8) in Float(x) }
+        case (.uint8, .float32): return float(UInt8.self)
+        case (.int8, .float32): return float(Int8.self)
+        case (.int16, .float32): return float(Int16.self)
         case (.bool, .float32): return direct { (x: UInt8) in x == 0 ? Float(0) : 1 }
         case (.float32, .int32): return direct { (x: Float) in Int32(truncatingIfNeeded: cut(Double(x), Int32.self)) }
         case (.int32, .int64): return direct { (x: Int32) in Int64(x) }
         case (.int64, .int32): return direct { (x: Int64) in Int32(truncatingIfNeeded: x) }
-        case (.float16, .float32): return direct { (x: UInt16) in Float(Float16(bitPattern: x)) }
+        case (.float16, .float32):
+            return { io in
+                var y = io.output(as: Float.self)
+                Conversion.widen(io.input(0), &y, pool: io.pool)
+            }
         case (.float32, .float16): return direct { (x: Float) in Float16(x).bitPattern }
         default: return nil
+        }
+    }
+
+    private static func float<In: QuantizedInteger>(_: In.Type) -> Kernel {
+        return { io in
+            var y = io.output(as: Float.self)
+            Conversion.dequantize(io.input(0, as: In.self), &y, scale: 1, zeroPoint: 0, pool: io.pool)
         }
     }
 

@@ -9,8 +9,8 @@
 void eo_copy_rows(size_t count, size_t size, const void *_Nonnull from, ptrdiff_t from_stride, void *_Nonnull to,
                   ptrdiff_t to_stride);
 
-// Element (i, j) of `rows` rows of `columns` neighbouring elements becomes element (j, i). Rows of the source and of the
-// target lie so many bytes apart; an element has `size` bytes: 1, 2, 4, 8 or 16. They do not overlap.
+// Element (i, j) of `rows` rows of `columns` neighbouring elements becomes element (j, i). Rows of the source and of
+// the target lie so many bytes apart; an element has `size` bytes: 1, 2, 4, 8 or 16. They do not overlap.
 void eo_transpose(size_t size, size_t rows, size_t columns, const void *_Nonnull from, ptrdiff_t from_stride,
                   void *_Nonnull to, ptrdiff_t to_stride);
 

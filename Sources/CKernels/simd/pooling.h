@@ -36,8 +36,9 @@
         for (size_t i = 0; i < w->count; i++, x += w->step, y += w->channels) name##_##lanes(w, x, y, low, high);      \
     }
 
-// All channels: blocks of `wide`, or of 16 where there are fewer, the last block ending with the channels; fewer than
-// 16 one by one.
+// All channels: blocks of `wide`, or of 16 where there are fewer, the last block ending with the channels. Where there
+// are fewer than 16, blocks reach into the windows behind, which overwrite what is too much, and the last windows'
+// channels go one by one.
 #define POOL_KERNEL(name, type, wide)                                                                                  \
     POOL_RUN(name, type, 16)                                                                                           \
     POOL_RUN(name, type, 1)                                                                                            \
@@ -54,12 +55,16 @@
             }                                                                                                          \
             return;                                                                                                    \
         }                                                                                                              \
-        size_t c = 0;                                                                                                  \
-        for (; c < n && n >= 16; c += 16) {                                                                            \
-            if (c + 16 > n) c = n - 16;                                                                                \
-            name##_run_16(w, x + c, y + c, low, high);                                                                 \
+        const bool reaches = n < 16;                                                                                   \
+        struct eo_pool_window most = copy, last = copy;                                                                \
+        if (reaches) most.count = copy.count * n < 16 ? 0 : (copy.count * n - 16) / n + 1;                             \
+        last.count = copy.count - most.count;                                                                          \
+        for (size_t c = 0; c < n; c += 16) {                                                                           \
+            if (!reaches && c + 16 > n) c = n - 16;                                                                    \
+            name##_run_16(&most, x + c, y + c, low, high);                                                             \
         }                                                                                                              \
-        for (; c < n; c++) name##_run_1(w, x + c, y + c, low, high);                                                   \
+        x += most.count * copy.step, y += most.count * n;                                                              \
+        for (size_t c = 0; c < n && last.count > 0; c++) name##_run_1(&last, x + c, y + c, low, high);                 \
     }
 
 #define INTEGER_MEAN(t, type, lanes)                                                                                   \

@@ -24,23 +24,30 @@ enum MaxPoolingWithArgmax {
                 let x = io.input(0, as: Float.self)
                 var y = io.output(0, as: Float.self)
                 var places = io.output(1, as: Float.self)
-                for index in 0..<y.count {
-                    let at = shape.position(index)
+                let channels = shape.inputChannels
+                for first in stride(from: 0, to: y.count, by: max(1, channels)) {
+                    let at = shape.position(first)
                     let (top, left) = (
                         at.y &* shape.strideHeight &- shape.paddingTop, at.x &* shape.strideWidth &- shape.paddingLeft
                     )
-                    var (most, place) = (-Float.greatestFiniteMagnitude, 0)
+                    for index in first..<first &+ channels {
+                        (y[index], places[index]) = (-Float.greatestFiniteMagnitude, 0.1)
+                    }
                     for column in max(0, -left)..<max(0, -left, min(shape.kernelWidth, shape.inputWidth &- left)) {
                         for row in max(0, -top)..<max(0, -top, min(shape.kernelHeight, shape.inputHeight &- top)) {
                             let pixel =
                                 (at.image &* shape.inputHeight &+ top &+ row) &* shape.inputWidth &+ left &+ column
-                            let value = x[pixel &* shape.inputChannels &+ at.channel]
-                            if value > most { (most, place) = (value, row &* shape.kernelWidth &+ column) }
+                            // Whole numbers are behind the point when it is cut off, whatever became of their last bits.
+                            let place = Float(row &* shape.kernelWidth &+ column) + 0.1
+                            let from = x.extracting(pixel &* channels..<(pixel &+ 1) &* channels)
+                            for channel in 0..<channels where from[channel] > y[first &+ channel] {
+                                (y[first &+ channel], places[first &+ channel]) = (from[channel], place)
+                            }
                         }
                     }
-                    y[index] = min(max(most, range.minimum), range.maximum)
-                    // Whole numbers are behind the point when it is cut off, whatever became of their last bits.
-                    places[index] = Float(place) + 0.1
+                    for index in first..<first &+ channels {
+                        y[index] = min(max(y[index], range.minimum), range.maximum)
+                    }
                 }
             }
         }
