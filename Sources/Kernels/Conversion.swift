@@ -9,6 +9,7 @@ package protocol QuantizedInteger: FixedWidthInteger & BitwiseCopyable & Sendabl
 package struct QuantizedKernels {
     let fromFloat: eo_unary
     let fromInt32: eo_unary
+    let fromInt16: eo_unary
     let toFloat: eo_unary
     let add: eo_binary
     let multiply: eo_binary
@@ -24,7 +25,8 @@ extension Int8: QuantizedInteger {
     package static var kernels: QuantizedKernels {
         let table = kernelTable.pointee
         return QuantizedKernels(
-            fromFloat: table.f32_to_s8, fromInt32: table.s32_to_s8, toFloat: table.s8_to_f32, add: table.s8_add,
+            fromFloat: table.f32_to_s8, fromInt32: table.s32_to_s8, fromInt16: table.s16_to_s8,
+            toFloat: table.s8_to_f32, add: table.s8_add,
             multiply: table.s8_mul,
             minimum: table.s8_min, maximum: table.s8_max, maximumPool: table.s8_max_pool,
             averagePool: table.s8_average_pool, sum: table.s8_sum, addRows: table.s8_add_rows)
@@ -35,7 +37,8 @@ extension UInt8: QuantizedInteger {
     package static var kernels: QuantizedKernels {
         let table = kernelTable.pointee
         return QuantizedKernels(
-            fromFloat: table.f32_to_u8, fromInt32: table.s32_to_u8, toFloat: table.u8_to_f32, add: table.u8_add,
+            fromFloat: table.f32_to_u8, fromInt32: table.s32_to_u8, fromInt16: table.s16_to_u8,
+            toFloat: table.u8_to_f32, add: table.u8_add,
             multiply: table.u8_mul,
             minimum: table.u8_min, maximum: table.u8_max, maximumPool: table.u8_max_pool,
             averagePool: table.u8_average_pool, sum: table.u8_sum, addRows: table.u8_add_rows)
@@ -46,7 +49,8 @@ extension Int16: QuantizedInteger {
     package static var kernels: QuantizedKernels {
         let table = kernelTable.pointee
         return QuantizedKernels(
-            fromFloat: table.f32_to_s16, fromInt32: table.s32_to_s16, toFloat: table.s16_to_f32, add: table.s16_add,
+            fromFloat: table.f32_to_s16, fromInt32: table.s32_to_s16, fromInt16: table.s16_to_s16,
+            toFloat: table.s16_to_f32, add: table.s16_add,
             multiply: table.s16_mul,
             minimum: table.s16_min, maximum: table.s16_max, maximumPool: table.s16_max_pool,
             averagePool: table.s16_average_pool, sum: table.s16_sum, addRows: table.s16_add_rows)
@@ -68,14 +72,20 @@ package enum Conversion {
     }
 
     /// y = clamp(round((x - offset) * factor)) + zeroPoint, one float rounding for each operation, ties to even, to
-    /// the range of the type. `factor` is finite.
-    package static func requantize<T: QuantizedInteger>(
-        _ x: Span<Int32>, _ y: inout MutableSpan<T>, offset: Int32, factor: Float, zeroPoint: Int, pool: ThreadPool
+    /// the range of the type. `factor` is finite, X Int16 or Int32.
+    package static func requantize<X: FixedWidthInteger & BitwiseCopyable, T: QuantizedInteger>(
+        _ x: Span<X>, _ y: inout MutableSpan<T>, offset: Int32, factor: Float, zeroPoint: Int, pool: ThreadPool
     ) {
-        var parameters = eo_quantize_params(
+        var parameters = requantizing(T.self, offset: offset, factor: factor, zeroPoint: zeroPoint)
+        Elementwise.unary(X.bitWidth == 16 ? T.kernels.fromInt16 : T.kernels.fromInt32, x, &y, &parameters, pool)
+    }
+
+    static func requantizing<T: QuantizedInteger>(
+        _: T.Type, offset: Int32, factor: Float, zeroPoint: Int
+    ) -> eo_quantize_params {
+        eo_quantize_params(
             offset: offset, zero: Int32(zeroPoint), scale: factor, low: Float(Int(T.min) - zeroPoint),
             high: Float(Int(T.max) - zeroPoint))
-        Elementwise.unary(T.kernels.fromInt32, x, &y, &parameters, pool)
     }
 
     /// y = (x - zeroPoint) * scale.

@@ -18,7 +18,7 @@ package struct Finish: @unchecked Sendable {
     /// A second result alone, `size` bytes an element; nil: a layer cannot make it.
     package init?(second rows: RowConstants, elementSize: Int) throws(Failure) {
         guard let branch = rows.branch else { return nil }
-        let storage = try withUnsafeBytes(of: branch) { bytes throws(Failure) in try Kernels.stored(bytes) }
+        let storage = try stored(of: branch)
         (self.branch, self.elementSize, parameters) = (Branch(rows, storage), elementSize, nil)
         raw.branch = UnsafePointer(Bytes(storage).baseAddress.assumingMemoryBound(to: eo_branch.self))
     }
@@ -33,7 +33,7 @@ package struct Finish: @unchecked Sendable {
     package static func function(_ function: UnaryFunction) throws(Failure) -> Finish {
         var raw = eo_finish()
         raw.unary = function.kernel
-        return Finish(raw, try stored(function.parameters), elementSize: 4)
+        return Finish(raw, try stored(of: function.parameters), elementSize: 4)
     }
 
     /// y = table[y], 256 bytes.
@@ -44,13 +44,21 @@ package struct Finish: @unchecked Sendable {
         return Finish(raw, try Bytes(copying: table).storage, elementSize: 1)
     }
 
+    /// As `Conversion.requantize`, int16 to int16.
+    package static func requantize(offset: Int32, factor: Float, zeroPoint: Int) throws(Failure) -> Finish {
+        var raw = eo_finish()
+        raw.unary = Int16.kernels.fromInt16
+        let parameters = Conversion.requantizing(Int16.self, offset: offset, factor: factor, zeroPoint: zeroPoint)
+        return Finish(raw, try stored(of: parameters), elementSize: 2)
+    }
+
     /// y = clamp(f(y, operand)), float32.
     package static func function(
         _ function: BinaryFunction, clamp: (minimum: Float, maximum: Float)
     ) throws(Failure) -> Finish {
         var raw = eo_finish()
         raw.binary = function.kernel.vv
-        return Finish(raw, try stored(eo_f32_params(low: clamp.minimum, high: clamp.maximum)), elementSize: 4)
+        return Finish(raw, try stored(of: eo_f32_params(low: clamp.minimum, high: clamp.maximum)), elementSize: 4)
     }
 
     /// As `Elementwise.add`, the layer's result being a, the operand b.
@@ -66,14 +74,7 @@ package struct Finish: @unchecked Sendable {
     ) throws(Failure) -> Finish {
         var raw = eo_finish()
         raw.binary = kernel
-        let parameters = try withUnsafeBytes(of: arithmetic.parameters) { bytes throws(Failure) in
-            try Kernels.stored(bytes)
-        }
-        return Finish(raw, parameters, elementSize: elementSize)
-    }
-
-    private static func stored(_ parameters: eo_f32_params) throws(Failure) -> Storage {
-        try withUnsafeBytes(of: parameters) { bytes throws(Failure) in try Kernels.stored(bytes) }
+        return Finish(raw, try stored(of: arithmetic.parameters), elementSize: elementSize)
     }
 
     /// The same with the second result, of float32, rounded to bfloat16.
@@ -163,6 +164,6 @@ func stored(_ bytes: UnsafeRawBufferPointer) throws(Failure) -> Storage {
     try allocatePacked(bytes.count) { $0.copyMemory(from: bytes.baseAddress!, byteCount: bytes.count) }
 }
 
-func stored(_ parameters: eo_f32_gemm_parameters) throws(Failure) -> Storage {
-    try withUnsafeBytes(of: parameters) { bytes throws(Failure) in try stored(bytes) }
+func stored<T: BitwiseCopyable>(of value: T) throws(Failure) -> Storage {
+    try withUnsafeBytes(of: value) { bytes throws(Failure) in try stored(bytes) }
 }

@@ -33,26 +33,34 @@ package struct RowConstants: @unchecked Sendable {
                 middle_scale: 1, low: clamp.minimum, high: clamp.maximum, arranged: false))
     }
 
-    /// int8, or with `isSigned` false uint8: what `Elementwise.multiply` does with b = `factors`, then `Elementwise.add`
-    /// with b = `shifts`. The result of the first and the second's a have the same zero point.
+    /// int8, uint8, or int16 without zero points: what `Elementwise.multiply` does with b = `factors`, then
+    /// `Elementwise.add` with b = `shifts`. The result of the first and the second's a have the same zero point.
     package init(
-        isSigned: Bool, factors: [Int], _ product: QuantizedArithmetic, shifts: [Int], _ sum: QuantizedArithmetic
+        _ type: TensorType, factors: [Int], _ product: QuantizedArithmetic, shifts: [Int], _ sum: QuantizedArithmetic
     ) throws(Failure) {
         let shifts = shifts.map { Float($0 - sum.zeroB) * sum.scaleB }
         constants = try Bytes(copying: factors.map { Float($0 - product.zeroB) } + shifts).storage
-        (length, elementSize) = (factors.count, 1)
+        (length, elementSize) = (factors.count, type == .int16 ? 2 : 1)
         let first = UnsafeMutableRawPointer(mutating: Bytes(constants).baseAddress).assumingMemoryBound(to: Float.self)
         // The middle is 255 steps from its zero point at most.
-        let isBounded = shifts.allSatisfy { abs($0) + 256 * abs(sum.scaleA) < 0x1p30 }
+        let isBounded = elementSize == 1 && shifts.allSatisfy { abs($0) + 256 * abs(sum.scaleA) < 0x1p30 }
         let isArranged = isBounded && kernelTable.pointee.arrange(length, first)
         if isArranged { _ = kernelTable.pointee.arrange(length, first + length) }
         function = .scaleShift(
-            isSigned ? kernelTable.pointee.s8_scale_shift : kernelTable.pointee.u8_scale_shift,
+            Self.kernel(type),
             eo_scale_shift_params(
                 zero_x: Int32(product.zeroA), zero_y: Int32(sum.zeroY), scale: product.scaleA,
                 middle_low: Float(product.minimum - product.zeroY), middle_high: Float(product.maximum - product.zeroY),
                 middle_scale: sum.scaleA, low: Float(sum.minimum - sum.zeroY), high: Float(sum.maximum - sum.zeroY),
                 arranged: isArranged))
+    }
+
+    private static func kernel(_ type: TensorType) -> eo_scale_shift {
+        switch type {
+        case .int16: kernelTable.pointee.s16_scale_shift
+        case .int8: kernelTable.pointee.s8_scale_shift
+        default: kernelTable.pointee.u8_scale_shift
+        }
     }
 
     /// Floats: y = (x - mean) / sqrt(variance + epsilon) factors + shifts, mean and variance those of the row (Ba,
@@ -73,12 +81,12 @@ package struct RowConstants: @unchecked Sendable {
             run: kernel, factors: factors, shifts: factors + length, channels: length, parameters: parameters)
     }
 
-    /// `x` and `y`: whole rows of the type made for; `y` may be the memory of `x`. Nothing is allocated.
-    package func run<T: BitwiseCopyable>(_ x: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool) {
-        precondition(MemoryLayout<T>.stride == elementSize && y.count <= x.count)
-        guard length > 0, y.count >= length else { return }
-        x.withUnsafeBytes { x in
-            y.withUnsafeMutableBytes { y in
+    /// `x` and `y`: whole rows; `y` may be the memory of `x`. Nothing is allocated.
+    package func run(_ x: Span<UInt8>, _ y: inout MutableSpan<UInt8>, pool: ThreadPool) {
+        precondition(y.count <= x.count)
+        guard length > 0, y.count >= length * elementSize else { return }
+        x.withUnsafeBufferPointer { x in
+            y.withUnsafeMutableBufferPointer { y in
                 var job = Job(
                     function: function, x: x.baseAddress!, y: y.baseAddress!, factors: factors,
                     shifts: factors + length, length: length,

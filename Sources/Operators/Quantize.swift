@@ -79,30 +79,53 @@ enum Quantize {
     private static func requantize(_ op: Preparation) throws(Failure) -> Kernel {
         let change = try ScaleChange(op, from: op.input(0), to: op.output())
         switch (try op.input(0).type, try op.output().type) {
-        case (.int8, .int8): return table(change, Int8.self, Int8.self)
-        case (.int8, .uint8): return table(change, Int8.self, UInt8.self)
-        case (.int8, .int16): return table(change, Int8.self, Int16.self)
-        case (.uint8, .int8): return table(change, UInt8.self, Int8.self)
-        case (.uint8, .uint8): return table(change, UInt8.self, UInt8.self)
-        case (.uint8, .int16): return table(change, UInt8.self, Int16.self)
-        case (.int16, .int8): return direct(change, Int16.self, Int8.self)
-        case (.int16, .uint8): return direct(change, Int16.self, UInt8.self)
-        case (.int16, .int16): return direct(change, Int16.self, Int16.self)
+        case (.int8, .int8): return try bytes(op, change, Int8.self, Int8.self)
+        case (.int8, .uint8): return try bytes(op, change, Int8.self, UInt8.self)
+        case (.int8, .int16): return words(change, Int8.self)
+        case (.uint8, .int8): return try bytes(op, change, UInt8.self, Int8.self)
+        case (.uint8, .uint8): return try bytes(op, change, UInt8.self, UInt8.self)
+        case (.uint8, .int16): return words(change, UInt8.self)
+        case (.int16, .int8): return vector(change, Int16.self, Int8.self)
+        case (.int16, .uint8): return vector(change, Int16.self, UInt8.self)
+        case (.int16, .int16):
+            op.finish = try change.finish()
+            return vector(change, Int16.self, Int16.self)
         case (.int16, .int32): return direct(change, Int16.self, Int32.self)
-        case (.int32, .int8): return direct(change, Int32.self, Int8.self)
-        case (.int32, .int16): return direct(change, Int32.self, Int16.self)
+        case (.int32, .int8): return vector(change, Int32.self, Int8.self)
+        case (.int32, .int16): return vector(change, Int32.self, Int16.self)
         default: throw op.unsupportedTypes()
         }
     }
 
-    private static func table<In: FixedWidthInteger & BitwiseCopyable, Out: FixedWidthInteger & BitwiseCopyable>(
-        _ change: ScaleChange, _: In.Type, _: Out.Type
-    ) -> Kernel {
-        let results = (0..<256).map { Out(clamping: change.apply(Int32(In(truncatingIfNeeded: $0)))) }
+    private static func bytes<In: QuantizedInteger, Out: QuantizedInteger>(
+        _ op: Preparation, _ change: ScaleChange, _: In.Type, _: Out.Type
+    ) throws(Failure) -> Kernel {
+        let table = results(change, In.self).map { UInt8(truncatingIfNeeded: Out(clamping: $0)) }
+        op.finish = try .lookUp(table)
+        return Unary.lookUp(table)
+    }
+
+    private static func words<In: QuantizedInteger>(_ change: ScaleChange, _: In.Type) -> Kernel {
+        let table = results(change, In.self).map { Int16(clamping: $0) }
         return { io in
             let x = io.input(0, as: UInt8.self)
+            var y = io.output(as: Int16.self)
+            for i in 0..<y.count { y[i] = table[Int(x[i])] }
+        }
+    }
+
+    /// Of the 256 numbers of 8 bits.
+    private static func results<In: QuantizedInteger>(_ change: ScaleChange, _: In.Type) -> [Int] {
+        (0..<256).map { change.apply(Int32(In(truncatingIfNeeded: $0))) }
+    }
+
+    private static func vector<In: FixedWidthInteger & BitwiseCopyable, Out: QuantizedInteger>(
+        _ change: ScaleChange, _: In.Type, _: Out.Type
+    ) -> Kernel {
+        guard change.arithmetic == .fast else { return direct(change, In.self, Out.self) }
+        return { io in
             var y = io.output(as: Out.self)
-            for i in 0..<y.count { y[i] = results[Int(x[i])] }
+            change.run(io.input(0, as: In.self), &y, pool: io.pool)
         }
     }
 

@@ -42,6 +42,39 @@ import Testing
         }
     }
 
+    /// From 16 and 32 bits to all types, beyond their ranges too.
+    @Test func requantizesWideNumbers() throws {
+        let numbers = [-32768, -32767, -801, -256, -1, 0, 1, 5, 127, 128, 255, 256, 800, 1000, 30000, 32766, 32767]
+        for (from, zeroIn) in [(TensorType.int16, 0), (.int16, -7), (.int32, 0)] {
+            var x =
+                try from == .int16
+                ? tensor(numbers.map { Int16($0) }, [17], .int16) : tensor(numbers.map { Int32($0) }, [17], .int32)
+            x.quantization = Quantization(scale: 0.3, zeroPoint: zeroIn)
+            for (to, zeroOut, range) in [
+                (TensorType.int8, 5, -128...127), (.int16, -3, -32768...32767), (.uint8, 100, 0...255),
+            ] where from == .int16 || to != .uint8 {
+                for (arithmetic, tolerance) in [(Arithmetic.fast, 0.501), (.reference, 1.001)] {
+                    let y = try MovementCase(definition: Quantize.definition, arithmetic: arithmetic).output(
+                        [x], like: quantized(to, 0.7, zeroOut))
+                    for (value, q) in zip(y.numbers, numbers) {
+                        let real = Double(q - zeroIn) * 0.3 / 0.7 + Double(zeroOut)
+                        #expect(
+                            abs(value - min(max(real, Double(range.lowerBound)), Double(range.upperBound))) <= tolerance
+                        )
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func scalesTooFarApartFail() throws {
+        var x = try tensor([0, 1] as [Int16], [2], .int16)
+        x.quantization = Quantization(scale: 3e38, zeroPoint: 0)
+        #expect(throws: Failure.self) {
+            try MovementCase(definition: Quantize.definition).output([x], like: quantized(.int16, 1e-38, 0))
+        }
+    }
+
     @Test func dequantizes() throws {
         var x = try tensor([-128, 0, 127, 5, -1, 2] as [Int8], [2, 3], .int8)
         x.quantization = Quantization(scales: [0.5, 2, 0.25], dimension: 1)
@@ -58,6 +91,19 @@ import Testing
         let small = try tensor([0x38, 0x7E, 0x01] as [UInt8], [3], .float8e4m3fn)
         let v = try MovementCase(definition: Dequantize.definition).output([small], like: float)
         #expect(v.constant?.array(of: Float.self) == [1, 448, 0x1p-9])
+    }
+
+    @Test func castsToFloat() throws {
+        let numbers = [-128, -1, 0, 1, 5, 100, 127] + (0..<12).map { 3 * $0 - 17 }
+        let like = TensorInfo(type: .float32, shape: [])
+        func cast(_ x: TensorInfo) throws -> [Double] {
+            try MovementCase(definition: Cast.definition).output([x], like: like).numbers
+        }
+        let reals = numbers.map { Double($0) }
+        #expect(try cast(tensor(numbers.map { Int8($0) }, [19], .int8)) == reals)
+        #expect(try cast(tensor(numbers.map { UInt8($0 + 128) }, [19], .uint8)) == reals.map { $0 + 128 })
+        #expect(try cast(tensor(numbers.map { Int16($0 * 200) }, [19], .int16)) == reals.map { $0 * 200 })
+        #expect(try cast(tensor(numbers.map { Float16($0) / 8 }, [19], .float16)) == reals.map { $0 / 8 })
     }
 
     @Test func castsSaturateAndNeverTrap() throws {

@@ -182,6 +182,22 @@ struct LayerPatternTests {
         #expect(try maker.bytes(keepAll: false, isFloat: isFloat) == maker.bytes(keepAll: true, isFloat: isFloat))
     }
 
+    @Test(arguments: [TensorType.int8, .int16])
+    func otherScalesOfLayersKeepTheBits(_ type: TensorType) throws {
+        var maker = ModelMaker()
+        let x = maker.tensor("x", [50, 70])
+        let (filter, bias) = try maker.weights([33, 70], channels: 33, type)
+        let middle = maker.result(.fullyConnected, [x, filter, bias], shape: [50, 33], Options(.fullyConnected))
+        let y = maker.result(.quantize, [middle], shape: [50, 33])
+        let zero = type == .int8 ? 3 : 0
+        for (tensor, scale, zeroPoint) in [(x, Float(0.05), -zero), (middle, 0.04, zero), (y, 0.057, 2 * zero)] {
+            maker.quantize(tensor, scale, zeroPoint, type)
+        }
+        maker.ends([x], [y])
+        #expect(try maker.runners() == ["fused", "CPU"])
+        #expect(try maker.bytes(keepAll: false) == maker.bytes(keepAll: true))
+    }
+
     @Test func resultsThatOthersReadStay() throws {
         var maker = ModelMaker()
         let x = maker.tensor("x", [2, 8])
@@ -277,6 +293,28 @@ struct LayerPatternTests {
         let apart = try maker.bytes(keepAll: true, isFloat: true)
         #expect(try maker.bytes(keepAll: false, isFloat: true) == apart)
         #expect(try maker.bytes(keepAll: false, isFloat: true, threads: 2) == apart)
+    }
+
+    /// A few lines at a time would move all but one of those above them.
+    @Test func dilatedLayersReadWholeImages() throws {
+        var maker = ModelMaker()
+        let (size, channels) = (33, 240)
+        let x = maker.tensor("x", [1, size, size, 8])
+        let (first, firstBias) = try maker.weights([channels, 1, 1, 8], channels: channels, .float32)
+        var y = maker.result(
+            .conv2D, [x, first, firstBias], shape: [1, size, size, channels],
+            Self.convolution(padding: .same, stride: 1, .conv2D))
+        let (second, secondBias) = try maker.weights([1, 3, 3, channels], channels: channels, .float32)
+        var dilated = Self.convolution(padding: .same, stride: 1, .depthwiseConv2D)
+        (dilated[5], dilated[6]) = (.int(6), .int(6))
+        y = maker.result(.depthwiseConv2D, [y, second, secondBias], shape: [1, size, size, channels], dilated)
+        let (third, thirdBias) = try maker.weights([8, 1, 1, channels], channels: 8, .float32)
+        y = maker.result(
+            .conv2D, [y, third, thirdBias], shape: [1, size, size, 8],
+            Self.convolution(padding: .same, stride: 1, .conv2D))
+        maker.ends([x], [y])
+        #expect(try maker.runners().first == "CPU")
+        #expect(try maker.bytes(keepAll: false, isFloat: true) == maker.bytes(keepAll: true, isFloat: true))
     }
 
     /// A residual sum with what a layer of the row has computed.

@@ -54,9 +54,8 @@ extension ModelMaker {
         let numbers = (0..<count).map { _ in Int8(random.below(255) - 127) }
         let filter = try constant("w\(model.buffers.count)", shape, numbers, .int8)
         quantize(filter, 0.01, 0, .int8)
-        return (
-            filter,
-            try constant("b\(model.buffers.count)", [channels], (0..<channels).map { Int32($0 * 7) }, .int32)
-        )
+        let (name, biases) = ("b\(model.buffers.count)", (0..<channels).map { Int64($0 * 7) })
+        guard type != .int16 else { return (filter, try constant(name, [channels], biases, .int64)) }
+        return (filter, try constant(name, [channels], biases.map { Int32($0) }, .int32))
     }
 }

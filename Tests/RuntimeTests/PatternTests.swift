@@ -11,22 +11,23 @@ struct PatternTests {
     }
 
     /// Also of few channels, which the kernel repeats.
-    @Test(arguments: [(TensorType.int8, 37), (.uint8, 37), (.int8, 3), (.uint8, 700)], [false, true])
+    @Test(arguments: [(TensorType.int8, 37), (.uint8, 37), (.int8, 3), (.uint8, 700), (.int16, 37)], [false, true])
     func scaleAndShiftKeepTheBits(_ form: (type: TensorType, channels: Int), _ subtracts: Bool) throws {
         var maker = ModelMaker()
         var random = SplitMix(seed: 3)
         let (type, channels) = form
         let input = maker.tensor("x", [1, 30, 37, channels])
-        let factors = try maker.constant("c", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
+        func constants() -> [UInt8] { (0..<channels * (type.bits ?? 8) / 8).map { _ in UInt8(random.below(256)) } }
+        let factors = try maker.constant("c", [channels], constants(), type)
         let product = maker.result(.mul, [input, factors], shape: [1, 30, 37, channels])
-        let shifts = try maker.constant("d", [channels], (0..<channels).map { _ in UInt8(random.below(256)) }, type)
+        let shifts = try maker.constant("d", [channels], constants(), type)
         let sum = maker.result(subtracts ? .sub : .add, [product, shifts], shape: [1, 30, 37, channels])
         let output = maker.result(.relu, [sum], shape: [1, 30, 37, channels])
-        let zero = type == .int8 ? 0 : 128
+        let (zero, isShort) = (type == .uint8 ? 128 : 0, type == .int16)
         for (tensor, scale, zeroPoint) in [
-            (input, Float(0.05), zero + 3), (factors, 0.011, zero - 5), (product, 0.043, zero + 7),
+            (input, Float(0.05), zero + 3), (factors, isShort ? 1e-4 : 0.011, zero - 5), (product, 0.043, zero + 7),
             (shifts, 0.02, zero), (sum, 0.031, zero - 20), (output, 0.031, zero - 20),
-        ] { maker.quantize(tensor, scale, zeroPoint, type) }
+        ] { maker.quantize(tensor, scale, isShort ? 0 : zeroPoint, type) }
         maker.ends([input], [output])
         #expect(try maker.runners() == ["fused", "CPU", "fused"])
         #expect(try maker.bytes(keepAll: false) == maker.bytes(keepAll: true))

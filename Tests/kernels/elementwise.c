@@ -69,6 +69,9 @@ static void conversions(size_t n) {
     FROM(s32_to_s8, INTEGERS, 4, 1);
     FROM(s32_to_u8, INTEGERS, 4, 1);
     FROM(s32_to_s16, INTEGERS, 4, 2);
+    FROM(s16_to_s8, INTEGERS, 2, 1);
+    FROM(s16_to_u8, INTEGERS, 2, 1);
+    FROM(s16_to_s16, INTEGERS, 2, 2);
 #undef FROM
     EACH_ROW("x8_lut", INTEGERS, n, 1, row->x8_lut(n, integers.base, y, table.base));
     block_free(&x), block_free(&integers), block_free(&table);
@@ -126,6 +129,8 @@ static void constants(size_t n) {
              row->s8_scale_shift(n, integers.base, factors.base, shifts.base, y, &params));
     EACH_ROW("u8_scale_shift", INTEGERS, n, 1,
              row->u8_scale_shift(n, integers.base, factors.base, shifts.base, y, &params));
+    EACH_ROW("s16_scale_shift", INTEGERS, n, 2,
+             row->s16_scale_shift(n, reals.base, factors.base, shifts.base, y, &params));
     arranged(n, &factors, &shifts);
     if (n > 0) {
         EACH_ROW("f32_layer_norm", FLOATS, n, 4,

@@ -36,7 +36,7 @@ struct eo_quantized_binary_params {
 };
 
 // Quantize: y = clamp(round(x * scale)) + zero, bounds as above. Dequantize: y = (x - zero) * scale. Requantize (from
-// s32): y = clamp(round((x - offset) * scale)) + zero.
+// s32 and s16): y = clamp(round((x - offset) * scale)) + zero.
 struct eo_quantize_params {
     int32_t offset, zero;
     float scale, low, high;
@@ -92,7 +92,8 @@ struct eo_fake_requantize_params {
     ROW(f32_to_u8)                                                                                                     \
     ROW(f32_to_s16)                                                                                                    \
     ROW(s8_to_f32)                                                                                                     \
-    ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
+    ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(s16_to_s8) ROW(s16_to_u8)         \
+    ROW(s16_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
 
 // Pooling windows of `count` neighbouring output pixels, all cut at the borders to the same size: pixels under each,
 // and how their channels become those of the output pixel. Means of integers take the reciprocal of the number of
@@ -124,7 +125,8 @@ struct eo_elementwise {
     EO_F32_UNARY(ROW)
     EO_CONVERSIONS(ROW)
 #undef ROW
-    eo_scale_shift_kernel *_Nonnull f32_scale_shift, *_Nonnull s8_scale_shift, *_Nonnull u8_scale_shift;
+    eo_scale_shift_kernel *_Nonnull f32_scale_shift, *_Nonnull s8_scale_shift, *_Nonnull u8_scale_shift,
+        *_Nonnull s16_scale_shift;
     // Puts the constants of a row of n bytes into the order in which this table's kernels would rather read them; each
     // 64 stay together. False: they stay as they are.
     bool (*_Nonnull arrange)(size_t n, float *_Nonnull constants);

@@ -149,6 +149,7 @@ INLINE f32s hard_swish_f32(f32s v) { return v * clamp(v + 3.0f, 0.0f, 6.0f) * 0.
 static bool arrange_blocks(size_t n, float *constants) { return (void)n, (void)constants, false; }
 #endif
 #define s16_blocks(...) ((size_t)0)
+#define s16_scale_shift_blocks(...) ((size_t)0)
 #define f32_scale_shift_blocks(...) ((size_t)0)
 
 // --- Unary kernels.
@@ -219,15 +220,26 @@ static void K(x8_lut)(size_t n, const void *x_, void *y_, const void *table_) {
 
 // --- Binary kernels. A step of 0 makes an operand a single element.
 
-#define BINARY_FORMS(name, apply, function)                                                                            \
+#define VECTOR_FORMS(name, apply, function)                                                                            \
     static void K(name##_vv)(size_t n, const void *a, const void *b, void *y, const void *params) {                    \
         apply(function, 1, 1, n, a, b, y, params);                                                                     \
     }                                                                                                                  \
-    static void K(name##_vs)(size_t n, const void *a, const void *b, void *y, const void *params) {                    \
+    static __attribute__((noinline)) void K(name##_vs)(size_t n, const void *a, const void *b, void *y,                \
+                                                       const void *params) {                                           \
         apply(function, 1, 0, n, a, b, y, params);                                                                     \
-    }                                                                                                                  \
+    }
+
+#define BINARY_FORMS(name, apply, function)                                                                            \
+    VECTOR_FORMS(name, apply, function)                                                                                \
     static void K(name##_sv)(size_t n, const void *a, const void *b, void *y, const void *params) {                    \
         apply(function, 0, 1, n, a, b, y, params);                                                                     \
+    }
+
+// Operands may change places: code size.
+#define COMMUTATIVE_FORMS(name, apply, function)                                                                       \
+    VECTOR_FORMS(name, apply, function)                                                                                \
+    static void K(name##_sv)(size_t n, const void *a, const void *b, void *y, const void *params) {                    \
+        K(name##_vs)(n, b, a, y, params);                                                                              \
     }
 
 typedef f32s f32_binary_function(f32s a, f32s b);
@@ -245,17 +257,17 @@ INLINE void f32_binary(f32_binary_function *f, size_t step_a, size_t step_b, siz
     store_f32(y, clamp(f(u, v), low, high), n);
 }
 
-#define F32_BINARY(name, expression)                                                                                   \
+#define F32_BINARY(name, FORMS, expression)                                                                            \
     INLINE f32s name(f32s a, f32s b) { return expression; }                                                            \
-    BINARY_FORMS(name, f32_binary, name)
-F32_BINARY(f32_add, a + b)
-F32_BINARY(f32_sub, a - b)
-F32_BINARY(f32_mul, a *b)
-F32_BINARY(f32_div, a / b)
-F32_BINARY(f32_min, a < b ? a : b)
-F32_BINARY(f32_max, a > b ? a : b)
-F32_BINARY(f32_squared_difference, (a - b) * (a - b))
-F32_BINARY(f32_prelu, a >= 0.0f ? a : a * b)
+    FORMS(name, f32_binary, name)
+F32_BINARY(f32_add, COMMUTATIVE_FORMS, a + b)
+F32_BINARY(f32_sub, BINARY_FORMS, a - b)
+F32_BINARY(f32_mul, COMMUTATIVE_FORMS, a *b)
+F32_BINARY(f32_div, BINARY_FORMS, a / b)
+F32_BINARY(f32_min, BINARY_FORMS, a < b ? a : b)
+F32_BINARY(f32_max, BINARY_FORMS, a > b ? a : b)
+F32_BINARY(f32_squared_difference, COMMUTATIVE_FORMS, (a - b) * (a - b))
+F32_BINARY(f32_prelu, BINARY_FORMS, a >= 0.0f ? a : a * b)
 
 // Quantized: the differences from the zero points are exact; one rounding for each float operation, then ties to even.
 typedef f32s quantized_function(s32s a, s32s b, struct eo_quantized_binary_params p);
@@ -264,6 +276,14 @@ INLINE f32s quantized_add(s32s a, s32s b, struct eo_quantized_binary_params p) {
     return TO_F32(a) * p.scale_a + TO_F32(b) * p.scale_b;
 }
 INLINE f32s quantized_mul(s32s a, s32s b, struct eo_quantized_binary_params p) { return TO_F32(a * b) * p.scale_a; }
+
+// Products have one scale.
+INLINE struct eo_quantized_binary_params exchanged(bool adds, struct eo_quantized_binary_params p) {
+    const struct eo_quantized_binary_params old = p;
+    p.zero_a = old.zero_b, p.zero_b = old.zero_a;
+    if (adds) p.scale_a = old.scale_b, p.scale_b = old.scale_a;
+    return p;
+}
 
 #define QUANTIZED_BINARY(t, type, vector)                                                                              \
     INLINE void t##_step(quantized_function *f, size_t step_a, size_t step_b, size_t n, const type *a, const type *b,  \
@@ -282,8 +302,18 @@ INLINE f32s quantized_mul(s32s a, s32s b, struct eo_quantized_binary_params p) {
             t##_step(f, step_a, step_b, LANES, a, b, y, *p);                                                           \
         if (n > 0) t##_step(f, step_a, step_b, n, a, b, y, *p);                                                        \
     }                                                                                                                  \
-    BINARY_FORMS(t##_add, t##_binary, quantized_add)                                                                   \
-    BINARY_FORMS(t##_mul, t##_binary, quantized_mul)
+    VECTOR_FORMS(t##_add, t##_binary, quantized_add)                                                                   \
+    VECTOR_FORMS(t##_mul, t##_binary, quantized_mul)                                                                   \
+    static void K(t##_add_sv)(size_t n, const void *a, const void *b, void *y, const void *params) {                   \
+        const struct eo_quantized_binary_params p =                                                                    \
+            exchanged(true, *(const struct eo_quantized_binary_params *)params);                                       \
+        K(t##_add_vs)(n, b, a, y, &p);                                                                                 \
+    }                                                                                                                  \
+    static void K(t##_mul_sv)(size_t n, const void *a, const void *b, void *y, const void *params) {                   \
+        const struct eo_quantized_binary_params p =                                                                    \
+            exchanged(false, *(const struct eo_quantized_binary_params *)params);                                      \
+        K(t##_mul_vs)(n, b, a, y, &p);                                                                                 \
+    }
 QUANTIZED_BINARY(s8, int8_t, s8s)
 QUANTIZED_BINARY(u8, uint8_t, u8s)
 QUANTIZED_BINARY(s16, int16_t, s16s)
@@ -300,7 +330,7 @@ QUANTIZED_BINARY(s16, int16_t, s16s)
             y[i] = expression;                                                                                         \
         }                                                                                                              \
     }                                                                                                                  \
-    BINARY_FORMS(name, name##_loop, 0)
+    COMMUTATIVE_FORMS(name, name##_loop, 0)
 PLAIN_BINARY(s8_min, int8_t, a < b ? a : b)
 PLAIN_BINARY(u8_min, uint8_t, a < b ? a : b)
 PLAIN_BINARY(s16_min, int16_t, a < b ? a : b)
@@ -326,14 +356,6 @@ PLAIN_BINARY(s32_max, int32_t, a > b ? a : b)
         for (; n >= LANES; n -= LANES, x += LANES, y += LANES) t##_quantize_step(LANES, load_f32(x, LANES), y, p);     \
         if (n > 0) t##_quantize_step(n, load_f32(x, n), y, p);                                                         \
     }                                                                                                                  \
-    static void K(s32_to_##t)(size_t n, const void *x_, void *y_, const void *params) {                                \
-        const int32_t *x = x_;                                                                                         \
-        type *y = y_;                                                                                                  \
-        const struct eo_quantize_params p = *(const struct eo_quantize_params *)params;                                \
-        for (; n >= LANES; n -= LANES, x += LANES, y += LANES)                                                         \
-            t##_quantize_step(LANES, TO_F32(load_s32(x, LANES) - p.offset), y, p);                                     \
-        if (n > 0) t##_quantize_step(n, TO_F32(load_s32(x, n) - p.offset), y, p);                                      \
-    }                                                                                                                  \
     static void K(t##_to_f32)(size_t n, const void *x_, void *y_, const void *params) {                                \
         const type *x = x_;                                                                                            \
         float *y = y_;                                                                                                 \
@@ -345,6 +367,22 @@ PLAIN_BINARY(s32_max, int32_t, a > b ? a : b)
 QUANTIZE(s8, int8_t, s8s)
 QUANTIZE(u8, uint8_t, u8s)
 QUANTIZE(s16, int16_t, s16s)
+
+#define REQUANTIZE(from, from_type, t, type)                                                                           \
+    static void K(from##_to_##t)(size_t n, const void *x_, void *y_, const void *params) {                             \
+        const from_type *x = x_;                                                                                       \
+        type *y = y_;                                                                                                  \
+        const struct eo_quantize_params p = *(const struct eo_quantize_params *)params;                                \
+        for (; n >= LANES; n -= LANES, x += LANES, y += LANES)                                                         \
+            t##_quantize_step(LANES, TO_F32(TO_S32(load_##from(x, LANES)) - p.offset), y, p);                          \
+        if (n > 0) t##_quantize_step(n, TO_F32(TO_S32(load_##from(x, n)) - p.offset), y, p);                           \
+    }
+REQUANTIZE(s32, int32_t, s8, int8_t)
+REQUANTIZE(s32, int32_t, u8, uint8_t)
+REQUANTIZE(s32, int32_t, s16, int16_t)
+REQUANTIZE(s16, int16_t, s8, int8_t)
+REQUANTIZE(s16, int16_t, u8, uint8_t)
+REQUANTIZE(s16, int16_t, s16, int16_t)
 
 // --- Fake quantization.
 
@@ -442,8 +480,8 @@ const struct eo_elementwise TABLE = {
         .arrange = arrange_blocks,
 #define ROW(name) .name = K(name),
     EO_F32_UNARY(ROW) EO_CONVERSIONS(ROW) ROW(f32_scale_shift) ROW(s8_scale_shift) ROW(u8_scale_shift)
-        ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_add_rows) ROW(f32_sum) ROW(f32_sum_of_squares) ROW(f32_maximum)
-            ROW(f32_minimum) ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize)
+        ROW(s16_scale_shift) ROW(f32_layer_norm) ROW(x8_lut) ROW(f32_add_rows) ROW(f32_sum) ROW(f32_sum_of_squares)
+            ROW(f32_maximum) ROW(f32_minimum) ROW(f32_exp_sum) ROW(f32_fake_quantize) ROW(f32_fake_requantize)
                 ROW(f32_fake_quantize_gradient) ROW(f32_fake_quantize_scale_gradient) ROW(f32_passing) ROW(f32_pass)
                     ROW(f32_max_pool_place) ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_add_rows)
                         ROW(u8_add_rows) ROW(s16_add_rows) EO_POOLS(ROW)

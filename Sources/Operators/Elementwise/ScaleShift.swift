@@ -15,16 +15,22 @@ package struct ScaleShift: Sendable {
     private static let rowLength = 512
 
     /// nil if the operators cannot be joined: `factors` and `shifts` must be constants along the channels of `x`, and
-    /// the types float32, int8 or uint8.
+    /// the types float32, int8, uint8, or int16 without zero points (one more bit, and products would not fit 32).
     package init?(
         x: TensorInfo, factors: TensorInfo, middle: TensorInfo, shifts: TensorInfo, output: TensorInfo,
         multiplication: Int, addition: Int, subtracts: Bool
     ) {
         guard let first = FusedActivation(rawValue: multiplication), let second = FusedActivation(rawValue: addition),
             first.isClamp, second.isClamp, x.shape == middle.shape, x.shape == output.shape, x.count > 0,
-            [.float32, .int8, .uint8].contains(x.type),
+            [.float32, .int8, .uint8, .int16].contains(x.type),
             [factors.type, middle.type, shifts.type, output.type].allSatisfy({ $0 == x.type })
         else { return nil }
+        if x.type == .int16 {
+            let isSymmetric = [x, factors, middle, shifts, output].allSatisfy {
+                $0.quantization != nil && $0.zeroPoint == 0
+            }
+            guard isSymmetric else { return nil }
+        }
         for constant in [factors, shifts] {
             guard constant.isConstant, constant.rank <= x.rank,
                 constant.count == 1 || constant.count == x.shape.last && constant.shape.last == x.shape.last
@@ -40,20 +46,12 @@ package struct ScaleShift: Sendable {
         } prepare: { op throws(Failure) in
             let channels = max(1, try op.input(0).shape.last ?? 1)
             op.finish = try Finish(
-                second: try constants(op, channels), elementSize: try op.input(0).type == .float32 ? 4 : 1)
+                second: try constants(op, channels), elementSize: (try op.input(0).type.bits ?? 8) / 8)
             let rows = try constants(op, channels * Self.repeats(channels, pixels: try op.input(0).count / channels))
             op.kernelName = "scale and shift"
-            switch try op.input(0).type {
-            case .float32:
-                return { io in
-                    var y = io.output(as: Float.self)
-                    rows.run(io.input(0, as: Float.self), &y, pool: io.pool)
-                }
-            default:
-                return { io in
-                    var y = io.output(as: UInt8.self)
-                    rows.run(io.input(0, as: UInt8.self), &y, pool: io.pool)
-                }
+            return { io in
+                var y = io.output(as: UInt8.self)
+                rows.run(io.input(0), &y, pool: io.pool)
             }
         }
     }
@@ -80,7 +78,7 @@ package struct ScaleShift: Sendable {
             throw op.unsupportedTypes()
         }
         return try RowConstants(
-            isSigned: x.type == .int8, factors: spread(stored(factors), length),
+            x.type, factors: spread(stored(factors), length),
             QuantizedArithmetic(
                 scaleA: try op.finite(a.scale * b.scale / m.scale), zeros: (a.zeroPoint, b.zeroPoint, m.zeroPoint),
                 minimum: first.minimum, maximum: first.maximum),
@@ -92,8 +90,11 @@ package struct ScaleShift: Sendable {
 
     private func stored(_ tensor: TensorInfo) -> [Int] {
         guard let bytes = tensor.constant else { return [] }
-        return tensor.type == .int8
-            ? bytes.array(of: Int8.self).map { Int($0) } : bytes.array(of: UInt8.self).map { Int($0) }
+        switch tensor.type {
+        case .int16: return bytes.array(of: Int16.self).map { Int($0) }
+        case .int8: return bytes.array(of: Int8.self).map { Int($0) }
+        default: return bytes.array(of: UInt8.self).map { Int($0) }
+        }
     }
 
     private func spread<T>(_ values: [T], _ length: Int) -> [T] {

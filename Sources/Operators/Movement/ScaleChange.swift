@@ -1,8 +1,9 @@
+import Kernels
 import Model
 
-/// A change of scale and zero point of one number at a time.
+/// A change of scale and zero point.
 struct ScaleChange: Sendable {
-    private let arithmetic: Arithmetic
+    let arithmetic: Arithmetic
     private let inputZeroPoint: Int32
     private let outputZeroPoint: Int32
     private let factor: Float
@@ -18,11 +19,24 @@ struct ScaleChange: Sendable {
         inputZeroPoint = Int32(truncatingIfNeeded: input.zeroPoint)
         outputZeroPoint = Int32(truncatingIfNeeded: output.zeroPoint)
         let ratio = Double(input.scale) / Double(output.scale)
-        factor = Float(ratio)
+        factor = try op.finite(Float(ratio))
         multiplier = QuantizedMultiplier(ratio)
     }
 
-    /// Not clamped to the output's type.
+    /// Fast arithmetic: the numbers of a tensor, as `apply` does it.
+    func run<In: FixedWidthInteger & BitwiseCopyable, Out: QuantizedInteger>(
+        _ x: Span<In>, _ y: inout MutableSpan<Out>, pool: ThreadPool
+    ) {
+        Conversion.requantize(
+            x, &y, offset: inputZeroPoint, factor: factor, zeroPoint: Int(outputZeroPoint), pool: pool)
+    }
+
+    /// The same done to a layer's int16 results.
+    func finish() throws(Failure) -> Finish {
+        try .requantize(offset: inputZeroPoint, factor: factor, zeroPoint: Int(outputZeroPoint))
+    }
+
+    /// One number, not clamped to the output's type.
     @inline(__always)
     func apply(_ value: Int32) -> Int {
         let centered = value &- inputZeroPoint

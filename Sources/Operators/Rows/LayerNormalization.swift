@@ -32,8 +32,8 @@ package struct LayerNormalization: Sendable {
             op.kernelName = "layer normalization"
             let rows = try RowConstants(normalizing: gamma, shifts: beta, epsilon: epsilon)
             return { io in
-                var y = io.output(as: Float.self)
-                rows.run(io.input(0, as: Float.self), &y, pool: io.pool)
+                var y = io.output(as: UInt8.self)
+                rows.run(io.input(0), &y, pool: io.pool)
             }
         }
     }
