@@ -9,37 +9,55 @@
 // the processor looks ahead by itself.
 enum { EACH = 3, BASES = (MR + EACH - 1) / EACH, AHEAD = 4096, LINE = 64 };
 
-SIMD void multiply(const int rows, const int vectors, const struct operands *o, int32_t *sums) {
-    const size_t stride = o->stride;
-    acc sum[MR][VECTORS];
+// Sums of one or two rows would be waited for: their steps go to several sums in turn (integers have no order).
+enum { MOST_TURNS = 4 };
+
+// A step of all rows, whose addresses move on.
+SIMD void step(const int rows, const int vectors, const int8_t *w, const char *base[], size_t stride,
+               acc sum[][VECTORS]) {
+    // Compilers would keep an address for each row.
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++)
+    for (int i = 0; i < rows; i += EACH) __asm__("" : "+r"(base[i / EACH]));
+    bvec b[VECTORS];
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) sum[i][j] = acc_start(ivec_load(o->start + j * LANES));
-    const char *base[BASES];
+    for (int j = 0; j < vectors; j++) b[j] = bvec_load(w + j * LANES * STEP);
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i += EACH) base[i / EACH] = o->input + i * stride;
-    for (const int8_t *w = o->weights, *end = w + o->depth * NR; w < end; w += STEP * NR) {
-        // Compilers would keep an address for each row.
+    for (int j = 0; j < STEP * NR; j += LINE) __builtin_prefetch(w + AHEAD + j, 0, 2);
 #pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i += EACH) __asm__("" : "+r"(base[i / EACH]));
-        bvec b[VECTORS];
+    for (int i = 0; i < rows; i++) {
+        const avec a = avec_load((const ROW *)(base[i / EACH] + i % EACH * stride));
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) b[j] = bvec_load(w + j * LANES * STEP);
-#pragma clang loop unroll(full)
-        for (int j = 0; j < STEP * NR; j += LINE) __builtin_prefetch(w + AHEAD + j, 0, 2);
-#pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) {
-            const avec a = avec_load((const ROW *)(base[i / EACH] + i % EACH * stride));
-#pragma clang loop unroll(full)
-            for (int j = 0; j < vectors; j++) sum[i][j] = acc_step(sum[i][j], a, b[j]);
-        }
-#pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i += EACH) base[i / EACH] += STEP * sizeof(ROW);
+        for (int j = 0; j < vectors; j++) sum[i][j] = acc_step(sum[i][j], a, b[j]);
     }
 #pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i += EACH) base[i / EACH] += STEP * sizeof(ROW);
+}
+
+SIMD void multiply(const int rows, const int vectors, const struct operands *o, int32_t *sums) {
+    const int turns = rows == 1 ? MOST_TURNS : rows == 2 ? MOST_TURNS / 2 : 1;
+    acc sum[MOST_TURNS][MR][VECTORS];
+#pragma clang loop unroll(full)
+    for (int t = 0; t < turns; t++)
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+            for (int j = 0; j < vectors; j++)
+                sum[t][i][j] = acc_start(t == 0 ? ivec_load(o->start + j * LANES) : ivec_set(0));
+    const char *base[BASES];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i += EACH) base[i / EACH] = o->input + i * o->stride;
+    const int8_t *w = o->weights, *end = w + o->depth * NR;
+    for (; turns > 1 && end - w >= turns * STEP * NR; w += turns * STEP * NR)
+#pragma clang loop unroll(full)
+        for (int t = 0; t < turns; t++) step(rows, vectors, w + t * STEP * NR, base, o->stride, sum[t]);
+    for (; w < end; w += STEP * NR) step(rows, vectors, w, base, o->stride, sum[0]);
+#pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++)
-            ivec_store(sums + i * NR + j * LANES, acc_total(sum[i][j], ivec_load(o->start + j * LANES)));
+        for (int j = 0; j < vectors; j++) {
+            ivec total = acc_total(sum[0][i][j], ivec_load(o->start + j * LANES));
+#pragma clang loop unroll(full)
+            for (int t = 1; t < turns; t++) total = ivec_add(total, acc_total(sum[t][i][j], ivec_set(0)));
+            ivec_store(sums + i * NR + j * LANES, total);
+        }
 }
