@@ -164,16 +164,19 @@ import Testing
     }
 
     @Test func resizesFloats() throws {
-        let shape = [2, 3, 4, 5]
-        let count = 2 * 3 * 4 * 5
-        let values = (0..<count).map { Float(($0 * 7919) % 101) }
+        for channels in [5, 16, 21] { try resizesFloats(channels) }
+    }
+
+    private func resizesFloats(_ channels: Int) throws {
+        let shape = [2, 3, 4, channels]
+        let values = (0..<2 * 3 * 4 * channels).map { Float(($0 * 7919) % 101) }
         for (height, width) in [(1, 1), (3, 4), (6, 8), (5, 7), (2, 3), (7, 1)] {
             for (aligned, half) in [(false, false), (true, false), (false, true)] {
                 let options: [Int: OptionValue] = [2: .int(aligned ? 1 : 0), 3: .int(half ? 1 : 0)]
                 let y = try MovementCase(definition: ResizeBilinear.definition, options: options, threads: 2).output(
                     [tensor(values, shape, .float32), indices([height, width])])
                 let result = try #require(y.constant?.array(of: Float.self))
-                for c in coordinates([2, height, width, 5]) {
+                for c in coordinates([2, height, width, channels]) {
                     let (row, column) = (
                         source(c[1], 3, height, aligned, half), source(c[2], 4, width, aligned, half)
                     )
@@ -183,7 +186,7 @@ import Testing
                             expected += wi * wj * Double(values[place([c[0], i, j, c[3]], shape)])
                         }
                     }
-                    #expect(abs(Double(result[place(c, [2, height, width, 5])]) - expected) < 1e-3, "\(c)")
+                    #expect(abs(Double(result[place(c, [2, height, width, channels])]) - expected) < 1e-3, "\(c)")
                 }
             }
         }
@@ -197,6 +200,74 @@ import Testing
         let place = half ? max(0, (Double(i) + 0.5) * scale - 0.5) : Double(i) * scale
         let low = min(Int(place), input - 1)
         return (low, min(low + 1, input - 1), place - Double(low))
+    }
+
+    /// The formula of the reference kernels, for sizes that grow, shrink and stay, and any number of channels.
+    @Test func resizesIntegers() throws {
+        for channels in [1, 3, 16, 21, 33] {
+            let shape = [2, 3, 4, channels]
+            let values = (0..<2 * 3 * 4 * channels).map { $0 * 7919 % 65536 - 32768 }
+            for (height, width) in [(3, 4), (7, 9), (5, 2), (1, 31)] {
+                for (aligned, half) in [(false, false), (true, false), (false, true)] {
+                    let options: [Int: OptionValue] = [2: .int(aligned ? 1 : 0), 3: .int(half ? 1 : 0)]
+                    let resize = MovementCase(definition: ResizeBilinear.definition, options: options)
+                    let places = coordinates([2, height, width, channels])
+                    func expected<T: FixedWidthInteger>(_ x: [T]) -> [T] {
+                        places.map { c in
+                            let row = integerSource(c[1], 3, height, aligned, half)
+                            let column = integerSource(c[2], 4, width, aligned, half)
+                            var sum = 0
+                            for (i, wi) in [(row.low, 1024 - row.weight), (row.high, row.weight)] {
+                                for (j, wj) in [(column.low, 1024 - column.weight), (column.high, column.weight)] {
+                                    sum += wi * wj * Int(x[place([c[0], i, j, c[3]], shape)])
+                                }
+                            }
+                            return T(truncatingIfNeeded: (sum + (sum > 0 ? 1 << 19 : -1 << 19)) / (1 << 20))
+                        }
+                    }
+                    let bytes = values.map { Int8(truncatingIfNeeded: $0) }
+                    let y = try resize.output([tensor(bytes, shape, .int8), indices([height, width])])
+                    #expect(y.constant?.array(of: Int8.self) == expected(bytes))
+                    let words = values.map { Int16($0) }
+                    let z = try resize.output([tensor(words, shape, .int16), indices([height, width])])
+                    #expect(z.constant?.array(of: Int16.self) == expected(words))
+                }
+            }
+        }
+    }
+
+    private func integerSource(_ i: Int, _ input: Int, _ output: Int, _ aligned: Bool, _ half: Bool) -> (
+        low: Int, high: Int, weight: Int
+    ) {
+        let (from, to) = aligned && output > 1 ? (input - 1, output - 1) : (input, output)
+        let scale = (1024 * from + to / 2) / to
+        let place = half ? i * scale + scale / 2 - 512 : i * scale
+        let low = max(place / 1024, 0)
+        return (low, max(min((place + 1023) / 1024, input - 1), 0), place - 1024 * low)
+    }
+
+    /// Four products of a number, the weight of its line and that of its column, in this order, and one half.
+    @Test func resizesUnsignedBytes() throws {
+        for channels in [1, 3, 16, 21, 33] {
+            let shape = [1, 3, 4, channels]
+            let values = (0..<3 * 4 * channels).map { UInt8($0 * 7919 % 256) }
+            let x = try tensor(values, shape, .uint8)
+            for (height, width) in [(3, 4), (7, 9), (5, 2), (1, 31)] {
+                let y = try MovementCase(definition: ResizeBilinear.definition).output([x, indices([height, width])])
+                let expected = coordinates([1, height, width, channels]).map { c -> UInt8 in
+                    let (row, column) = (Float(c[1]) * (3 / Float(height)), Float(c[2]) * (4 / Float(width)))
+                    let (top, left) = (Int(row), Int(column))
+                    let (below, right) = (row - Float(top), column - Float(left))
+                    func product(_ i: Int, _ j: Int, _ u: Float, _ v: Float) -> Float {
+                        Float(values[place([0, min(i, 2), min(j, 3), c[3]], shape)]) * u * v
+                    }
+                    let first = product(top, left, 1 - below, 1 - right) + product(top + 1, left, below, 1 - right)
+                    let third = first + product(top, left + 1, 1 - below, right)
+                    return UInt8(third + product(top + 1, left + 1, below, right) + 0.5)
+                }
+                #expect(y.constant?.array(of: UInt8.self) == expected, "\(channels) channels, \(height)x\(width)")
+            }
+        }
     }
 
     @Test func hugeAndEmptyResizes() throws {

@@ -205,6 +205,32 @@ static void pool(size_t rows_, size_t columns, size_t count, size_t step, size_t
     block_free(&numbers), block_free(&reals), block_free(&y_), block_free(&places);
 }
 
+// A line of nine pixels: some between the same columns, at the border, or where an input pixel lies.
+static void resize(size_t channels) {
+    const struct eo_resize_tap taps[] = {{0, 0, 1472, -448}, {0, 1, 1000, 24}, {0, 1, 700, 324},
+                                         {1, 1, 1024, 0},    {1, 2, 513, 511}, {2, 3, 512, 512},
+                                         {2, 3, 2, 1022},    {2, 3, 1, 1023},  {3, 3, 1024, 0}};
+    struct eo_resize_tap fractions[9];
+    for (size_t i = 0; i < 9; i++)
+        fractions[i] = (struct eo_resize_tap){taps[i].low, taps[i].high, taps[i].left / 1024, taps[i].right / 1024};
+    struct block real = floats(8 * channels), whole = bytes(16 * channels, 0, 255);
+    const size_t line = 4 * channels;
+#define ROW(name)                                                                                                      \
+    {                                                                                                                  \
+        const bool is_float = strstr(#name, "f32_"), has_sign = #name[0] == 's';                                       \
+        const size_t size = is_float ? 4 : size_of(#name);                                                             \
+        const struct eo_resize params = {9, channels, has_sign ? taps : fractions, has_sign ? 700 : 0.7f,              \
+                                         has_sign ? 324 : 0.3f};                                                       \
+        struct block x = block_copy(is_float ? real.base : whole.base, 2 * line * size);                               \
+        EACH_ROW(#name, is_float ? FLOATS : INTEGERS, 9 * channels, size,                                              \
+                 row->name(&params, x.base, (char *)x.base + line * size, y));                                         \
+        block_free(&x);                                                                                                \
+    }
+    EO_RESIZES(ROW)
+#undef ROW
+    block_free(&real), block_free(&whole);
+}
+
 void test_elementwise(void) {
     static const size_t large[] = {63, 64, 65, 257};
     rows = eo_elementwise_rows(&row_count);
@@ -212,6 +238,7 @@ void test_elementwise(void) {
         const size_t n = i <= 50 ? i : large[i - 51];
         unary(n), float_binary(n), integer_binary(n), conversions(n), reductions(n), constants(n), fake_quantization(n);
         if (n == 0) continue;
+        resize(n);
         pool(1, 1, 3, 1, n), pool(2, 3, 4, 2, n), pool(5, 7, 1, 1, n), pool(3, 3, 12, 1, n), pool(20, 7, 2, 1, n);
     }
     EACH_TABLE("eo_elementwise");

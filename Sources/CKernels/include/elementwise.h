@@ -114,6 +114,21 @@ typedef void eo_pool_kernel(const struct eo_pool_window *_Nonnull window, const 
     ROW(s16_average_pool) ROW(f32_max_pool) ROW(f32_average_pool)
 // clang-format on
 
+// Bilinear interpolation of a line of pixels between two lines of the input, with weights of what is above and below.
+// Integers with sign take weights in units of 2^-10.
+struct eo_resize_tap {
+    size_t low, high; // the pixels at the left and the right
+    float left, right;
+};
+struct eo_resize {
+    size_t count, channels;
+    const struct eo_resize_tap *_Nonnull taps;
+    float above, below;
+};
+typedef void eo_resize_kernel(const struct eo_resize *_Nonnull line, const void *_Nonnull first,
+                              const void *_Nonnull second, void *_Nonnull y);
+#define EO_RESIZES(ROW) ROW(f32_resize) ROW(u8_resize) ROW(s8_resize) ROW(s16_resize)
+
 struct eo_elementwise {
     enum kernels_isa isa;
 #define ROW(name) struct eo_binary name;
@@ -136,6 +151,9 @@ struct eo_elementwise {
                                     const float *_Nullable shifts, float *_Nonnull y, float epsilon);
 #define ROW(name) eo_pool_kernel *_Nonnull name;
     EO_POOLS(ROW)
+#undef ROW
+#define ROW(name) eo_resize_kernel *_Nonnull name;
+    EO_RESIZES(ROW)
 #undef ROW
     // y[i] = params[x[i]]: a table of 256 bytes.
     eo_unary_kernel *_Nonnull x8_lut;
