@@ -21,13 +21,14 @@ enum ArgMax {
             shape.remove(at: axis)
             let output = try op.output()
             guard output.shape == shape else { throw op.invalid("\(output.described) must have shape \(text(shape))") }
-            let search = Search(
-                outer: input.shape[..<axis].reduce(1, &*), count: input.shape[axis],
-                inner: input.shape[(axis + 1)...].reduce(1, &*), maximum: maximum)
-            switch output.type {
-            case .int32: return try kernel(op, search, Int32.self)
-            case .int64: return try kernel(op, search, Int64.self)
-            default: throw op.unsupportedTypes()
+            guard output.type == .int32 || output.type == .int64 else { throw op.unsupportedTypes() }
+            let (count, inner) = (input.shape[axis], input.shape[(axis + 1)...].reduce(1, &*))
+            let search = GreatestPlace(
+                try element(op, input.type), least: !maximum, rows: input.shape[..<axis].reduce(1, &*), count: count,
+                inner: inner, stride: count &* inner, wide: output.type == .int64)
+            return { io in
+                var places = io.output(as: UInt8.self)
+                search.run(io.input(0), to: &places, pool: io.pool)
             }
         }
     }
@@ -42,52 +43,16 @@ enum ArgMax {
         return dimension
     }
 
-    private static func kernel<I: FixedWidthInteger & BitwiseCopyable>(
-        _ op: Preparation, _ search: Search, _: I.Type
-    ) throws(Failure) -> Kernel {
-        switch try op.input(0).type {
-        case .float32: return search.kernel(Float.self, I.self)
-        case .float64: return search.kernel(Double.self, I.self)
-        case .int8: return search.kernel(Int8.self, I.self)
-        case .uint8, .bool: return search.kernel(UInt8.self, I.self)
-        case .int16: return search.kernel(Int16.self, I.self)
-        case .int32: return search.kernel(Int32.self, I.self)
-        case .int64: return search.kernel(Int64.self, I.self)
+    private static func element(_ op: Preparation, _ type: TensorType) throws(Failure) -> GreatestPlace.Element {
+        switch type {
+        case .float32: return .float32
+        case .float64: return .float64
+        case .int8: return .int8
+        case .uint8, .bool: return .uint8
+        case .int16: return .int16
+        case .int32: return .int32
+        case .int64: return .int64
         default: throw op.unsupportedTypes()
-        }
-    }
-
-    /// The input as [outer][count][inner].
-    private struct Search: Sendable {
-        let outer: Int
-        let count: Int
-        let inner: Int
-        let maximum: Bool
-
-        func kernel<T: Comparable & BitwiseCopyable, I: FixedWidthInteger & BitwiseCopyable>(
-            _: T.Type, _: I.Type
-        ) -> Kernel {
-            return { io in
-                let x = io.input(0, as: T.self)
-                var y = io.output(as: I.self)
-                for o in 0..<outer {
-                    for i in 0..<inner {
-                        let start = o &* count &* inner &+ i
-                        var best = x[start]
-                        var index = 0
-                        for k in 1..<max(1, count) {
-                            let value = x[start &+ k &* inner]
-                            // A NaN never wins, and loses to any number.
-                            let isBetter = maximum ? value > best : value < best
-                            if isBetter || (best != best && value == value) {
-                                best = value
-                                index = k
-                            }
-                        }
-                        y[o &* inner &+ i] = I(truncatingIfNeeded: index)
-                    }
-                }
-            }
         }
     }
 }

@@ -107,6 +107,31 @@ import Testing
         }
     }
 
+    /// Rows of fewer numbers than a vector has, as many, and more, in all types, against rows of another dimension.
+    private func bestOfRows() throws {
+        for length in [1, 5, 16, 21, 40] {
+            let values = (0..<7 * length).map { $0 * 7919 % 61 - 30 }
+            func check<T: BitwiseCopyable & Comparable>(_ type: TensorType, _ x: [T]) throws {
+                for (definition, maximum) in [(ArgMax.definition, true), (ArgMax.least, false)] {
+                    let expected = (0..<7).map { row in
+                        let numbers = x[row * length..<(row + 1) * length]
+                        let best = maximum ? numbers.max()! : numbers.min()!
+                        return numbers.firstIndex(of: best)! - row * length
+                    }
+                    for index in [TensorType.int32, .int64] {
+                        let y = try MovementCase(definition: definition, threads: 2).output(
+                            [tensor(x, [7, length], type), indices([1])], like: TensorInfo(type: index, shape: []))
+                        #expect(try elements(y) == expected, "\(type), \(length) numbers")
+                    }
+                }
+            }
+            try check(.float32, values.map { Float($0) })
+            try check(.int8, values.map { Int8($0) })
+            try check(.uint8, values.map { UInt8($0 + 128) })
+            try check(.int16, values.map { Int16($0) })
+        }
+    }
+
     @Test func bestElements() throws {
         let values: [Float] = [3, .nan, 7, 7, -1, 2, .nan, .nan, .nan, 5, 5, 4]
         let x = try tensor(values, [3, 4], .float32)
@@ -118,6 +143,7 @@ import Testing
         let y = try MovementCase(definition: ArgMax.least).output(
             [x, indices([1])], like: TensorInfo(type: .int64, shape: []))
         #expect(try elements(y) == [0, 0, 3])
+        try bestOfRows()
         for k in 0...7 {
             let row: [Int32] = [5, 1, 9, 9, -3, 5, 0]
             let results = try Evaluation(

@@ -231,6 +231,20 @@ static void resize(size_t channels) {
     block_free(&real), block_free(&whole);
 }
 
+// Three rows, two numbers apart: infinities, nothing but NaN, the greatest several times.
+static void greatest(size_t n) {
+    struct block real = any_floats(3 * n + 4), whole = bytes(3 * n + 4, 0, 3);
+    for (size_t i = 0; i < n; i++) ((float *)real.base)[n + 2 + i] = NAN;
+    static const uint32_t flips[] = {0, 1u << 31}, byte_flips[] = {0, 0x7f, 0x80, 0xff};
+    for (size_t form = 0; form < 4; form++) {
+        const struct eo_greatest_place floats = {3, n, n + 2, flips[form % 2], form > 1};
+        EACH_ROW("f32_greatest_place", INTEGERS, 3, form > 1 ? 8 : 4, row->f32_greatest_place(&floats, real.base, y));
+        const struct eo_greatest_place bytes = {3, n, n + 2, byte_flips[form], form > 1};
+        EACH_ROW("x8_greatest_place", INTEGERS, 3, form > 1 ? 8 : 4, row->x8_greatest_place(&bytes, whole.base, y));
+    }
+    block_free(&real), block_free(&whole);
+}
+
 void test_elementwise(void) {
     static const size_t large[] = {63, 64, 65, 257};
     rows = eo_elementwise_rows(&row_count);
@@ -238,7 +252,7 @@ void test_elementwise(void) {
         const size_t n = i <= 50 ? i : large[i - 51];
         unary(n), float_binary(n), integer_binary(n), conversions(n), reductions(n), constants(n), fake_quantization(n);
         if (n == 0) continue;
-        resize(n);
+        resize(n), greatest(n);
         pool(1, 1, 3, 1, n), pool(2, 3, 4, 2, n), pool(5, 7, 1, 1, n), pool(3, 3, 12, 1, n), pool(20, 7, 2, 1, n);
     }
     EACH_TABLE("eo_elementwise");

@@ -129,6 +129,21 @@ typedef void eo_resize_kernel(const struct eo_resize *_Nonnull line, const void 
                               const void *_Nonnull second, void *_Nonnull y);
 #define EO_RESIZES(ROW) ROW(f32_resize) ROW(u8_resize) ROW(s8_resize) ROW(s16_resize)
 
+// Of each row of n > 0 numbers, `stride` apart, the place of the greatest, of several the first; a NaN loses to any
+// number. Bits in `flip` are turned over before: all of them, or the sign, make the least number the greatest.
+struct eo_greatest_place {
+    size_t rows, n, stride;
+    uint32_t flip;
+    bool wide; // places have 64 bits, else 32
+};
+typedef void eo_greatest_place_kernel(const struct eo_greatest_place *_Nonnull search, const void *_Nonnull x,
+                                      void *_Nonnull places);
+// The same of any type and stride, by one function for every processor: `rows` blocks of n lines of `inner` numbers,
+// `stride` numbers from block to block; `least` turns the order over, nothing else does.
+enum eo_number { EO_S8, EO_U8, EO_S16, EO_S32, EO_S64, EO_F32, EO_F64 };
+void eo_place(const struct eo_greatest_place *_Nonnull search, enum eo_number type, size_t inner, bool least,
+              const void *_Nonnull x, void *_Nonnull places);
+
 struct eo_elementwise {
     enum kernels_isa isa;
 #define ROW(name) struct eo_binary name;
@@ -155,6 +170,8 @@ struct eo_elementwise {
 #define ROW(name) eo_resize_kernel *_Nonnull name;
     EO_RESIZES(ROW)
 #undef ROW
+    // Floats; bytes compared without sign.
+    eo_greatest_place_kernel *_Nonnull f32_greatest_place, *_Nonnull x8_greatest_place;
     // y[i] = params[x[i]]: a table of 256 bytes.
     eo_unary_kernel *_Nonnull x8_lut;
     // params: struct eo_fake_quantize_params.
