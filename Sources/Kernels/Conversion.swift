@@ -97,6 +97,16 @@ package enum Conversion {
         Elementwise.unary(T.kernels.toFloat, x, &y, &parameters, pool)
     }
 
+    /// The same of bytes that have a sign or none.
+    package static func dequantize(
+        bytes x: Span<UInt8>, signed: Bool, _ y: inout MutableSpan<Float>, scale: Float, zeroPoint: Int,
+        pool: ThreadPool
+    ) {
+        var parameters = eo_quantize_params(offset: 0, zero: Int32(zeroPoint), scale: scale, low: 0, high: 0)
+        Elementwise.unary(
+            signed ? kernelTable.pointee.s8_to_f32 : kernelTable.pointee.u8_to_f32, x, &y, &parameters, pool)
+    }
+
     /// Half precision, as bits, to single: exact.
     package static func widen(_ x: Span<UInt16>, _ y: inout MutableSpan<Float>, pool: ThreadPool) {
         Elementwise.unary(kernelTable.pointee.f16_to_f32, x, &y, nil, pool)

@@ -25,7 +25,7 @@ enum DetectionPostProcess {
                 for numbers in layer.inputs { numbers.copy(io, to: real[numbers.input]) }
                 var corners = io.scratch(decoded, as: Float.self)
                 try layer.decode(io.written(real[0]), io.written(real[2]), &corners)
-                selection.run(io, corners.span, io.written(real[1]))
+                selection.run(io, corners.span, real[1])
             }
         }
     }
@@ -78,7 +78,7 @@ enum DetectionPostProcess {
         let input: Int
         let type: TensorType
         let scale: Float
-        let zero: Float
+        let zero: Int
 
         init(_ op: Preparation, _ input: Int) throws(Failure) {
             let tensor = try op.input(input)
@@ -89,21 +89,18 @@ enum DetectionPostProcess {
             }
             guard type == .uint8 || type == .int8 else { throw op.unsupportedTypes() }
             let affine = try op.affine(tensor)
-            (scale, zero) = (affine.scale, Float(affine.zero))
+            (scale, zero) = (affine.scale, affine.zeroPoint)
         }
 
         @inline(never)
         func copy(_ io: borrowing Invocation, to scratch: Scratch) {
             var real = io.scratch(scratch, as: Float.self)
-            let (floats, bytes) = (io.input(input, as: Float.self), io.input(input, as: UInt8.self))
-            for i in 0..<real.count {
-                guard type != .float32 else {
-                    real[i] = floats[i]
-                    continue
-                }
-                let stored = type == .uint8 ? Float(bytes[i]) : Float(Int8(bitPattern: bytes[i]))
-                real[i] = (stored - zero) * scale
+            guard type == .float32 else {
+                return Conversion.dequantize(
+                    bytes: io.input(input), signed: type == .int8, &real, scale: scale, zeroPoint: zero, pool: io.pool)
             }
+            var bytes = io.scratch(scratch, as: UInt8.self)
+            copyBytes(io.input(input), at: 0, to: &bytes, at: 0, count: bytes.count)
         }
     }
 

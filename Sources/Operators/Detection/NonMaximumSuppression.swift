@@ -6,11 +6,14 @@ extension DetectionPostProcess {
     /// class of each box (fast). Equal scores: the box before comes first.
     struct Selection: Sendable {
         private let layer: Layer
-        /// Boxes of one pass in the order of their scores, and those of them that were chosen.
+        /// A heap of the boxes of one pass, and those of them that were chosen.
         private let order: Scratch
         private let chosen: Scratch
         /// Of each box the score that counts in a pass.
         private let scores: Scratch
+        /// Fast: the best class of each box.
+        private let labels: Scratch
+        private let bestClass: GreatestPlace
         /// Regular: the best detections of the classes so far, box * classes + class, and those with one class more.
         private let best: Scratch
 
@@ -25,16 +28,21 @@ extension DetectionPostProcess {
             let limit = min(
                 layer.boxes, layer.options.isRegular ? layer.options.detectionsOfClass : layer.options.maximum)
             chosen = op.scratch(bytes: 4 * limit)
+            labels = op.scratch(bytes: layer.options.isRegular ? 0 : 4 * layer.boxes)
+            bestClass = GreatestPlace(
+                .float32, least: false, rows: layer.boxes, count: layer.options.classes, stride: layer.columns,
+                wide: false)
             best = op.scratch(bytes: layer.options.isRegular ? 8 * (layer.options.maximum + limit) : 0)
         }
 
-        /// `corners`: of all boxes; `scores`: [boxes, columns].
-        func run(_ io: borrowing Invocation, _ corners: Span<Float>, _ scores: Span<Float>) {
+        /// `corners`: of all boxes; `numbers`: [boxes, columns] scores.
+        func run(_ io: borrowing Invocation, _ corners: Span<Float>, _ numbers: Scratch) {
+            let scores = io.written(numbers, as: Float.self)
             for index in 0..<3 {
                 var output = io.output(index, as: Float.self)
                 for i in 0..<output.count { output[i] = 0 }
             }
-            let found = options.isRegular ? regular(io, corners, scores) : fast(io, corners, scores)
+            let found = options.isRegular ? regular(io, corners, scores) : fast(io, corners, numbers)
             var count = io.output(3, as: Float.self)
             count[0] = Float(found)
         }
@@ -44,7 +52,9 @@ extension DetectionPostProcess {
             var count = 0
             for label in 0..<options.classes {
                 var column = io.scratch(self.scores, as: Float.self)
-                for box in 0..<layer.boxes { column[box] = score(scores, box, label) }
+                for box in 0..<layer.boxes {
+                    column[box] = scores[box &* layer.columns &+ layer.background &+ label]
+                }
                 let added = suppress(io, corners)
                 let chosen = io.written(self.chosen, as: Int32.self)
                 for i in 0..<added { best[count &+ i] = Int64(chosen[i]) &* Int64(options.classes) &+ Int64(label) }
@@ -68,17 +78,21 @@ extension DetectionPostProcess {
             return count
         }
 
-        private func fast(_ io: borrowing Invocation, _ corners: Span<Float>, _ scores: Span<Float>) -> Int {
+        private func fast(_ io: borrowing Invocation, _ corners: Span<Float>, _ numbers: Scratch) -> Int {
+            var places = io.scratch(self.labels, as: UInt8.self)
+            bestClass.run(io.written(numbers), from: layer.background, to: &places, pool: io.pool)
+            let labels = io.written(self.labels, as: Int32.self)
+            let scores = io.written(numbers, as: Float.self)
             var column = io.scratch(self.scores, as: Float.self)
-            for box in 0..<layer.boxes { column[box] = score(scores, box, next(scores, box, after: nil)) }
+            for box in 0..<layer.boxes { column[box] = score(scores, box, Int(labels[box])) }
             let count = suppress(io, corners)
             let chosen = io.written(self.chosen, as: Int32.self)
             for place in 0..<count {
-                var label: Int?
+                let box = Int(chosen[place])
+                var label = Int(labels[box])
                 for rank in 0..<min(options.classesOfBox, options.classes) {
-                    let following = next(scores, Int(chosen[place]), after: label)
-                    write(io, place &* options.classesOfBox &+ rank, Int(chosen[place]), following, corners, scores)
-                    label = following
+                    if rank > 0 { label = next(scores, box, after: label) }
+                    write(io, place &* options.classesOfBox &+ rank, box, label, corners, scores)
                 }
             }
             return count
@@ -94,11 +108,10 @@ extension DetectionPostProcess {
             return score(scores, Int(box), Int(label))
         }
 
-        /// The class of a box that follows a class in the order of scores; nil: the best one.
-        private func next(_ scores: Span<Float>, _ box: Int, after label: Int?) -> Int {
+        /// The class of a box that follows a class in the order of scores.
+        private func next(_ scores: Span<Float>, _ box: Int, after label: Int) -> Int {
             var found: Int?
-            for candidate in 0..<options.classes {
-                if let label, !precedes(scores, box, label, candidate) { continue }
+            for candidate in 0..<options.classes where precedes(scores, box, label, candidate) {
                 if let known = found, !precedes(scores, box, candidate, known) { continue }
                 found = candidate
             }
@@ -136,32 +149,28 @@ extension DetectionPostProcess {
                 order[count] = Int32(truncatingIfNeeded: box)
                 count &+= 1
             }
-            sort(&order, count, scores)
+            for i in stride(from: count / 2 - 1, through: 0, by: -1) { sink(&order, i, count, scores) }
             var found = 0
-            for place in 0..<count where found < limit {
-                let box = Int(order[place])
+            while count > 0, found < limit {
+                let box = order[0]
+                count &-= 1
+                order[0] = order[count]
+                sink(&order, 0, count, scores)
                 var isCovered = false
                 for other in 0..<found
-                where overlap(corners, Int(chosen[other]), box) > options.overlapThreshold {
+                where overlap(corners, Int(chosen[other]), Int(box)) > options.overlapThreshold {
                     isCovered = true
                     break
                 }
                 guard !isCovered else { continue }
-                chosen[found] = order[place]
+                chosen[found] = box
                 found &+= 1
             }
             return found
         }
 
-        /// Heapsort: the last in the order is the root.
-        private func sort(_ order: inout MutableSpan<Int32>, _ count: Int, _ scores: Span<Float>) {
-            for i in stride(from: count / 2 - 1, through: 0, by: -1) { sink(&order, i, count, scores) }
-            for end in stride(from: count - 1, to: 0, by: -1) {
-                order.swapAt(0, end)
-                sink(&order, 0, end, scores)
-            }
-        }
-
+        /// Restores the heap of `size` boxes below a place: no box comes after those below it, the first is the root.
+        /// Most are never taken from it, which is why nothing is sorted.
         private func sink(_ order: inout MutableSpan<Int32>, _ from: Int, _ size: Int, _ scores: Span<Float>) {
             func precedes(_ a: Int32, _ b: Int32) -> Bool {
                 let (x, y) = (scores[Int(a)], scores[Int(b)])
@@ -170,8 +179,8 @@ extension DetectionPostProcess {
             var parent = from
             while 2 &* parent &+ 1 < size {
                 var child = 2 &* parent &+ 1
-                if child &+ 1 < size, precedes(order[child], order[child &+ 1]) { child &+= 1 }
-                guard precedes(order[parent], order[child]) else { return }
+                if child &+ 1 < size, precedes(order[child &+ 1], order[child]) { child &+= 1 }
+                guard precedes(order[child], order[parent]) else { return }
                 order.swapAt(parent, child)
                 parent = child
             }
