@@ -245,6 +245,18 @@ static void greatest(size_t n) {
     block_free(&real), block_free(&whole);
 }
 
+// Any numbers would do for the twiddles. Even and odd numbers of steps.
+static void fourier(size_t points) {
+    struct block twiddles = block_of((2 * points + 6) * sizeof(double)), lines = block_of((points + 1) * 128);
+    for (size_t i = 0; i < 2 * points + 6; i++) ((double *)twiddles.base)[i] = real();
+    for (size_t i = 0; i < (points + 1) * 16; i++) ((double *)lines.base)[i] = real();
+    EACH_ROW("f64_fourier", INTEGERS, points, 128,
+             (memcpy(y, lines.base, points * 128), row->f64_fourier(points, twiddles.base, y)));
+    EACH_ROW("f64_real_spectrum", INTEGERS, points + 1, 128,
+             (memcpy(y, lines.base, lines.size), row->f64_real_spectrum(points, twiddles.base, y)));
+    block_free(&twiddles), block_free(&lines);
+}
+
 void test_elementwise(void) {
     static const size_t large[] = {63, 64, 65, 257};
     rows = eo_elementwise_rows(&row_count);
@@ -255,5 +267,6 @@ void test_elementwise(void) {
         resize(n), greatest(n);
         pool(1, 1, 3, 1, n), pool(2, 3, 4, 2, n), pool(5, 7, 1, 1, n), pool(3, 3, 12, 1, n), pool(20, 7, 2, 1, n);
     }
+    for (size_t points = 1; points <= 64; points *= 2) fourier(points);
     EACH_TABLE("eo_elementwise");
 }

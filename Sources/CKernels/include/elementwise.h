@@ -172,6 +172,14 @@ struct eo_elementwise {
 #undef ROW
     // Floats; bytes compared without sign.
     eo_greatest_place_kernel *_Nonnull f32_greatest_place, *_Nonnull x8_greatest_place;
+    // The Fourier transforms of eight lines of n complex numbers in place, n a power of two; a point of a transform is
+    // eight real parts and eight imaginary parts. Points come in bit-reversed order and leave in order. `twiddles`: for
+    // the widths 1, 4, 16... (or 2, 8, 32...) below n and every k below the width, w^2, w and w^3 with
+    // w = exp(-2 pi i k / (4 width)).
+    void (*_Nonnull f64_fourier)(size_t n, const double *_Nonnull twiddles, double *_Nonnull x);
+    // From the transforms of x[0] + i x[1], x[2] + i x[3]... (`half` points, a power of two) the half spectra of x, one
+    // point more. `twiddles`: exp(-pi i k / half) for k up to half / 2.
+    void (*_Nonnull f64_real_spectrum)(size_t half, const double *_Nonnull twiddles, double *_Nonnull z);
     // y[i] = params[x[i]]: a table of 256 bytes.
     eo_unary_kernel *_Nonnull x8_lut;
     // params: struct eo_fake_quantize_params.

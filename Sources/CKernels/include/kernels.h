@@ -13,6 +13,7 @@
 #include "digest.h"
 #include "dynamic_range.h"
 #include "elementwise.h"
+#include "fourier.h"
 #include "gradients.h"
 #include "lstm.h"
 #include "optimizers.h"
