@@ -79,19 +79,6 @@ extension ConvolutionShape {
 
     /// Weights [taps][outputChannels] of DEPTHWISE_CONV_2D in the order of CONV_2D, [outputChannels][taps].
     func channelMajor(_ weights: Bytes, elementSize: Int, cache: PackedWeightCache) throws(Failure) -> Bytes {
-        let (rows, columns) = (taps, outputChannels)
-        let form: Sentence = "transposed \(elementSize) \(rows)x\(columns)"
-        let transposed = try cache.derived(weights, form: form) { () throws(Failure) in
-            try allocatePacked(rows * columns * elementSize) { to in
-                for row in 0..<rows {
-                    for column in 0..<columns {
-                        memcpy(
-                            to + (column * rows + row) * elementSize,
-                            weights.baseAddress + (row * columns + column) * elementSize, elementSize)
-                    }
-                }
-            }
-        }
-        return Bytes(transposed)
+        try cache.transposed(weights, rows: taps, columns: outputChannels, elementSize: elementSize)
     }
 }

@@ -107,6 +107,26 @@ package final class PackedWeightCache: @unchecked Sendable {
         return made
     }
 
+    /// `weights` [rows][columns] as [columns][rows].
+    package func transposed(
+        _ weights: Bytes, rows: Int, columns: Int, elementSize: Int
+    ) throws(Failure) -> Bytes {
+        try expect(weights, "weights", count: rows * columns, size: elementSize)
+        let form: Sentence = "transposed \(elementSize) \(rows)x\(columns)"
+        let transposed = try derived(weights, form: form) { () throws(Failure) in
+            try allocatePacked(rows * columns * elementSize) { to in
+                for row in 0..<rows {
+                    for column in 0..<columns {
+                        memcpy(
+                            to + (column * rows + row) * elementSize,
+                            weights.baseAddress + (row * columns + column) * elementSize, elementSize)
+                    }
+                }
+            }
+        }
+        return Bytes(transposed)
+    }
+
     @inline(never) private func keep(_ made: Storage, _ key: Key, _ weights: Bytes) {
         weights.forget()
         // The same computation from the same source: the same bytes.

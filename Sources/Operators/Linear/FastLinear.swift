@@ -26,12 +26,13 @@ extension HybridDepthwise: PackedLayer {}
 extension LinearLayer {
     func fastKernel() throws(Failure) -> Kernel? {
         if let kernel = try liveKernel() { return kernel }
-        guard let (weights, bias) = try packable(), let kernel = try kernel(weights, bias) else { return nil }
+        guard let (weights, bias) = try packable(), let kernel = try fastKernel(weights, bias) else { return nil }
         op.packed = weights.storage
         return kernel
     }
 
-    private func kernel(_ weights: Bytes, _ bias: Bytes?) throws(Failure) -> Kernel? {
+    /// The same with weights [outputChannels, depth] of eight or more bits; nil: there is no kernel for such a layer.
+    func fastKernel(_ weights: Bytes, _ bias: Bytes?) throws(Failure) -> Kernel? {
         switch (input.type, filter.type, output.type) {
         case (.float32, .float32, .float32), (.bfloat16, .float32, .float32), (.float32, .float32, .bfloat16),
             (.bfloat16, .float32, .bfloat16):
@@ -152,7 +153,7 @@ extension LinearLayer {
     }
 
     private func hybridKernel(_ weights: Bytes, _ bias: [Float]?) throws(Failure) -> Kernel? {
-        guard blockSize == nil else { return nil }
+        if let blockSize { return try blockwiseKernel(blockSize, weights, bias: bias) }
         let scales = try hybridScales()
         let (minimum, maximum) = activation.floatRange
         switch windows.form {

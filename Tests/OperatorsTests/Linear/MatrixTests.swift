@@ -50,26 +50,49 @@ import Testing
         }
     }
 
-    /// Two rows of two blocks of four int4 weights, a scale for each block.
-    @Test func blockwiseWeights() throws {
-        var w = try TestTensor(.int4, [2, 8], seed: 4)
-        let scales: [Float] = [0.5, 0.25, 1, 2]
+    struct Blockwise {
+        var rows = 3
+        var depth = 8
+        var units = 2
+        var blockSize = 4
+    }
+
+    /// int4 weights with a scale for each block. Of the last case's rows two are computed at a time.
+    @Test(arguments: [
+        Blockwise(), Blockwise(depth: 96, units: 37, blockSize: 32),
+        Blockwise(rows: 1, depth: 40, units: 5, blockSize: 10), Blockwise(depth: 1024, units: 250),
+    ])
+    func blockwiseWeights(layer: Blockwise) throws {
+        let (rows, depth, units) = (layer.rows, layer.depth, layer.units)
+        var w = try TestTensor(.int4, [units, depth], seed: 4)
+        let scales = (0..<units * depth / layer.blockSize).map { Float([0.5, 0.25, 1, 2][$0 % 4 ^ $0 / 4 % 2]) }
         w.info.blockScales = scales
-        w.info.quantization?.details = .blockwise(scales: 7, zeroPoints: -1, blockSize: 4)
-        let x = try TestTensor(.float32, [3, 8], span: 3, seed: 5)
-        let evaluation = Evaluation(
-            FullyConnected.definition, options: Options(.fullyConnected), pool: try ThreadPool(threads: 1),
-            weights: try PackedWeightCache())
+        w.info.quantization?.details = .blockwise(scales: 7, zeroPoints: -1, blockSize: layer.blockSize)
+        let x = try TestTensor(.float32, [rows, depth], span: 3, seed: 5)
+        let bias = try TestTensor(.float32, [units], span: 3, seed: 6)
         let outputs = [TensorInfo(type: .float32, shape: [])]
-        let y = try #require(try evaluation.evaluate([x.info, w.info], outputs: outputs))
-        for index in 0..<6 {
-            let pairs = (0..<8).map { (x.real[index / 2 * 8 + $0], index % 2 * 8 + $0) }
-            let terms = pairs.map { $0.0 * w.stored[$0.1] * Double(scales[$0.1 / 4]) }
-            let weights = pairs.reduce(0) { $0 + abs(w.stored[$1.1]) * Double(scales[$1.1 / 4]) }
-            #expect(abs(y[0].numbers[index] - terms.reduce(0, +)) <= weights * 6 / 255)
+        let relu = Int64(FusedActivation.relu.rawValue)
+        for arithmetic in [Arithmetic.fast, .reference] {
+            var evaluation = Evaluation(
+                FullyConnected.definition, options: Options(.fullyConnected, [.int(relu)]),
+                pool: try ThreadPool(threads: 2), weights: try PackedWeightCache())
+            evaluation.arithmetic = arithmetic
+            let y = try #require(try evaluation.evaluate([x.info, w.info, bias.info], outputs: outputs))
+            for index in 0..<rows * units {
+                let (row, unit) = index.quotientAndRemainder(dividingBy: units)
+                var (sum, weights) = (bias.real[unit], 1e-3)
+                for k in 0..<depth {
+                    let at = unit * depth + k
+                    let weight = w.stored[at] * Double(scales[at / layer.blockSize])
+                    sum += x.real[row * depth + k] * weight
+                    weights += abs(weight)
+                }
+                #expect(abs(y[0].numbers[index] - max(0, sum)) <= weights * 3 / 255, "\(layer), \(arithmetic)")
+            }
+            w.info.blockScales = [1]
+            #expect(throws: Failure.self) { try evaluation.evaluate([x.info, w.info], outputs: outputs) }
+            w.info.blockScales = scales
         }
-        w.info.blockScales = [1]
-        #expect(throws: Failure.self) { try evaluation.evaluate([x.info, w.info], outputs: outputs) }
     }
 
     static let matrixSchemes: [LinearScheme] = [
@@ -92,24 +115,26 @@ import Testing
         var seed: UInt64 = 100
         for batch in batches {
             for (transposeA, transposeB) in [(false, false), (true, false), (false, true), (true, true)] {
-                seed += 1
-                try Self.matmul(scheme, batch, transposeA, transposeB, seed: seed).check()
+                for size in [(rows: 3, columns: 4, depth: 5), (rows: 2, columns: 35, depth: 37)] {
+                    seed += 1
+                    try Self.matmul(scheme, batch, size, transposeA, transposeB, seed: seed).check()
+                }
             }
         }
     }
 
     private static func matmul(
-        _ scheme: LinearScheme, _ batch: (a: [Int], b: [Int], result: [Int]), _ transposeA: Bool, _ transposeB: Bool,
-        seed: UInt64
+        _ scheme: LinearScheme, _ batch: (a: [Int], b: [Int], result: [Int]),
+        _ size: (rows: Int, columns: Int, depth: Int), _ transposeA: Bool, _ transposeB: Bool, seed: UInt64
     ) throws -> LinearCase {
-        let (rows, columns, depth) = (3, 4, 5)
+        let (rows, columns, depth) = size
         let bShape = batch.b + (transposeB ? [columns, depth] : [depth, columns])
         let tensors = try LinearTensors(
             scheme, input: batch.a + (transposeA ? [depth, rows] : [rows, depth]), filter: bShape,
             channels: columns, dimension: bShape.count - (transposeB ? 2 : 1), seed: seed)
         let size = rows * columns
         var layer = LinearCase(
-            label: "BATCH_MATMUL \(scheme), \(batch), adj \(transposeA) \(transposeB)",
+            label: "BATCH_MATMUL \(scheme), \(batch), \(size), adj \(transposeA) \(transposeB)",
             definition: BatchMatmul.definition,
             options: Options(
                 .batchMatMul,
