@@ -13,13 +13,20 @@ enum BatchMatmul {
             case (.float32, .float32, .float32):
                 if let kernel = try fastFloat(op, matrices) { return kernel }
                 return float(matrices)
-            case (.float32, .int8, .float32): return try hybrid(op, matrices)
+            case (.float32, .int8, .float32):
+                if let kernel = try layer(op, matrices) { return kernel }
+                return try hybrid(op, matrices)
             case (.int8, .int8, .int8):
+                if let kernel = try layer(op, matrices) { return kernel }
                 if let kernel = try fastBytes(op, matrices) { return kernel }
-                return try integer(op, matrices, Int8.self, Int8.self, wideSums: false)
-            case (.int8, .int8, .int32): return sums(matrices)
-            case (.int16, .int8, .int16): return try integer(op, matrices, Int16.self, Int8.self, wideSums: true)
-            case (.int16, .int16, .int16): return try integer(op, matrices, Int16.self, Int16.self, wideSums: true)
+                return try integer(op, matrices)
+            case (.int8, .int8, .int32): return try integer(op, matrices)
+            case (.int16, .int8, .int16):
+                if let kernel = try layer(op, matrices) { return kernel }
+                fallthrough
+            case (.int16, .int16, .int16):
+                if let kernel = try fastShorts(op, matrices) { return kernel }
+                return try integer(op, matrices)
             default: throw op.unsupportedTypes()
             }
         }.gradient { g throws(Failure) in
@@ -46,9 +53,7 @@ enum BatchMatmul {
         let rows = matrices.rowsOfOneProduct(of: count)
         let product = try Matmul(
             rows: rows, columns: columns, depth: depth, transposesA: op.options.bool(0),
-            transposesB: op.options.bool(1),
-            operands: stride(from: 0, to: count / columns, by: rows).map { matrices.operands(row: $0) },
-            threads: op.threadCount)
+            transposesB: op.options.bool(1), operands: matrices.products(of: count), threads: op.threadCount)
         op.kernelName = product.kernelName
         let scratch = op.scratch(bytes: product.scratchByteCount)
         return { io throws(Failure) in
@@ -59,30 +64,44 @@ enum BatchMatmul {
         }
     }
 
-    /// The same for bytes. A constant B that all products share is packed once, as the weights of a layer.
+    /// A constant B that all products share is packed once, as the weights of a layer; nil: it is none.
+    private static func layer(_ op: Preparation, _ matrices: MatrixBatch) throws(Failure) -> Kernel? {
+        let (b, count, transposesB) = (try op.input(1), try op.output().count, op.options.bool(1))
+        let (columns, depth, rows) = (matrices.columns, matrices.depth, matrices.rowsOfOneProduct(of: count))
+        guard op.arithmetic == .fast, count > 0, depth > 0, !op.options.bool(0), rows * columns == count,
+            let stored = b.bytes
+        else { return nil }
+        var shape = ConvolutionShape()
+        (shape.batch, shape.inputChannels, shape.outputChannels) = (rows, depth, columns)
+        let layer = try LinearLayer(
+            op, Windows(shape, .convolution), roles: .init(channelDimension: b.rank - (transposesB ? 2 : 1)),
+            conventions: .init(asymmetricInputs: op.options.bool(2)), activation: .none)
+        let weights =
+            transposesB
+            ? stored : try op.weights.transposed(stored, rows: depth, columns: columns, elementSize: 1)
+        return try layer.fastKernel(weights, nil)
+    }
+
+    /// From sums of the fast arithmetic to the output.
+    private static func requantization(
+        _ op: Preparation, _ weights: WeightQuantization
+    ) throws(Failure) -> Kernels.Requantization {
+        let stage = try weights.outputStage(
+            op, input: op.input(0), output: op.output(), activation: .none, reference: .fixedPointOfFloat)
+        guard case .single(let scales) = stage.factors else { throw op.unsupportedTypes() }
+        return Kernels.Requantization(
+            scales: scales, inputZeroPoint: try op.input(0).zeroPoint, weightZeroPoint: weights.zeroPoint,
+            outputZeroPoint: stage.zeroPoint, outputMinimum: stage.minimum, outputMaximum: stage.maximum)
+    }
+
+    /// By the product kernel of bytes; nil for the reference arithmetic, a transposed A and empty operands.
     private static func fastBytes(_ op: Preparation, _ matrices: MatrixBatch) throws(Failure) -> Kernel? {
         let count = try op.output().count
         guard op.arithmetic == .fast, count > 0, matrices.depth > 0, !op.options.bool(0) else { return nil }
-        let weights = try weights(op, matrices)
-        let stage = try weights.outputStage(
-            op, input: op.input(0), output: op.output(), activation: .none, reference: .fixedPointOfFloat)
-        guard case .single(let scales) = stage.factors else { return nil }
-        let requantization = Kernels.Requantization(
-            scales: scales, inputZeroPoint: try op.input(0).zeroPoint, weightZeroPoint: weights.zeroPoint,
-            outputZeroPoint: stage.zeroPoint, outputMinimum: stage.minimum, outputMaximum: stage.maximum)
-        let (columns, depth, rows) = (matrices.columns, matrices.depth, matrices.rowsOfOneProduct(of: count))
-        if rows * columns == count, op.options.bool(1), let bytes = try op.input(1).bytes {
-            var shape = ConvolutionShape()
-            (shape.batch, shape.inputChannels, shape.outputChannels) = (rows, depth, columns)
-            return try LinearLayer.launch(
-                try ByteConvolution(
-                    shape, weights: bytes, weightsAreSigned: true, bias: nil, requantization: requantization,
-                    activationsAreSigned: true, cache: op.weights, threads: op.threadCount), op, input: 0)
-        }
-        let operands = stride(from: 0, to: count / columns, by: rows).map { matrices.operands(row: $0) }
         let product = try ByteMatmul(
-            rows: rows, columns: columns, depth: depth, transposesB: op.options.bool(1), operands: operands,
-            requantization: requantization, threads: op.threadCount)
+            rows: matrices.rowsOfOneProduct(of: count), columns: matrices.columns, depth: matrices.depth,
+            transposesB: op.options.bool(1), operands: matrices.products(of: count),
+            requantization: try requantization(op, weights(op, matrices)), threads: op.threadCount)
         op.kernelName = product.kernelName
         let scratch = op.scratch(bytes: product.scratchByteCount)
         return { io throws(Failure) in
@@ -90,6 +109,27 @@ enum BatchMatmul {
             var c = io.output(as: Int8.self)
             product.run(
                 io.input(0, as: Int8.self), io.input(1, as: Int8.self), &c, scratch: &workspace, pool: io.pool)
+        }
+    }
+
+    /// The same for 16 bits, whose B must have no zero points.
+    private static func fastShorts(_ op: Preparation, _ matrices: MatrixBatch) throws(Failure) -> Kernel? {
+        let (count, weights) = (try op.output().count, try weights(op, matrices))
+        guard op.arithmetic == .fast, count > 0, matrices.depth > 0, !op.options.bool(0), weights.zeroPoint == 0 else {
+            return nil
+        }
+        let product = try ShortMatmul(
+            rows: matrices.rowsOfOneProduct(of: count), columns: matrices.columns, depth: matrices.depth,
+            transposesB: op.options.bool(1), hasBytes: try op.input(1).type == .int8,
+            operands: matrices.products(of: count), requantization: try requantization(op, weights),
+            threads: op.threadCount)
+        op.kernelName = ShortMatmul.kernelName
+        let scratch = op.scratch(bytes: product.scratchByteCount)
+        return { io throws(Failure) in
+            var workspace = io.scratch(scratch, as: UInt8.self)
+            var c = io.output(as: Int16.self)
+            product.run(
+                io.input(0, as: Int16.self), io.input(1, as: UInt8.self), &c, scratch: &workspace, pool: io.pool)
         }
     }
 
@@ -108,22 +148,6 @@ enum BatchMatmul {
         }
     }
 
-    /// int8 operands with an int32 result: bare sums, without zero points or scales.
-    private static func sums(_ matrices: MatrixBatch) -> Kernel {
-        { io throws(Failure) in
-            let (a, b) = (io.input(0, as: Int8.self), io.input(1, as: Int8.self))
-            var c = io.output(as: Int32.self)
-            for row in 0..<matrices.rows(in: c.count) {
-                let at = matrices.operands(row: row)
-                for column in 0..<matrices.columns {
-                    c[row * matrices.columns + column] = matrices.sum(
-                        a, from: at.a, b, from: at.b + column * matrices.bColumn, start: 0 as Int32
-                    ) { sum, a, b in sum &+ Int32(a) &* Int32(b) }
-                }
-            }
-        }
-    }
-
     /// Scales of B, one for each column of the result.
     private static func weights(_ op: Preparation, _ matrices: MatrixBatch) throws(Failure) -> WeightQuantization {
         let b = try op.input(1)
@@ -131,28 +155,33 @@ enum BatchMatmul {
             op, b, channels: matrices.columns, dimension: op.options.bool(1) ? b.rank - 2 : b.rank - 1)
     }
 
-    private static func integer<A, B>(
-        _ op: Preparation, _ matrices: MatrixBatch, _: A.Type, _: B.Type, wideSums: Bool
-    ) throws(Failure) -> Kernel
-    where A: FixedWidthInteger & BitwiseCopyable, B: FixedWidthInteger & BitwiseCopyable {
-        let weights = try weights(op, matrices)
-        let stage = try weights.outputStage(
-            op, input: op.input(0), output: op.output(), activation: .none, reference: .fixedPointOfFloat)
-        let aZero = Int64(try op.input(0).zeroPoint)
-        let bZero = Int64(weights.zeroPoint)
-        return { io throws(Failure) in
-            let (a, b) = (io.input(0, as: A.self), io.input(1, as: B.self))
-            var c = io.output(as: A.self)
-            for row in 0..<matrices.rows(in: c.count) {
+    /// By the definition. An int32 result has bare sums, without zero points or scales.
+    private static func integer(_ op: Preparation, _ matrices: MatrixBatch) throws(Failure) -> Kernel {
+        var (stage, aZero, bZero): (OutputStage?, Int64, Int64) = (nil, 0, 0)
+        if try op.output().type != .int32 {
+            let weights = try weights(op, matrices)
+            stage = try weights.outputStage(
+                op, input: op.input(0), output: op.output(), activation: .none, reference: .fixedPointOfFloat)
+            (aZero, bZero) = (Int64(try op.input(0).zeroPoint), Int64(weights.zeroPoint))
+        }
+        let (aIsWide, bIsWide) = (try op.input(0).type == .int16, try op.input(1).type == .int16)
+        let (count, width) = (try op.output().count, stage == nil ? 4 : aIsWide ? 2 : 1)
+        return { [stage, aZero, bZero] io throws(Failure) in
+            let (a8, a16) = (io.input(0, as: Int8.self), io.input(0, as: Int16.self))
+            let (b8, b16) = (io.input(1, as: Int8.self), io.input(1, as: Int16.self))
+            var c = io.output(as: UInt8.self)
+            for row in 0..<matrices.rows(in: count) {
                 let at = matrices.operands(row: row)
                 for column in 0..<matrices.columns {
-                    let sum = matrices.sum(
-                        a, from: at.a, b, from: at.b + column * matrices.bColumn, start: 0 as Int64
-                    ) { sum, a, b in
-                        sum &+ (Int64(a) &- aZero) &* (Int64(b) &- bZero)
+                    var sum: Int64 = 0
+                    for k in 0..<matrices.depth {
+                        let i = at.a + k * matrices.aDepth
+                        let j = at.b + column * matrices.bColumn + k * matrices.bDepth
+                        let b = bIsWide ? Int64(b16[j]) : Int64(b8[j])
+                        sum &+= ((aIsWide ? Int64(a16[i]) : Int64(a8[i])) &- aZero) &* (b &- bZero)
                     }
-                    c[row * matrices.columns + column] = A(
-                        truncatingIfNeeded: stage.quantize(sum, wide: wideSums, channel: column))
+                    let result = stage.map { $0.quantize(sum, wide: aIsWide, channel: column) } ?? Int(sum)
+                    storeInteger(result, &c, row * matrices.columns + column, width: width)
                 }
             }
         }

@@ -260,6 +260,13 @@ import Testing
                 }
                 if length > 0 { #expect(sums(fast) == sums(plain)) }
                 #expect(fast.u8_sum(length, integers) == integers[..<length].reduce(0) { $0 + Int32($1) })
+                for least in [-32768, -32767] as [Int16] {
+                    let numbers = [Int16](repeating: least, count: length)
+                    var dots = [Int64](repeating: 0, count: 2)
+                    fast.s16_dots(length, 2, numbers, 0, numbers, 0, &dots)
+                    let expected = Int64(length) * Int64(least) * Int64(least)
+                    #expect(dots == [expected, expected])
+                }
             }
         }
     }

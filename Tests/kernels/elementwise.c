@@ -94,6 +94,7 @@ static void reductions(size_t n) {
     EACH_ROW("u8_add_rows", INTEGERS, n, 4, (memset(y, 0, 4 * n), row->u8_add_rows(n / 7, 7, n / 7, bytes_.base, y)));
     EACH_ROW("s16_add_rows", INTEGERS, n, 4,
              (memset(y, 0, 4 * n), row->s16_add_rows(n / 7, 7, n / 7, integers.base, y)));
+    EACH_ROW("s16_dots", INTEGERS, 3, 8, row->s16_dots(n / 2, 3, integers.base, n / 4, integers.base, n / 8, y));
     block_free(&x), block_free(&integers), block_free(&bytes_);
 }
 

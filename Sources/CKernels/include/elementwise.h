@@ -217,6 +217,9 @@ struct eo_elementwise {
     eo_integer_sum *_Nonnull s8_sum, *_Nonnull u8_sum, *_Nonnull s16_sum;
     // sums[i] += x[i] of each row, `stride` elements apart.
     eo_integer_add_rows *_Nonnull s8_add_rows, *_Nonnull u8_add_rows, *_Nonnull s16_add_rows;
+    // y[i] = the exact sum of the n products of the run a + i * step_a with the run b + i * step_b.
+    void (*_Nonnull s16_dots)(size_t n, size_t count, const int16_t *_Nonnull a, size_t step_a,
+                              const int16_t *_Nonnull b, size_t step_b, int64_t *_Nonnull y);
 };
 
 // The same kernels for every processor, for AVX2, for AVX-512, for NEON.

@@ -488,6 +488,6 @@ const struct eo_elementwise TABLE = {
                 ROW(f32_fake_quantize_gradient) ROW(f32_fake_quantize_scale_gradient) ROW(f32_passing) ROW(f32_pass)
                     ROW(f32_max_pool_place) ROW(f32_max_unpool) ROW(s8_sum) ROW(u8_sum) ROW(s16_sum) ROW(s8_add_rows)
                         ROW(u8_add_rows) ROW(s16_add_rows) EO_POOLS(ROW) EO_RESIZES(ROW) ROW(f32_greatest_place)
-                            ROW(x8_greatest_place) ROW(f64_fourier) ROW(f64_real_spectrum)
+                            ROW(x8_greatest_place) ROW(f64_fourier) ROW(f64_real_spectrum) ROW(s16_dots)
 #undef ROW
 };

@@ -170,3 +170,21 @@ static float K(f32_exp_sum)(size_t n, const float *x, float *y, float largest, f
 INTEGER_SUMS(s8, int8_t)
 INTEGER_SUMS(u8, uint8_t)
 INTEGER_SUMS(s16, int16_t)
+
+typedef int64_t s64s __attribute__((ext_vector_type(LANES)));
+
+// Products fit 32 bits, their sums do not.
+INLINE s64s add_products(s64s sum, const int16_t *a, const int16_t *b, size_t n) {
+    return sum + __builtin_convertvector(TO_S32(load_s16(a, n)) * TO_S32(load_s16(b, n)), s64s);
+}
+
+static void K(s16_dots)(size_t n, size_t count, const int16_t *a, size_t step_a, const int16_t *b, size_t step_b,
+                        int64_t *y) {
+    for (; count > 0; count--, a += step_a, b += step_b) {
+        s64s sum = 0;
+        size_t k = 0;
+        for (; k + LANES <= n; k += LANES) sum = add_products(sum, a + k, b + k, LANES);
+        if (k < n) sum = add_products(sum, a + k, b + k, n - k);
+        *y++ = __builtin_reduce_add(sum);
+    }
+}

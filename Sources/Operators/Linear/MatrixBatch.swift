@@ -48,6 +48,11 @@ struct MatrixBatch: Sendable {
         return sharesB && !transposesA ? rows(in: count) : rows
     }
 
+    /// Where the matrices of these products begin, of a result with `count` elements.
+    func products(of count: Int) -> [(a: Int, b: Int)] {
+        stride(from: 0, to: rows(in: count), by: rowsOfOneProduct(of: count)).map { operands(row: $0) }
+    }
+
     /// The same with rows of A copied together.
     var withContiguousA: MatrixBatch {
         var copy = self
