@@ -93,7 +93,7 @@ struct SVDF: Sendable {
             guard scale > 0 else { return sum(io, io.input(Input.time)) }
             let stored = io.input(Input.time, as: Int8.self)
             var real = io.scratch(weights, as: Float.self)
-            for i in 0..<filters &* memory { real[i] = Float(stored[i]) * scale }
+            Conversion.dequantize(stored, &real, scale: scale, zeroPoint: 0, pool: io.pool)
             sum(io, real.span)
         }
     }
@@ -113,13 +113,8 @@ struct SVDF: Sendable {
             }
             y[i] = activation.apply(sum)
         }
-        moveOn(io, 0 as Float)
-    }
-
-    @inline(never)
-    private func moveOn<T: BitwiseCopyable>(_ io: borrowing Invocation, _ zero: T) {
-        var state = io.variable(Input.state, as: T.self)
-        for i in 0..<state.count { state[i] = i % memory == memory &- 1 ? zero : state[i &+ 1] }
+        var moving = io.variable(Input.state, as: Float.self)
+        FilterState.moveOn(&moving, length: memory)
     }
 
     // MARK: Integers
@@ -132,29 +127,55 @@ struct SVDF: Sendable {
         let s = try op.affine(op.input(Input.state))
         let first = QuantizedMultiplier(Double(x.scale * w.scale / s.scale))
         let second = QuantizedMultiplier(Double(s.scale * t.scale / y.scale))
+        let product = try byteSums(op, zeroPoint: x.zero)
+        let made = op.scratch(bytes: product == nil ? 0 : 4 * batch * filters)
+        let work = op.scratch(bytes: product?.scratchByteCount ?? 0)
+        let sums = op.scratch(bytes: 8 * filters)
         return { io in
-            let (x8, w8) = (io.input(Input.sequence, as: Int8.self), io.input(Input.features, as: Int8.self))
+            var products = io.scratch(made, as: Float.self)
+            var workspace = io.scratch(work, as: UInt8.self)
+            product?.run(io.input(Input.sequence), &products, scratch: &workspace, pool: io.pool)
             var state = io.variable(Input.state, as: Int16.self)
             for i in 0..<batch &* filters {
-                let (row, filter) = i.quotientAndRemainder(dividingBy: filters)
-                let sum = dot(w8, filter &* inputs, x8, row &* inputs, count: inputs, zeroPoint: x.zero)
+                let sum = product == nil ? featureSum(io, i, zeroPoint: x.zero) : Int32(products[i])
                 state[(i &+ 1) &* memory &- 1] = Int16(clamping: first.scale(sum))
             }
-            let time = io.input(Input.time, as: Int16.self)
             var output = io.output(as: Int8.self)
             let units = filters / rank
-            for i in 0..<batch &* units {
-                var sum: Int32 = hasBias ? io.input(Input.bias, as: Int32.self)[i % units] : 0
-                for part in 0..<rank {
-                    let filter = i % units &* rank &+ part
-                    let start = (i / units &* filters &+ filter) &* memory
-                    for k in 0..<memory {
-                        sum &+= Int32(time[filter &* memory &+ k]) &* Int32(state[start &+ k])
-                    }
+            for row in 0..<batch {
+                var totals = io.scratch(sums, as: Int64.self)
+                FilterState.products(
+                    io.input(Input.time), state.span, from: row &* filters &* memory, length: memory, &totals)
+                for unit in 0..<units {
+                    var sum: Int32 = hasBias ? io.input(Input.bias, as: Int32.self)[unit] : 0
+                    for part in 0..<rank { sum &+= Int32(truncatingIfNeeded: totals[unit &* rank &+ part]) }
+                    output[row &* units &+ unit] = Int8(clamping: second.scale(sum) &+ y.zero)
                 }
-                output[i] = Int8(clamping: second.scale(sum) &+ y.zero)
             }
-            moveOn(io, 0 as Int16)
+            FilterState.moveOn(&state, length: memory)
         }
+    }
+
+    /// Inputs whose sums of products with int8 weights fit 24 bits.
+    private static let mostInputs = 512
+
+    /// The product of the features; nil if its sums would not be exact, or the weights are not constant.
+    private func byteSums(_ op: Preparation, zeroPoint: Int32) throws(Failure) -> ByteSums? {
+        guard let weights = try op.input(Input.features).bytes, batch > 0, filters > 0, inputs > 0,
+            inputs <= Self.mostInputs
+        else { return nil }
+        let product = try ByteSums(
+            rows: batch, depth: inputs, weights, bias: [Int32](repeating: 0, count: filters), zeroPoint: zeroPoint,
+            cache: op.weights, threads: op.threadCount)
+        op.kernelName = product.kernelName
+        return product
+    }
+
+    /// One of its sums, by the definition.
+    private func featureSum(_ io: borrowing Invocation, _ index: Int, zeroPoint: Int32) -> Int32 {
+        let (row, filter) = index.quotientAndRemainder(dividingBy: filters)
+        return dot(
+            io.input(Input.features, as: Int8.self), filter &* inputs, io.input(Input.sequence), row &* inputs,
+            count: inputs, zeroPoint: zeroPoint)
     }
 }

@@ -18,6 +18,7 @@ class Layer:
     """A model of one layer whose form the flags tell."""
 
     code = CODE.UNIDIRECTIONAL_SEQUENCE_LSTM
+    inputs = INPUTS
 
     def __init__(self, seed, scheme, coupled=False, peepholes=False, projection=False, clip=0.0, time_major=False):
         self.random = np.random.default_rng(seed)
@@ -91,7 +92,7 @@ class Layer:
     def samples(self, count=3):
         """Several calls: the states go on from each to the next."""
         for _ in range(count):
-            shape = (*self.shape, INPUTS)
+            shape = (*self.shape, self.inputs)
             if self.activation == I8:
                 yield self.random.integers(-128, 127, shape, endpoint=True).astype(np.int8)
             else:
@@ -187,16 +188,17 @@ def test_quantization_aware_training():
 class SVDF(Layer):
     """A model of one SVDF layer."""
 
-    def __init__(self, seed, scheme, rank, bias):
+    def __init__(self, seed, scheme, rank, bias, inputs, memory):
         self.random = np.random.default_rng(seed)
         self.scheme, self.buffers, self.tensors = scheme, [schema.BufferT()], []
-        self.is_integer, self.shape = scheme == "int8", (BATCH,)
+        self.is_integer, self.shape, self.inputs = scheme == "int8", (BATCH,), inputs
         activation, features = (I8 if self.is_integer else F32), (F32 if scheme == "float32" else I8)
         time, state = (I16, I16) if self.is_integer else (features, F32)
-        x = self.tensor(activation, (BATCH, INPUTS), (0.05, 3))
-        inputs = [x, self.weights(features, (CELLS, INPUTS)), self.weights(time, (CELLS, 6), 1e-4 if self.is_integer else None)]
+        x = self.tensor(activation, (BATCH, inputs), (0.05, 3))
+        inputs = [x, self.weights(features, (CELLS, inputs))]
+        inputs.append(self.weights(time, (CELLS, memory), 1e-4 if self.is_integer else None))
         inputs.append(self.weights(I32 if self.is_integer else F32, (CELLS // rank,), 1e-7) if bias else -1)
-        inputs.append(self.tensor(state, (BATCH, CELLS * 6), (1e-3, 0), variable=True))
+        inputs.append(self.tensor(state, (BATCH, CELLS * memory), (1e-3, 0), variable=True))
         operator = schema.OperatorT()
         operator.opcodeIndex, operator.inputs = 0, inputs
         operator.outputs = [self.tensor(activation, (BATCH, CELLS // rank), (0.02, -9))]
@@ -207,11 +209,12 @@ class SVDF(Layer):
         self.operator, self.input, self.activation, self.code = operator, x, activation, CODE.SVDF
 
 
-@pytest.mark.parametrize(("rank", "bias"), [(1, True), (3, True), (1, False)])
+@pytest.mark.parametrize(
+    ("rank", "bias", "inputs", "memory"), [(1, True, INPUTS, 6), (3, True, INPUTS, 37), (1, False, 513, 1)])
 @pytest.mark.parametrize("scheme", ["float32", "hybrid", "hybrid asymmetric", "int8"])
-def test_svdf(scheme, rank, bias, tmp_path):
+def test_svdf(scheme, rank, bias, inputs, memory, tmp_path):
     for seed in range(3):
-        layer = SVDF(seed, scheme, rank, bias)
+        layer = SVDF(seed, scheme, rank, bias, inputs, memory)
         content = layer.content()
         path = tmp_path / "layer.tflite"
         path.write_bytes(content)
