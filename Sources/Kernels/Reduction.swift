@@ -1,4 +1,5 @@
 import CKernels
+import Model
 
 /// Which elements of a tensor a reduction combines. Adjacent dimensions that are both kept or both reduced are one.
 package struct ReductionShape: Sendable {
@@ -120,7 +121,20 @@ package enum Reduction: Sendable {
     }
 }
 
-/// How numbers become one of 32 bits.
+extension Reduction {
+    /// The largest or smallest of the integers of a type of at most 32 bits, or of the bytes of booleans.
+    package func run(
+        _ shape: ReductionShape, _ type: TensorType, _ x: Span<UInt8>, _ y: inout MutableSpan<UInt8>,
+        scratch: inout MutableSpan<UInt8>, pool: ThreadPool
+    ) {
+        let fold = Fold(type, isMinimum: self == .minimum)
+        x.withUnsafeBytes { x in
+            y.withUnsafeMutableBytes { y in scratch.withUnsafeMutableBytes { fold.run(shape, x, y, $0, pool) } }
+        }
+    }
+}
+
+/// How numbers become one.
 private enum Fold {
     case sum
     /// Where it starts, of a run, of two runs one by one.
@@ -129,15 +143,41 @@ private enum Fold {
     case integerSum(
         @convention(c) (Int, UnsafeRawPointer) -> Int32,
         @convention(c) (Int, Int, Int, UnsafeRawPointer, UnsafeMutablePointer<Int32>) -> Void, Int)
+    /// Where it starts, of two runs one by one, bytes of a number.
+    case integerExtreme(Int32, eo_binary_form, Int)
 
-    static let size = 4
+    init(_ type: TensorType, isMinimum: Bool) {
+        let table = kernelTable.pointee
+        self =
+            switch type {
+            case .int8: .integerExtreme(isMinimum ? 127 : -128, (isMinimum ? table.s8_min : table.s8_max).vv, 1)
+            case .int16: .integerExtreme(isMinimum ? 32767 : -32768, (isMinimum ? table.s16_min : table.s16_max).vv, 2)
+            case .int32: .integerExtreme(isMinimum ? .max : .min, (isMinimum ? table.s32_min : table.s32_max).vv, 4)
+            default: .integerExtreme(isMinimum ? 255 : 0, (isMinimum ? table.u8_min : table.u8_max).vv, 1)
+            }
+    }
 
-    var inputSize: Int {
-        guard case .integerSum(_, _, let size) = self else { return Self.size }
+    /// Bytes of a result.
+    var size: Int {
+        guard case .integerExtreme(_, _, let size) = self else { return 4 }
         return size
     }
 
+    var inputSize: Int {
+        guard case .integerSum(_, _, let size) = self else { return size }
+        return size
+    }
+
+    @inline(never)
     func start(_ y: UnsafeMutableRawPointer, _ count: Int) {
+        if case .integerExtreme(let start, _, let size) = self {
+            switch size {
+            case 1: y.initializeMemory(as: Int8.self, repeating: Int8(truncatingIfNeeded: start), count: count)
+            case 2: y.initializeMemory(as: Int16.self, repeating: Int16(truncatingIfNeeded: start), count: count)
+            default: y.initializeMemory(as: Int32.self, repeating: start, count: count)
+            }
+            return
+        }
         // Also of whole numbers: 0 has the same bits.
         var start: Float = 0
         if case .extreme(let extreme, _, _) = self { start = extreme }
@@ -150,8 +190,8 @@ private enum Fold {
     ) {
         let outputs = shape.outputRuns
         let inputs = shape.inputRuns * shape.length
-        precondition(y.count >= outputs * shape.outputLength * Self.size && x.count >= outputs * inputs * inputSize)
-        precondition(scratch.count >= shape.scratchCount * Self.size)
+        precondition(y.count >= outputs * shape.outputLength * size && x.count >= outputs * inputs * inputSize)
+        precondition(scratch.count >= shape.scratchCount * size)
         guard let x = x.baseAddress, let y = y.baseAddress, outputs * shape.outputLength > 0 else { return }
         let job = FoldJob(
             fold: self, shape: shape, x: x, y: y, scratch: scratch.baseAddress ?? y,
@@ -172,6 +212,7 @@ private enum Fold {
         case .extreme(_, let run, _):
             var value = run(count, floats)
             rows(1, 1, 0, &value, y)
+        case .integerExtreme(_, let runs, let size): halve(count, x, y, runs, size)
         case .integerSum(let sum, _, _): y.assumingMemoryBound(to: Int32.self).pointee &+= sum(count, x)
         }
     }
@@ -184,10 +225,36 @@ private enum Fold {
                 length, count, stride, x.assumingMemoryBound(to: Float.self), y.assumingMemoryBound(to: Float.self))
         case .extreme(_, _, let runs):
             var none = eo_f32_params(low: -.infinity, high: .infinity)
-            for row in 0..<count { runs(length, x + row * stride * Self.size, y, y, &none) }
+            for row in 0..<count { runs(length, x + row * stride * size, y, y, &none) }
+        case .integerExtreme(_, let runs, let size):
+            for row in 0..<count { runs(length, x + row * stride * size, y, y, y) }
         case .integerSum(_, let add, _): add(length, count, stride, x, y.assumingMemoryBound(to: Int32.self))
         }
     }
+
+    /// A run into one number: its halves one by one, then those of the result.
+    private func halve(
+        _ count: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer, _ runs: eo_binary_form, _ size: Int
+    ) {
+        withUnsafeTemporaryAllocation(byteCount: Self.halfBytes, alignment: 64) { memory in
+            let half = memory.baseAddress!
+            var done = 0
+            while done < count {
+                var (from, left) = (x + done * size, min(count - done, 2 * Self.halfBytes / size))
+                done += left
+                while left > 1 {
+                    let middle = left / 2
+                    runs(middle, from, from + middle * size, half, y)
+                    if left % 2 == 1 { runs(1, half, from + (left - 1) * size, half, y) }
+                    (from, left) = (UnsafeRawPointer(half), middle)
+                }
+                runs(1, y, from, y, y)
+            }
+        }
+    }
+
+    /// What Swift still puts on the stack.
+    private static let halfBytes = 1024
 
     /// What was combined in parts, into one.
     func join(_ length: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
@@ -206,7 +273,7 @@ private struct FoldJob {
     let outputs: Pieces
 
     private func part(_ part: Int) -> UnsafeMutableRawPointer {
-        part == 0 ? y : scratch + (part - 1) * shape.length * Fold.size
+        part == 0 ? y : scratch + (part - 1) * shape.length * fold.size
     }
 
     func run(_ piece: Int) {
@@ -216,7 +283,7 @@ private struct FoldJob {
         }
         for output in outputs[piece] {
             let length = shape.outputLength
-            let (x, y) = (x + shape.start(ofOutputRun: output) * fold.inputSize, y + output * length * Fold.size)
+            let (x, y) = (x + shape.start(ofOutputRun: output) * fold.inputSize, y + output * length * fold.size)
             fold.start(y, length)
             if !shape.reducesRun, shape.reduced.count == 1 {
                 fold.rows(length, shape.inputRuns, shape.reduced[0].stride, x, y)

@@ -87,6 +87,56 @@ import Testing
         }
     }
 
+    /// Runs longer than a block, of odd lengths, rows, and images that threads share; bytes of any value for booleans.
+    @Test(arguments: [TensorType.int8, .uint8, .int16, .int32, .bool]) func extremesOfIntegers(_ type: TensorType)
+        throws
+    {
+        let cases: [([Int], [Int])] = [
+            ([3, 5001], [1]), ([2, 70, 9], [1]), ([2, 3, 4, 130], [1, 3]), ([1, 29, 31, 20], [1, 2]), ([4, 1], [1]),
+            ([2, 0, 3], [1]),
+        ]
+        for (shape, axes) in cases {
+            let count = shape.reduce(1, *)
+            let numbers = (0..<count).map { $0 &* 2_654_435_761 >> ($0 % 7) }
+            var x =
+                switch type {
+                case .int16: try tensor(numbers.map { Int16(truncatingIfNeeded: $0) }, shape, type)
+                case .int32: try tensor(numbers.map { Int32(truncatingIfNeeded: $0) }, shape, type)
+                case .bool: try tensor(numbers.map { UInt8($0 % 1013 == 7 ? 0 : $0 % 3 * 2) }, shape, type)
+                default: try tensor(numbers.map { UInt8(truncatingIfNeeded: $0) }, shape, type)
+                }
+            if type != .int32, type != .bool { x.quantization = Quantization(scale: 0.5, zeroPoint: 0) }
+            var groups = [[Int]: [Double]]()
+            for (place, value) in zip(coordinates(shape), x.numbers) {
+                groups[place.indices.map { axes.contains($0) ? 0 : place[$0] }, default: []].append(value)
+            }
+            let sorted = groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { $0.value }
+            let isLogical = type == .bool
+            let output = TensorInfo(type: type, shape: [], quantization: x.quantization)
+            let largest = try run(
+                isLogical ? ReduceLogical.any : ReduceExtreme.maximum, [x, try indices(axes)], output,
+                options: [.int(0)])
+            let least = try run(
+                isLogical ? ReduceLogical.all : ReduceExtreme.minimum, [x, try indices(axes)], output,
+                options: [.int(0)])
+            guard count > 0 else {
+                let (low, high): (Double, Double) =
+                    switch type {
+                    case .int8: (-128, 127)
+                    case .uint8: (0, 255)
+                    case .int16: (-32768, 32767)
+                    case .int32: (-0x1p31, 0x1p31 - 1)
+                    default: (0, 1)
+                    }
+                #expect(largest.numbers == [Double](repeating: low, count: 6))
+                #expect(least.numbers == [Double](repeating: high, count: 6))
+                continue
+            }
+            #expect(largest.numbers == sorted.map { isLogical ? min(1, $0.max()!) : $0.max()! }, "\(type) \(shape)")
+            #expect(least.numbers == sorted.map { isLogical ? min(1, $0.min()!) : $0.min()! }, "\(type) \(shape)")
+        }
+    }
+
     @Test(arguments: [TensorType.int8, .uint8, .int16]) func quantizedSums(_ type: TensorType) throws {
         let shape = [2, 5, 4, 9]
         let values = (0..<360).map { Double(($0 * 37) % 101) / 25 - 1 }

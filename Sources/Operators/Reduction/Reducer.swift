@@ -63,6 +63,16 @@ struct Reducer {
         }
     }
 
+    /// The same of integers, or bytes.
+    func integer(_ reduction: Reduction) -> Kernel {
+        let (shape, type, scratch) = (shape, input.type, scratch())
+        return { io in
+            var y = io.output(as: UInt8.self)
+            var scratch = io.scratch(scratch, as: UInt8.self)
+            reduction.run(shape, type, io.input(0), &y, scratch: &scratch, pool: io.pool)
+        }
+    }
+
     /// Elements combined one after the other.
     func fold<X: BitwiseCopyable, Sum, Y: BitwiseCopyable>(
         from start: Sum, _ next: @escaping (Sum, X) -> Sum, finish: @escaping (Sum) -> Y
@@ -102,12 +112,14 @@ extension ReductionShape {
     ) {
         let (inputRuns, outputLength) = (inputRuns, outputLength)
         let taken = reducesRun ? length : 1
+        // Of one reduced dimension, as most are; `offset` is a call.
+        let step = reduced.count == 1 ? reduced[0].stride : nil
         for run in 0..<outputRuns {
             let start = start(ofOutputRun: run)
             for element in 0..<outputLength {
                 var sum = first
                 for inputRun in 0..<inputRuns {
-                    let from = start + offset(ofInputRun: inputRun) + element
+                    let from = start + (step.map { $0 * inputRun } ?? offset(ofInputRun: inputRun)) + element
                     for index in from..<(from + taken) { sum = next(sum, x[index]) }
                 }
                 y[run * outputLength + element] = finish(sum)

@@ -3,24 +3,19 @@ import Model
 
 /// REDUCE_MAX and REDUCE_MIN. Quantized input and output share one scale.
 enum ReduceExtreme {
-    static var maximum: OperatorDefinition { definition(.reduceMax, isMinimum: false) }
-    static var minimum: OperatorDefinition { definition(.reduceMin, isMinimum: true) }
+    static var maximum: OperatorDefinition { definition(.reduceMax, .maximum) }
+    static var minimum: OperatorDefinition { definition(.reduceMin, .minimum) }
 
-    private static func definition(_ code: BuiltinOperator, isMinimum: Bool) -> OperatorDefinition {
+    private static func definition(_ code: BuiltinOperator, _ reduction: Reduction) -> OperatorDefinition {
         .reduction(code, maxVersion: 3, quantization: .sameScale) { reducer throws(Failure) in
             switch reducer.input.type {
-            case .float32: return reducer.float(isMinimum ? .minimum : .maximum)
-            case .int8:
+            case .float32: return reducer.float(reduction)
+            case .int8, .uint8, .int16:
                 try reducer.requireSameScale()
-                return integer(Int8.self, reducer, isMinimum)
-            case .uint8:
-                try reducer.requireSameScale()
-                return integer(UInt8.self, reducer, isMinimum)
-            case .int16:
-                try reducer.requireSameScale()
-                return integer(Int16.self, reducer, isMinimum)
-            case .int32: return integer(Int32.self, reducer, isMinimum)
-            case .int64: return integer(Int64.self, reducer, isMinimum)
+                return reducer.integer(reduction)
+            case .int32: return reducer.integer(reduction)
+            case .int64 where reduction == .minimum: return reducer.fold(Int64.max) { min($0, $1) }
+            case .int64: return reducer.fold(Int64.min) { max($0, $1) }
             default: throw reducer.op.unsupportedTypes()
             }
         }.gradient { g throws(Failure) in
@@ -29,12 +24,6 @@ enum ReduceExtreme {
             let isExtreme = try g.x.compare(.equal, g.y.reshape(shape)).select(g.y.scalar(1), g.y.scalar(0))
             return [try isExtreme * (g.dy.reshape(shape) / isExtreme.sum(axes, keep: true))]
         }
-    }
-
-    private static func integer<T: FixedWidthInteger & BitwiseCopyable>(
-        _ type: T.Type, _ reducer: Reducer, _ isMinimum: Bool
-    ) -> Kernel {
-        isMinimum ? reducer.fold(T.max) { min($0, $1) } : reducer.fold(T.min) { max($0, $1) }
     }
 }
 
@@ -91,16 +80,18 @@ enum ReduceProduct {
 
 /// REDUCE_ANY and REDUCE_ALL of booleans, one byte each.
 enum ReduceLogical {
-    static var any: OperatorDefinition {
-        .reduction(.reduceAny, maxVersion: 1) { reducer throws(Failure) in
+    static var any: OperatorDefinition { definition(.reduceAny, .maximum) }
+    static var all: OperatorDefinition { definition(.reduceAll, .minimum) }
+
+    private static func definition(_ code: BuiltinOperator, _ reduction: Reduction) -> OperatorDefinition {
+        .reduction(code, maxVersion: 1) { reducer throws(Failure) in
             guard reducer.input.type == .bool else { throw reducer.op.unsupportedTypes() }
-            return reducer.fold(0 as UInt8) { $0 != 0 || $1 != 0 ? 1 : 0 }
-        }
-    }
-    static var all: OperatorDefinition {
-        .reduction(.reduceAll, maxVersion: 1) { reducer throws(Failure) in
-            guard reducer.input.type == .bool else { throw reducer.op.unsupportedTypes() }
-            return reducer.fold(1 as UInt8) { $0 != 0 && $1 != 0 ? 1 : 0 }
+            let kernel = reducer.integer(reduction)
+            return { io throws(Failure) in
+                try kernel(io)
+                var y = io.output(as: UInt8.self)
+                for index in 0..<y.count { y[index] = min(y[index], 1) }
+            }
         }
     }
 }
