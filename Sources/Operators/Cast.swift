@@ -22,11 +22,18 @@ enum Cast {
         switch (from, to) {
         case (.int32, .float32): return direct { (x: Int32) in Float(x) }
         case (.int64, .float32): return direct { (x: Int64) in Float(x) }
-        case (.uint8, .float32): return float(UInt8.self)
-        case (.int8, .float32): return float(Int8.self)
-        case (.int16, .float32): return float(Int16.self)
-        case (.bool, .float32): return direct { (x: UInt8) in x == 0 ? Float(0) : 1 }
-        case (.float32, .int32): return direct { (x: Float) in Int32(truncatingIfNeeded: cut(Double(x), Int32.self)) }
+        case (.uint8, .float32), (.int8, .float32): return bytes(areSigned: from == .int8)
+        case (.int16, .float32):
+            return { io in
+                var y = io.output(as: Float.self)
+                Conversion.dequantize(io.input(0, as: Int16.self), &y, scale: 1, zeroPoint: 0, pool: io.pool)
+            }
+        case (.bool, .float32): return direct { (x: UInt8) in Float(min(x, 1)) }
+        case (.float32, .bool): return direct { (x: Float) in x == 0 ? 0 : 1 as UInt8 }
+        // NaN is not below anything.
+        case (.float32, .int32): return direct { (x: Float) in x < 0x1p31 ? (x > -0x1p31 ? Int32(x) : .min) : .max }
+        case (.float32, .int64): return direct { (x: Float) in x < 0x1p63 ? (x > -0x1p63 ? Int64(x) : .min) : .max }
+        case (.float32, .uint8): return direct { (x: Float) in x < 255 ? (x > 0 ? UInt8(x) : 0) : 255 as UInt8 }
         case (.int32, .int64): return direct { (x: Int32) in Int64(x) }
         case (.int64, .int32): return direct { (x: Int64) in Int32(truncatingIfNeeded: x) }
         case (.float16, .float32):
@@ -39,10 +46,10 @@ enum Cast {
         }
     }
 
-    private static func float<In: QuantizedInteger>(_: In.Type) -> Kernel {
-        return { io in
+    private static func bytes(areSigned: Bool) -> Kernel {
+        { io in
             var y = io.output(as: Float.self)
-            Conversion.dequantize(io.input(0, as: In.self), &y, scale: 1, zeroPoint: 0, pool: io.pool)
+            Conversion.dequantize(bytes: io.input(0), signed: areSigned, &y, scale: 1, zeroPoint: 0, pool: io.pool)
         }
     }
 

@@ -98,8 +98,10 @@ package struct SelectedCopy: Sendable {
         let size = MemoryLayout<T>.size
         for i in 0..<d.count {
             let isFirst = condition.load(fromByteOffset: i &* d.condition, as: UInt8.self) != 0
-            let from = isFirst ? first + i &* d.first &* size : second + i &* d.second &* size
-            target.storeBytes(of: from.loadUnaligned(as: T.self), toByteOffset: i &* d.target &* size, as: T.self)
+            // Both are read, or the processor would guess at each element.
+            let a = first.loadUnaligned(fromByteOffset: i &* d.first &* size, as: T.self)
+            let b = second.loadUnaligned(fromByteOffset: i &* d.second &* size, as: T.self)
+            target.storeBytes(of: isFirst ? a : b, toByteOffset: i &* d.target &* size, as: T.self)
         }
     }
 }
