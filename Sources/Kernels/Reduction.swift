@@ -68,6 +68,8 @@ package struct ReductionShape: Sendable {
 
     @inline(never)
     private static func offset(_ index: Int, _ dimensions: [Dimension]) -> Int {
+        // As most are, without divisions.
+        if dimensions.count == 1 { return index * dimensions[0].stride }
         var rest = index
         var offset = 0
         var axis = dimensions.count - 1

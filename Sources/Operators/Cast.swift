@@ -28,7 +28,7 @@ enum Cast {
                 var y = io.output(as: Float.self)
                 Conversion.dequantize(io.input(0, as: Int16.self), &y, scale: 1, zeroPoint: 0, pool: io.pool)
             }
-        case (.bool, .float32): return direct { (x: UInt8) in Float(min(x, 1)) }
+        case (.bool, .float32): return direct { (x: UInt8) in Float((UInt16(x) &+ 255) >> 8) }
         case (.float32, .bool): return direct { (x: Float) in x == 0 ? 0 : 1 as UInt8 }
         // NaN is not below anything.
         case (.float32, .int32): return direct { (x: Float) in x < 0x1p31 ? (x > -0x1p31 ? Int32(x) : .min) : .max }

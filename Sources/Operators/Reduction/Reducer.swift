@@ -112,14 +112,12 @@ extension ReductionShape {
     ) {
         let (inputRuns, outputLength) = (inputRuns, outputLength)
         let taken = reducesRun ? length : 1
-        // Of one reduced dimension, as most are; `offset` is a call.
-        let step = reduced.count == 1 ? reduced[0].stride : nil
         for run in 0..<outputRuns {
             let start = start(ofOutputRun: run)
             for element in 0..<outputLength {
                 var sum = first
                 for inputRun in 0..<inputRuns {
-                    let from = start + (step.map { $0 * inputRun } ?? offset(ofInputRun: inputRun)) + element
+                    let from = start + offset(ofInputRun: inputRun) + element
                     for index in from..<(from + taken) { sum = next(sum, x[index]) }
                 }
                 y[run * outputLength + element] = finish(sum)
