@@ -92,8 +92,9 @@ struct eo_fake_requantize_params {
     ROW(f32_to_u8)                                                                                                     \
     ROW(f32_to_s16)                                                                                                    \
     ROW(s8_to_f32)                                                                                                     \
-    ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(s16_to_s8) ROW(s16_to_u8)         \
-    ROW(s16_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
+    ROW(u8_to_f32)                                                                                                     \
+    ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(s16_to_s8) ROW(s16_to_u8) ROW(s16_to_s16)        \
+        ROW(f16_to_f32) ROW(f32_to_f16)
 
 // Pooling windows of `count` neighbouring output pixels, all cut at the borders to the same size: pixels under each,
 // and how their channels become those of the output pixel. Means of integers take the reciprocal of the number of
@@ -156,7 +157,7 @@ struct eo_elementwise {
     EO_CONVERSIONS(ROW)
 #undef ROW
     eo_scale_shift_kernel *_Nonnull f32_scale_shift, *_Nonnull s8_scale_shift, *_Nonnull u8_scale_shift,
-        *_Nonnull s16_scale_shift;
+                                                                                   *_Nonnull s16_scale_shift;
     // Puts the constants of a row of n bytes into the order in which this table's kernels would rather read them; each
     // 64 stay together. False: they stay as they are.
     bool (*_Nonnull arrange)(size_t n, float *_Nonnull constants);

@@ -9,7 +9,7 @@ INLINE void f32_scale_shift_step(size_t n, const float *x, const float *factors,
 #define QUANTIZED_SCALE_SHIFT(t, type, vector)                                                                         \
     INLINE void t##_scale_shift_step(size_t n, const type *x, const float *factors, const float *shifts, type *y,      \
                                      struct eo_scale_shift_params p) {                                                 \
-        const f32s v = TO_F32(TO_S32(load_##t(x, n)) - p.zero_x) * load_f32(factors, n); /* one rounding */                 \
+        const f32s v = TO_F32(TO_S32(load_##t(x, n)) - p.zero_x) * load_f32(factors, n); /* one rounding */            \
         const f32s middle = round_even(clamp(v * p.scale, p.middle_low, p.middle_high));                               \
         const f32s sum = middle * p.middle_scale + load_f32(shifts, n);                                                \
         const f32s r = round_even(clamp(sum, p.low, p.high));                                                          \
