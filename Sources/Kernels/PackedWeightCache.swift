@@ -115,6 +115,10 @@ package final class PackedWeightCache: @unchecked Sendable {
         let form: Sentence = "transposed \(elementSize) \(rows)x\(columns)"
         let transposed = try derived(weights, form: form) { () throws(Failure) in
             try allocatePacked(rows * columns * elementSize) { to in
+                if [1, 2, 4].contains(elementSize) {
+                    return eo_transpose(
+                        elementSize, rows, columns, weights.baseAddress, columns * elementSize, to, rows * elementSize)
+                }
                 for row in 0..<rows {
                     for column in 0..<columns {
                         memcpy(

@@ -98,16 +98,11 @@ package struct ShortMatmul: @unchecked Sendable {
 
     /// B as int16 [columns, depth].
     private func pack(_ b: UnsafeRawPointer, _ packed: UnsafeMutablePointer<Int16>) {
+        guard hasBytes else { return eo_transpose(2, depth, columns, b, 2 * columns, packed, 2 * depth) }
         let (column, step) = transposesB ? (depth, 1) : (1, columns)
         for index in 0..<columns {
-            let (from, to) = (index * column, packed + index * depth)
-            if hasBytes {
-                let b = b.assumingMemoryBound(to: Int8.self) + from
-                for k in 0..<depth { to[k] = Int16(b[k * step]) }
-            } else {
-                let b = b.assumingMemoryBound(to: Int16.self) + from
-                for k in 0..<depth { to[k] = b[k * step] }
-            }
+            let (from, to) = (b.assumingMemoryBound(to: Int8.self) + index * column, packed + index * depth)
+            for k in 0..<depth { to[k] = Int16(from[k * step]) }
         }
     }
 

@@ -11,6 +11,7 @@ enum BatchMatmul {
             let matrices = try geometry(op.options, a, b, op.name)
             switch (a.type, b.type, try op.output().type) {
             case (.float32, .float32, .float32):
+                if let kernel = try layer(op, matrices) { return kernel }
                 if let kernel = try fastFloat(op, matrices) { return kernel }
                 return float(matrices)
             case (.float32, .int8, .float32):
@@ -78,8 +79,11 @@ enum BatchMatmul {
             conventions: .init(asymmetricInputs: op.options.bool(2)), activation: .none)
         let weights =
             transposesB
-            ? stored : try op.weights.transposed(stored, rows: depth, columns: columns, elementSize: 1)
-        return try layer.fastKernel(weights, nil)
+            ? stored
+            : try op.weights.transposed(stored, rows: depth, columns: columns, elementSize: (b.type.bits ?? 8) / 8)
+        let kernel = try layer.fastKernel(weights, nil)
+        if kernel != nil { op.packed = stored.storage }
+        return kernel
     }
 
     /// From sums of the fast arithmetic to the output.
