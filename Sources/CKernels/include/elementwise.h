@@ -85,16 +85,11 @@ struct eo_fake_requantize_params {
     ROW(f32_tanh) ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) \
     ROW(f32_neg) ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil) ROW(f32_round) ROW(f32_log) ROW(f32_sin) \
     ROW(f32_cos)
-// clang-format on
 // Conversions; params: struct eo_quantize_params, or none for half precision.
-#define EO_CONVERSIONS(ROW)                                                                                            \
-    ROW(f32_to_s8)                                                                                                     \
-    ROW(f32_to_u8)                                                                                                     \
-    ROW(f32_to_s16)                                                                                                    \
-    ROW(s8_to_f32)                                                                                                     \
-    ROW(u8_to_f32)                                                                                                     \
-    ROW(s16_to_f32) ROW(s32_to_s8) ROW(s32_to_u8) ROW(s32_to_s16) ROW(s16_to_s8) ROW(s16_to_u8) ROW(s16_to_s16)        \
-        ROW(f16_to_f32) ROW(f32_to_f16)
+#define EO_CONVERSIONS(ROW) \
+    ROW(f32_to_s8) ROW(f32_to_u8) ROW(f32_to_s16) ROW(s8_to_f32) ROW(u8_to_f32) ROW(s16_to_f32) ROW(s32_to_s8) \
+    ROW(s32_to_u8) ROW(s32_to_s16) ROW(s16_to_s8) ROW(s16_to_u8) ROW(s16_to_s16) ROW(f16_to_f32) ROW(f32_to_f16)
+// clang-format on
 
 // Pooling windows of `count` neighbouring output pixels, all cut at the borders to the same size: pixels under each,
 // and how their channels become those of the output pixel. Means of integers take the reciprocal of the number of
