@@ -1,4 +1,4 @@
-#include "include/elementwise.h"
+#include "elementwise.h"
 
 // A NaN never wins, and loses to any number.
 #define PLACE(name, type)                                                                                              \

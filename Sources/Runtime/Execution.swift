@@ -115,8 +115,8 @@ import Operators
     /// The steps that run other subgraphs.
     private var calls: [SubgraphCall] {
         segments.flatMap { segment in
-            segment.steps.compactMap { step in
-                if case .call(let call) = step.action { call } else { nil }
+            segment.actions.compactMap { action in
+                if case .call(let call) = action { call } else { nil }
             }
         }
     }
@@ -224,7 +224,7 @@ import Operators
             try cancellation.check()
             let start = isProfiled ? platform_nanoseconds() : 0
             let step = segment.steps[index]
-            switch step.action {
+            switch segment.actions[index] {
             case .kernel(let kernel):
                 do throws(Failure) { try kernel(segment.invocation(step, pool)) } catch {
                     throw Failure(error.status, "operator \(step.place), \(error.message)")
@@ -237,10 +237,13 @@ import Operators
                 do throws(Failure) {
                     try unsafe call.run(
                         segment.blocks + step.first, inputs: step.inputs, outputs: step.outputs, pool, cancellation)
-                } catch { throw Failure(error.status, "operator \(step.place), \(step.name): \(error.message)") }
+                } catch {
+                    throw Failure(error.status, "operator \(step.place), \(segment.names[index]): \(error.message)")
+                }
             case .delegate:
-                if let partition = step.partition {
-                    try unsafe run(partition, segment.blocks + step.first, pool, cancellation, isProfiled)
+                if step.partition >= 0 {
+                    try unsafe run(
+                        segment.partitions[step.partition], segment.blocks + step.first, pool, cancellation, isProfiled)
                 }
             }
             if isProfiled { profile.add(step.place, platform_nanoseconds() &- start) }

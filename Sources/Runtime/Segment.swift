@@ -38,9 +38,8 @@ struct SegmentPlan {
     let rest: Graph?
 }
 
-/// A step as it runs.
+/// Numbers of a step as it runs: no reference is counted when they are read.
 struct Step {
-    let action: Action
     /// Index of its first block.
     let first: Int
     let inputs: Int
@@ -48,13 +47,16 @@ struct Step {
     let scratches: Int
     /// Operator of the model, for reports.
     let place: Int
-    let name: String
-    let partition: Partition?
+    /// Number of its partition; -1: it is no delegate's.
+    let partition: Int
 }
 
 /// A segment with its memory, ready to run.
 @safe final class Segment {
     let steps: [Step]
+    /// What each step does, and the name of its operator.
+    let actions: [Action]
+    let names: [String]
     let rest: Graph?
     let arena: Storage
     let blocks: UnsafeMutablePointer<Invocation.Block>
@@ -76,21 +78,21 @@ struct Step {
         var partitions: [Partition] = []
         for step in plan.steps {
             let item = step.item
-            var partition: Partition?
+            var partition = -1
             if case .delegate = step.action, let delegate = item.delegate {
-                let made = Partition(item, delegate: delegate, plan.graph, compiler)
-                partitions.append(made)
-                partition = made
+                partition = partitions.count
+                partitions.append(Partition(item, delegate: delegate, plan.graph, compiler))
             }
             steps.append(
                 Step(
-                    action: step.action, first: tensors.count, inputs: item.inputs.count, outputs: item.outputs.count,
-                    scratches: step.scratch.count, place: item.nodes[0].place, name: item.nodes[0].name,
-                    partition: partition))
+                    first: tensors.count, inputs: item.inputs.count, outputs: item.outputs.count,
+                    scratches: step.scratch.count, place: item.nodes[0].place, partition: partition))
             tensors += item.inputs + item.outputs + step.scratch.map { _ in -1 }
             scratches += [Int](repeating: -1, count: item.inputs.count + item.outputs.count) + step.scratch
         }
         self.steps = steps
+        actions = plan.steps.map { $0.action }
+        names = plan.steps.map { $0.item.nodes[0].name }
         self.partitions = partitions
         blockTensors = tensors
         blockCount = tensors.count
