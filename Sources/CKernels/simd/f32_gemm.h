@@ -121,6 +121,32 @@ SIMD void multiply_apart(const int vectors, const struct eo_gemm_tile *t, const 
     leave(MR, vectors, t, block, sum);
 }
 
+// One row and neighbouring blocks, `size` floats apart: the sums of a single block would wait for one another.
+enum { TOGETHER = 4 };
+static TARGET void multiply_together(const struct eo_gemm_tile *t, const struct block *block, size_t size) {
+    const float *w = block->weights + NR;
+    vec sum[TOGETHER][2];
+#pragma clang loop unroll(full)
+    for (int n = 0; n < TOGETHER; n++) start(1, 2, block->weights + n * size, &sum[n]);
+    const void *const *segment = block->segment;
+    for (size_t s = 0; s < block->segments; s++, segment += MR) {
+        const float *row = *segment;
+        for (size_t k = 0; k < block->depth; k++, w += NR) {
+            const vec a = vec_set(row[k]);
+#pragma clang loop unroll(full)
+            for (int n = 0; n < TOGETHER; n++)
+#pragma clang loop unroll(full)
+                for (int j = 0; j < 2; j++) sum[n][j] = vec_fma(a, vec_load(w + n * size + j * LANES), sum[n][j]);
+        }
+    }
+    const struct eo_f32_gemm_parameters *parameters = t->parameters;
+    const vec low = vec_set(parameters->minimum), high = vec_set(parameters->maximum);
+#pragma clang loop unroll(full)
+    for (int n = 0; n < TOGETHER; n++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < 2; j++) vec_store(block->output + n * NR + j * LANES, vec_clamp(sum[n][j], low, high));
+}
+
 typedef void multiplication(const struct eo_gemm_tile *t, const struct block *block);
 #define MULTIPLY(R)                                                                                                    \
     static TARGET void multiply_##R(const struct eo_gemm_tile *t, const struct block *b) { multiply(R, 2, t, b); }     \
@@ -159,7 +185,13 @@ SIMD void rows_of_tile(const struct eo_gemm_tile *t, size_t first, size_t rows) 
     const size_t size = (1 + t->depth) * NR, blocks = (t->columns + NR - 1) / NR;
     block.ahead = wants ? t->ahead : t->weights;
     block.step = wants ? t->ahead_size / (blocks * t->depth) : 0;
-    for (size_t column = 0; column < t->columns; column += NR) {
+    size_t column = 0;
+    for (; rows == 1 && t->columns - column >= TOGETHER * NR; column += TOGETHER * NR) {
+        multiply_together(t, &block, size);
+        block.weights += TOGETHER * size;
+        block.output += TOGETHER * NR;
+    }
+    for (; column < t->columns; column += NR) {
         const size_t columns = t->columns - column < NR ? t->columns - column : NR;
         block.part = columns % LANES;
         run[columns > LANES](t, &block);

@@ -4,6 +4,7 @@
 //   VECTORS     vectors of columns in a block
 //   MR          rows of a tile
 //   HALF_COUNTS UP_TO_n of row_counts.h, n half of MR
+//   BLOCKS      of columns that a single row is multiplied by at once, if that is worth its size
 #include "row_counts.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,8 @@ struct operands {
     size_t depth;
     const int8_t *weights;
     const int32_t *start; // [NR], what sums begin with
+    size_t apart;         // bytes from the weights of a block to those of the next one
+    size_t start_apart;   // the same of what sums begin with
 };
 
 // multiply(rows, vectors, operands, sums): sums[rows][NR]. `rows` and `vectors` are constants where it is called:
@@ -53,4 +56,13 @@ SIMD void multiply_rows(size_t rows, size_t columns, struct operands o, int32_t 
         const size_t count = rows - first < each ? rows - first : each;
         multiplications[count % MR][FORMS > 1 && columns > LANES](&o, sums + first * NR);
     }
+}
+
+// The next block of columns; of a single row as many as are worth it. Returns how many: sums[blocks][rows][NR].
+SIMD size_t multiply_blocks(size_t rows, size_t columns, const struct operands *o, int32_t *sums) {
+#ifdef BLOCKS
+    if (rows == 1 && columns >= BLOCKS * NR) return multiply_row(o, sums), BLOCKS;
+#endif
+    multiply_rows(rows, columns, *o, sums);
+    return 1;
 }

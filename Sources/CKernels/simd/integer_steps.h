@@ -6,8 +6,9 @@
 
 // An address for every third row suffices (the processor adds their distance or twice that): none leaves the registers.
 // Weights are fetched AHEAD bytes before they are multiplied: what comes from the third-level cache takes longer than
-// the processor looks ahead by itself.
-enum { EACH = 3, BASES = (MR + EACH - 1) / EACH, AHEAD = 4096, LINE = 64 };
+// the processor looks ahead by itself. They go to the first-level cache: to the second, they would pass the first one's
+// few open requests twice.
+enum { EACH = 3, BASES = (MR + EACH - 1) / EACH, AHEAD = 2048, LINE = 64 };
 
 // Sums of one or two rows would be waited for: their steps go to several sums in turn (integers have no order).
 enum { MOST_TURNS = 4 };
@@ -22,7 +23,7 @@ SIMD void step(const int rows, const int vectors, const int8_t *w, const char *b
 #pragma clang loop unroll(full)
     for (int j = 0; j < vectors; j++) b[j] = bvec_load(w + j * LANES * STEP);
 #pragma clang loop unroll(full)
-    for (int j = 0; j < STEP * NR; j += LINE) __builtin_prefetch(w + AHEAD + j, 0, 2);
+    for (int j = 0; j < STEP * NR; j += LINE) __builtin_prefetch(w + AHEAD + j);
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
         const avec a = avec_load((const ROW *)(base[i / EACH] + i % EACH * stride));
@@ -61,3 +62,35 @@ SIMD void multiply(const int rows, const int vectors, const struct operands *o, 
             ivec_store(sums + i * NR + j * LANES, total);
         }
 }
+
+#ifdef BLOCKS
+// One row and BLOCKS neighbouring blocks: sums[BLOCKS][NR].
+static TARGET void multiply_row(const struct operands *o, int32_t *sums) {
+    acc sum[BLOCKS][VECTORS];
+    const char *start = (const char *)o->start;
+#pragma clang loop unroll(full)
+    for (int n = 0; n < BLOCKS; n++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++)
+            sum[n][j] = acc_start(ivec_load((const int32_t *)(start + n * o->start_apart) + j * LANES));
+    const ROW *row = (const ROW *)o->input;
+    for (const int8_t *w = o->weights, *end = w + o->depth * NR; w < end; w += STEP * NR, row += STEP) {
+        const avec a = avec_load(row);
+#pragma clang loop unroll(full)
+        for (int n = 0; n < BLOCKS; n++)
+#pragma clang loop unroll(full)
+            for (int j = 0; j < VECTORS; j++) {
+                const int8_t *at = w + n * o->apart + j * LANES * STEP;
+                __builtin_prefetch(at + AHEAD / BLOCKS);
+                sum[n][j] = acc_step(sum[n][j], a, bvec_load(at));
+            }
+    }
+#pragma clang loop unroll(full)
+    for (int n = 0; n < BLOCKS; n++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++) {
+            const int32_t *begun = (const int32_t *)(start + n * o->start_apart) + j * LANES;
+            ivec_store(sums + n * NR + j * LANES, acc_total(sum[n][j], ivec_load(begun)));
+        }
+}
+#endif

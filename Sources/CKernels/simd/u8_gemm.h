@@ -17,13 +17,15 @@ struct totals {
     const int32_t *sums;        // [rows][NR]
     const int32_t *corrections; // of each row, added to its sums; null: none
     const int32_t *head;        // of the block
+    struct requantization requantization;
     char *output;
     size_t columns;
 };
 
 // The last row may be its own partner.
 SIMD void requantize_rows(const int general, const struct totals *s) {
-    const struct requantization r = requantization(s->tile->parameters);
+    // What lies in memory would be read again after each store.
+    const struct requantization r = s->requantization;
     const size_t rows = s->tile->rows;
     for (size_t i = 0; i < rows; i += TOGETHER) {
         struct requantized_row row[TOGETHER];
@@ -39,7 +41,7 @@ SIMD void requantize_rows(const int general, const struct totals *s) {
 }
 
 SIMD void requantize_totals(const struct totals *s) {
-    if (!s->corrections && requantization(s->tile->parameters).is_plain)
+    if (!s->corrections && s->requantization.is_plain)
         requantize_rows(0, s);
     else
         requantize_rows(1, s);
@@ -52,7 +54,6 @@ SIMD ivec zero_sums(const struct eo_hybrid_row *grid, const int32_t *weight_sums
 
 // `one_grid`: all rows share one, and sums began with what its zero point takes away.
 SIMD void dequantize_totals(const int one_grid, const struct totals *s) {
-    // What lies in memory would be read again after each store.
     const struct eo_hybrid_gemm_parameters *p = s->tile->parameters;
     const vec low = vec_set(p->minimum), high = vec_set(p->maximum);
     const float shared_scale = eo_hybrid_row_of(s->tile, 0)->scale;
@@ -90,33 +91,42 @@ SIMD void row_corrections(const struct eo_gemm_tile *t, int32_t weight_zero_poin
     }
 }
 
+// Of one block.
+SIMD void leave(const enum epilogue epilogue, const bool one_grid, const struct totals *s) {
+    if (epilogue == REQUANTIZE)
+        requantize_totals(s);
+    else if (one_grid)
+        dequantize_totals(1, s);
+    else
+        dequantize_totals(0, s);
+}
+
 // All columns of a tile.
 SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
     int32_t corrections[MR], start[NR] = {0};
     _Alignas(64) int32_t sums[MR * NR];
-    struct totals s = {.tile = t, .sums = sums, .output = t->output};
+    struct totals s = {.tile = t, .sums = sums, .head = t->weights, .output = t->output};
     const struct eo_u8_gemm_parameters *p = t->parameters;
     if (epilogue == REQUANTIZE && p->weight_zero_point != 0) {
         row_corrections(t, p->weight_zero_point, corrections);
         s.corrections = corrections;
     }
-    const bool one_grid = epilogue == DEQUANTIZE && t->row_parameters_stride == 0;
-    struct operands o = {.input = t->input, .stride = t->input_stride, .depth = t->depth};
-    const char *block = t->weights;
-    for (size_t column = 0; column < t->columns; column += NR, block += NR * (HEAD(epilogue) * 4 + t->depth)) {
-        s.head = (const int32_t *)block;
-        s.columns = t->columns - column < NR ? t->columns - column : NR;
-        o.start = epilogue == REQUANTIZE ? s.head : start;
+    if (epilogue == REQUANTIZE) s.requantization = requantization(p);
+    const bool one_grid = epilogue == DEQUANTIZE && t->row_parameters_stride == 0 && t->rows > 1;
+    struct operands o = {.input = t->input, .stride = t->input_stride, .depth = t->depth, .start = start};
+    o.apart = NR * (HEAD(epilogue) * sizeof(int32_t) + t->depth);
+    o.start_apart = epilogue == REQUANTIZE ? o.apart : 0;
+    for (size_t column = 0; column < t->columns;) {
+        o.weights = (const int8_t *)(s.head + HEAD(epilogue) * NR);
+        if (epilogue == REQUANTIZE) o.start = s.head;
         if (one_grid)
             for (size_t j = 0; j < NR; j += LANES) ivec_store(start + j, zero_sums(t->row_parameters, s.head + j));
-        o.weights = (const int8_t *)(s.head + HEAD(epilogue) * NR);
-        multiply_rows(t->rows, s.columns, o, sums);
-        if (epilogue == REQUANTIZE)
-            requantize_totals(&s);
-        else if (one_grid)
-            dequantize_totals(1, &s);
-        else
-            dequantize_totals(0, &s);
-        s.output += NR * (epilogue == REQUANTIZE ? 1 : sizeof(float));
+        size_t blocks = multiply_blocks(t->rows, t->columns - column, &o, sums);
+        for (s.sums = sums; blocks > 0; blocks--, column += NR, s.sums += NR) {
+            s.columns = t->columns - column < NR ? t->columns - column : NR;
+            leave(epilogue, one_grid, &s);
+            s.head += o.apart / sizeof *s.head;
+            s.output += NR * (epilogue == REQUANTIZE ? 1 : sizeof(float));
+        }
     }
 }

@@ -10,6 +10,7 @@ typedef uint8_t row_element;
 #define VECTORS 2
 #define MR 14
 #define HALF_COUNTS UP_TO_7
+#define BLOCKS 4
 
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return _mm512_dpbusd_epi32(sum, a, b); }
