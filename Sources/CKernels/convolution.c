@@ -19,6 +19,9 @@ static const size_t tile_rows = 32;
 // leave it after each call, there are fewer calls.
 static const size_t gathered_size = 256 * 1024, gathered_parts = 512 * 1024;
 
+// An image that is copied with its padding rather than the pieces at its edges one by one.
+static const size_t framed_size = 32 * 1024;
+
 static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -28,11 +31,6 @@ static size_t pixels(const struct eo_window *w) { return w->batch * w->output_he
 // Rows are gathered anew for each chunk, so a chunk is worth a few blocks of columns, whatever their size: all of them
 // for tile kernels, which multiply far faster than rows are gathered.
 static size_t gather_blocks(const struct eo_convolution *c) { return c->mr >= tile_rows ? SIZE_MAX : 2; }
-
-static size_t chunks(const struct eo_convolution *c) { return ceiling(c->window.output_channels, c->chunk_columns); }
-
-// Parts of a share.
-static size_t strips(const struct eo_convolution *c) { return ceiling(c->share_tiles, c->unit_tiles); }
 
 static size_t gathered_rows(const struct eo_convolution *c) {
     if (c->input_element_size < sizeof(float)) return gathered_size / c->row_stride;
@@ -82,7 +80,9 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     if (c->finish.branch) c->chunk_columns = ceiling(c->chunk_columns, EO_BRANCH_COLUMNS) * EO_BRANCH_COLUMNS;
     const size_t wanted = larger(1, smaller(units_per_worker, products / workers / unit_products));
     c->unit_tiles = workers == 1 ? tiles : ceiling(c->share_tiles, wanted);
-    return c->shares * w->groups * chunks(c) * strips(c);
+    c->chunks = ceiling(w->output_channels, c->chunk_columns);
+    c->strips = ceiling(c->share_tiles, c->unit_tiles);
+    return c->shares * w->groups * c->chunks * c->strips;
 }
 
 static void gather(const struct eo_convolution *c, const char *input, size_t first, size_t count, char *rows) {
@@ -123,10 +123,29 @@ static struct pieces pieces_of(const struct eo_convolution *c) {
     return p;
 }
 
+// Lines and columns that the windows cover.
+static size_t frame_lines(const struct eo_window *w) {
+    return (w->output_height - 1) * w->stride_height + (w->kernel_height - 1) * w->dilation_height + 1;
+}
+static size_t frame_columns(const struct eo_window *w) {
+    return (w->output_width - 1) * w->stride_width + (w->kernel_width - 1) * w->dilation_width + 1;
+}
+static bool leaves_image(const struct eo_window *w) {
+    return w->padding_left > 0 || w->padding_top > 0 || frame_columns(w) > w->input_width ||
+           frame_lines(w) > w->input_height;
+}
+
 void eo_convolution_segment(struct eo_convolution *c) {
+    const struct eo_window *w = &c->window;
     const struct pieces p = pieces_of(c);
     c->segments = p.rows * p.columns;
-    c->slot_size = p.table + p.zeros + (p.taps > 1 ? round_up(c->mr * p.rows * p.size) : 0);
+    const size_t frame = frame_lines(w) * frame_columns(w) * w->input_channels * c->input_element_size;
+    // Windows of a transposed convolution may begin inside the image.
+    const bool begins_inside = (ptrdiff_t)w->padding_left < 0 || (ptrdiff_t)w->padding_top < 0;
+    const bool frames = leaves_image(w) && !begins_inside && w->batch == 1 && w->groups == 1 && frame <= framed_size;
+    c->padded_columns = frames ? frame_columns(w) : 0;
+    const size_t copies = frames ? frame + 4 : p.taps > 1 ? c->mr * p.rows * p.size : 0;
+    c->slot_size = p.table + p.zeros + round_up(copies);
 }
 
 // A piece of which some pixels from column `x` on are outside the image.
@@ -238,13 +257,10 @@ size_t eo_convolution_pieces(const struct eo_window *w) {
 
 void eo_convolution_by_lines(struct eo_convolution *c, size_t pieces, size_t workers) {
     const struct eo_window *w = &c->window;
-    const size_t columns = (w->output_width - 1) * w->stride_width + w->kernel_width;
-    const size_t span = (w->kernel_height - 1) * w->dilation_height + 1;
-    const size_t height = (w->output_height - 1) * w->stride_height + span;
+    const size_t columns = frame_columns(w), span = (w->kernel_height - 1) * w->dilation_height + 1;
     // A piece that is filled up to a multiple of 4 bytes reads beyond the image's last one.
     const bool fills = w->kernel_width * w->input_channels * c->input_element_size % 4 != 0;
-    const bool leaves =
-        fills || w->padding_left > 0 || w->padding_top > 0 || columns > w->input_width || height > w->input_height;
+    const bool leaves = fills || leaves_image(w);
     c->segments = pieces;
     c->padded_columns = leaves ? columns : 0;
     const size_t pitch = (leaves ? columns : w->input_width) * w->input_channels * c->input_element_size;
@@ -260,10 +276,11 @@ void eo_convolution_by_lines(struct eo_convolution *c, size_t pieces, size_t wor
 }
 
 // Input lines from number `top` on, which may lie outside, with their padding.
-static void pad_lines(const struct eo_convolution *c, const char *image, ptrdiff_t top, size_t count, char *to) {
+__attribute__((noinline)) static void pad_lines(const struct eo_convolution *c, const char *image, ptrdiff_t top,
+                                                size_t count, char *to) {
     const struct eo_window *w = &c->window;
     const size_t pixel = w->input_channels * c->input_element_size, line = w->input_width * pixel;
-    const size_t left = w->padding_left * pixel, pitch = c->padded_columns * pixel;
+    const size_t pitch = c->padded_columns * pixel, left = smaller(w->padding_left * pixel, pitch);
     const size_t copied = smaller(line, pitch - left);
     for (; count > 0; count--, top++, to += pitch) {
         if (top < 0 || top >= (ptrdiff_t)w->input_height) {
@@ -361,7 +378,8 @@ struct unit {
     size_t group, chunk, first, tiles;
 };
 
-static void run_unit(const struct eo_convolution *c, const struct pieces *pieces, const struct unit *unit, char *rows) {
+__attribute__((noinline)) static void run_unit(const struct eo_convolution *c, const struct pieces *pieces,
+                                               const struct unit *unit, char *rows) {
     const struct eo_window *w = &c->window;
     const size_t column = unit->chunk * c->chunk_columns, group = unit->group, all = pixels(w);
     const size_t in_pixel = w->groups * w->input_channels * c->input_element_size;
@@ -387,7 +405,7 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
     const size_t wanted = next < w->output_channels
                               ? ceiling(smaller(c->chunk_columns, w->output_channels - next), c->nr) * c->block_size
                               : 0;
-    const size_t part = wanted / c->share_tiles;
+    const size_t part = wanted > 0 ? wanted / c->share_tiles : 0;
     if (part > 0)
         tile.ahead =
             (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size + unit->first % c->share_tiles * part;
@@ -416,17 +434,39 @@ static void run_unit(const struct eo_convolution *c, const struct pieces *pieces
     }
 }
 
+// The image copied to `to` with its padding: no window leaves it.
+__attribute__((noinline)) static struct eo_convolution frame(const struct eo_convolution *c, char *to) {
+    struct eo_convolution framed = *c;
+    struct eo_window *w = &framed.window;
+    const size_t lines = frame_lines(w);
+    pad_lines(c, c->input, -(ptrdiff_t)w->padding_top, lines, to);
+    framed.input = to;
+    w->input_height = lines;
+    w->input_width = c->padded_columns;
+    w->padding_top = w->padding_left = 0;
+    return framed;
+}
+
 void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t worker) {
-    const size_t strip = number % strips(c), share = number / strips(c) / chunks(c) / c->window.groups;
+    const size_t strip = number % c->strips, column = number / c->strips, part = column / c->chunks;
+    const size_t share = part / c->window.groups;
     const struct unit unit = {
-        .group = number / strips(c) / chunks(c) % c->window.groups,
-        .chunk = number / strips(c) % chunks(c),
+        .group = part % c->window.groups,
+        .chunk = column % c->chunks,
         .first = share * c->share_tiles + strip * c->unit_tiles,
         .tiles = smaller(c->unit_tiles, c->share_tiles - strip * c->unit_tiles),
     };
     char *rows = (char *)c->scratch + worker * c->slot_size;
-    const struct pieces pieces = pieces_of(c);
-    if (c->segments && !c->call_lines) memset(rows + pieces.table, 0, pieces.zeros);
+    struct pieces pieces = {0};
+    if (c->segments && !c->call_lines) {
+        pieces = pieces_of(c);
+        memset(rows + pieces.table, 0, pieces.zeros);
+    }
+    struct eo_convolution framed;
+    if (pieces.size > 0 && c->padded_columns > 0) {
+        framed = frame(c, rows + pieces.table + pieces.zeros);
+        c = &framed;
+    }
     run_unit(c, &pieces, &unit, rows);
 }
 
