@@ -80,10 +80,21 @@
         store_##t##_pixels##lanes(y, q, lanes);                                                                        \
     }
 
+// A division takes several times as long as the product with the reciprocal, which is the same where that is exact.
+INLINE bool is_power_of_two(float x) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &x, sizeof bits);
+    return bits << 9 == 0;
+}
+
 #define FLOAT_MEAN(lanes)                                                                                              \
     INLINE void f32_average_pool_##lanes(const struct eo_pool_window *w, const float *x, float *y, float low,          \
                                          float high) {                                                                 \
-        f32_pixels##lanes mean = f32_pool_sums_##lanes(w, x) / w->factor;                                              \
+        f32_pixels##lanes mean = f32_pool_sums_##lanes(w, x);                                                          \
+        if (is_power_of_two(w->factor))                                                                                \
+            mean *= 1 / w->factor;                                                                                     \
+        else                                                                                                           \
+            mean /= w->factor;                                                                                         \
         mean = low > mean ? low : mean;                                                                                \
         mean = high < mean ? high : mean;                                                                              \
         store_f32_pixels##lanes(y, mean, lanes);                                                                       \
