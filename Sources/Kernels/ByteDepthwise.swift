@@ -4,7 +4,8 @@ import Model
 /// DEPTHWISE_CONV_2D with 8-bit activations and weights: int32 sums, requantized as `Requantization` says. The same bits
 /// on every machine. Instances are immutable: any thread.
 package final class ByteDepthwise: @unchecked Sendable {
-    private enum Form {
+    /// Not copied when it runs.
+    private enum Form: ~Copyable {
         case direct(DepthwisePlan, Storage)
         case grouped(ByteConvolution)
     }

@@ -188,8 +188,9 @@ struct ConvolutionPlan: LayerPlan {
             workers = min(workers, scratch.count / context.slot_size)
         }
         let units = eo_convolution_start(&context, workers)
-        withUnsafePointer(to: context) { job in
-            pool.run(units, workers: context.workers, job) { context, unit, worker in
+        workers = context.workers
+        withUnsafePointer(to: &context) { job in
+            pool.run(units, workers: workers, job) { context, unit, worker in
                 eo_convolution_work(context.assumingMemoryBound(to: eo_convolution.self), unit, worker)
             }
         }

@@ -50,10 +50,10 @@ struct DepthwisePlan: LayerPlan {
         context.parameters = parameters
         context.finish = finish
         context.scratch = scratch.baseAddress
-        let workers = min(pool.threadCount, scratch.count / context.slot_size)
-        let units = eo_depthwise_start(&context, workers)
-        withUnsafePointer(to: context) { job in
-            pool.run(units, workers: context.workers, job) { context, unit, worker in
+        let units = eo_depthwise_start(&context, min(pool.threadCount, scratch.count / context.slot_size))
+        let workers = context.workers
+        withUnsafePointer(to: &context) { job in
+            pool.run(units, workers: workers, job) { context, unit, worker in
                 eo_depthwise_work(context.assumingMemoryBound(to: eo_depthwise.self), unit, worker)
             }
         }

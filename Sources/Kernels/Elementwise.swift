@@ -154,14 +154,24 @@ package enum Elementwise {
         guard count > 0 else { return }
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
-                var job = UnaryJob(
-                    kernel: kernel, x: x.baseAddress!, y: y.baseAddress!, parameters: parameters,
-                    sizeX: MemoryLayout<X>.stride, sizeY: MemoryLayout<Y>.stride,
-                    pieces: .elements(count, pool))
-                pool.run(job.pieces.count, &job) { context, piece, _ in
-                    context.assumingMemoryBound(to: UnaryJob.self).pointee.run(piece)
-                }
+                unary(
+                    kernel, count, x.baseAddress!, MemoryLayout<X>.stride, y.baseAddress!, MemoryLayout<Y>.stride,
+                    parameters, pool)
             }
+        }
+    }
+
+    @inline(never)
+    private static func unary(
+        _ kernel: @escaping eo_unary, _ count: Int, _ x: UnsafeRawPointer, _ sizeX: Int, _ y: UnsafeMutableRawPointer,
+        _ sizeY: Int, _ parameters: UnsafeRawPointer?, _ pool: ThreadPool
+    ) {
+        if count <= elementsPerPiece { return kernel(count, x, y, parameters) }
+        var job = UnaryJob(
+            kernel: kernel, x: x, y: y, parameters: parameters, sizeX: sizeX, sizeY: sizeY,
+            pieces: .elements(count, pool))
+        pool.run(job.pieces.count, &job) { context, piece, _ in
+            context.assumingMemoryBound(to: UnaryJob.self).pointee.run(piece)
         }
     }
 

@@ -10,7 +10,8 @@ package final class FloatConvolution: @unchecked Sendable {
     /// What `run` needs for `threads` threads.
     package let scratchByteCount: Int
 
-    private enum Form {
+    /// Not copied when it runs.
+    private enum Form: ~Copyable {
         case direct(ConvolutionPlan, Storage)
         case winograd(WinogradPlan)
     }
@@ -21,8 +22,10 @@ package final class FloatConvolution: @unchecked Sendable {
 
     /// This layer, followed by `finish`, as a part of a cascade; nil: it cannot be one.
     package func stage(_ finish: Finish) throws(Failure) -> CascadeStage? {
-        guard case .direct(let plan, let packed) = form else { return nil }
-        return try .of(plan, packed, parameters, finish)
+        switch form {
+        case .direct(let plan, let packed): try .of(plan, packed, parameters, finish)
+        case .winograd: nil
+        }
     }
 
     /// `weights`: OHWI float32 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `bias`: float32

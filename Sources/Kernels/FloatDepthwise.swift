@@ -4,7 +4,8 @@ import Model
 /// DEPTHWISE_CONV_2D in float32; output channel c * multiplier + m sees input channel c alone, the multiplier being
 /// outputChannels / inputChannels. Instances are immutable: any thread.
 package final class FloatDepthwise: @unchecked Sendable {
-    private enum Form {
+    /// Not copied when it runs.
+    private enum Form: ~Copyable {
         case direct(DepthwisePlan, Storage)
         case grouped(FloatConvolution)
     }
@@ -18,8 +19,10 @@ package final class FloatDepthwise: @unchecked Sendable {
 
     /// This layer, followed by `finish`, as a part of a cascade; nil: it cannot be one.
     package func stage(_ finish: Finish) throws(Failure) -> CascadeStage? {
-        guard case .direct(let plan, let packed) = form else { return nil }
-        return try .of(plan, packed, parameters, finish)
+        switch form {
+        case .direct(let plan, let packed): try .of(plan, packed, parameters, finish)
+        case .grouped: nil
+        }
     }
 
     /// `weights`: float32 [kernelHeight, kernelWidth, outputChannels]; `bias`: float32 [outputChannels] or nil.

@@ -136,6 +136,23 @@ package struct DynamicRangeQuantizer: Sendable {
     let rows: Int
     let length: Int
     let asymmetric: Bool
+    private let pieces: Int
+    /// Where in scratch memory what begins; the quantized numbers are its beginning.
+    private let entries: Int
+    private let grids: Int
+    private let ranges: Int
+    /// Scratch memory it takes, a multiple of 64.
+    package let byteCount: Int
+
+    init(rows: Int, length: Int, asymmetric: Bool) {
+        func lines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
+        (self.rows, self.length, self.asymmetric) = (rows, length, asymmetric)
+        pieces = (length + Self.cut - 1) / Self.cut
+        entries = lines(rows * length)
+        grids = entries + lines(rows * MemoryLayout<eo_hybrid_row>.stride)
+        ranges = grids + lines(rows * MemoryLayout<eo_grid>.stride)
+        byteCount = ranges + lines(rows * pieces * MemoryLayout<eo_range>.stride)
+    }
 
     /// Quantizers of the same tensor that have the same form do the same.
     package var form: Int { rows << 1 | (asymmetric ? 1 : 0) }
@@ -143,14 +160,6 @@ package struct DynamicRangeQuantizer: Sendable {
     /// Floats that a thread takes at a time.
     private static let cut = 8192
 
-    private var pieces: Int { (length + Self.cut - 1) / Self.cut }
-    private static func lines(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
-    private var rowBytes: Int { Self.lines(rows * length) }
-    private var entryBytes: Int { Self.lines(rows * MemoryLayout<eo_hybrid_row>.stride) }
-    private var gridBytes: Int { Self.lines(rows * MemoryLayout<eo_grid>.stride) }
-    private var rangeBytes: Int { Self.lines(rows * pieces * MemoryLayout<eo_range>.stride) }
-    /// Scratch memory it takes, a multiple of 64.
-    package var byteCount: Int { rowBytes + entryBytes + gridBytes + rangeBytes }
     /// Bytes from one row's numbers to the next; 0: a product's rows all come from one row of this.
     var rowStride: Int { rows == 1 ? 0 : MemoryLayout<eo_hybrid_row>.stride }
 
@@ -159,13 +168,12 @@ package struct DynamicRangeQuantizer: Sendable {
         _ input: UnsafePointer<Float>, _ scratch: UnsafeMutableRawPointer,
         rounded: UnsafeMutablePointer<Float>? = nil, pool: ThreadPool
     ) {
-        let (bytes, entries) = results(scratch)
-        let grids = (scratch + rowBytes + entryBytes).assumingMemoryBound(to: eo_grid.self)
-        let ranges = (scratch + rowBytes + entryBytes + gridBytes).assumingMemoryBound(to: eo_range.self)
+        let results = results(scratch)
         let context = eo_dynamic_range(
-            x: input, q: bytes, rows: entries, length: length, cut: Self.cut, asymmetric: asymmetric,
-            range: eo_f32_range_best().pointee.run, quantize: eo_f32_to_u8_best().pointee.run, ranges: ranges,
-            grids: grids, rounded: rounded)
+            x: input, q: results.bytes, rows: results.rows, length: length, cut: Self.cut, asymmetric: asymmetric,
+            range: eo_f32_range_best().pointee.run, quantize: eo_f32_to_u8_best().pointee.run,
+            ranges: (scratch + ranges).assumingMemoryBound(to: eo_range.self),
+            grids: (scratch + grids).assumingMemoryBound(to: eo_grid.self), rounded: rounded)
         withUnsafePointer(to: context) { context in
             pool.run(rows * pieces, context) { context, piece, _ in
                 eo_dynamic_range_survey(context.assumingMemoryBound(to: eo_dynamic_range.self), piece)
@@ -183,7 +191,7 @@ package struct DynamicRangeQuantizer: Sendable {
     ) -> (bytes: UnsafeMutablePointer<UInt8>, rows: UnsafeMutablePointer<eo_hybrid_row>) {
         (
             scratch.assumingMemoryBound(to: UInt8.self),
-            (scratch + rowBytes).assumingMemoryBound(to: eo_hybrid_row.self)
+            (scratch + entries).assumingMemoryBound(to: eo_hybrid_row.self)
         )
     }
 }

@@ -4,7 +4,8 @@ import Model
 /// DEPTHWISE_CONV_2D with int16 activations and int8 weights (16x8): sums are exact in 64 bits, and requantized as
 /// `Requantization` says. The same bits on every machine. Instances are immutable: any thread.
 package final class ShortDepthwise: @unchecked Sendable {
-    private enum Form {
+    /// Not copied when it runs.
+    private enum Form: ~Copyable {
         case direct(DepthwisePlan, Storage)
         case grouped(ShortConvolution)
     }

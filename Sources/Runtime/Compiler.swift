@@ -82,7 +82,7 @@ struct Compiler {
         var steps: [StepPlan] = []
         for (index, item) in items.enumerated() {
             if let delegate = item.delegate {
-                steps.append(StepPlan(item, action: .delegate))
+                steps.append(StepPlan(item, action: .delegate(delegate)))
                 for node in item.nodes {
                     decide(node, runner: delegates[delegate].name)
                     decisions[node.place].partition = partitionCount

@@ -113,13 +113,7 @@ import Operators
     }
 
     /// The steps that run other subgraphs.
-    private var calls: [SubgraphCall] {
-        segments.flatMap { segment in
-            segment.actions.compactMap { action in
-                if case .call(let call) = action { call } else { nil }
-            }
-        }
-    }
+    private var calls: [SubgraphCall] { segments.flatMap { $0.calls } }
 
     /// Fills what holds nothing between invokes with bytes that make every float a NaN.
     func poison() {
@@ -224,27 +218,25 @@ import Operators
             try cancellation.check()
             let start = isProfiled ? platform_nanoseconds() : 0
             let step = segment.steps[index]
-            switch segment.actions[index] {
-            case .kernel(let kernel):
-                do throws(Failure) { try kernel(segment.invocation(step, pool)) } catch {
+            switch step.kind {
+            case .kernel:
+                do throws(Failure) { try segment.kernels[step.number].run(segment.invocation(step, pool)) } catch {
                     throw Failure(error.status, "operator \(step.place), \(error.message)")
                 }
             case .copy:
                 let from = unsafe segment.blocks[step.first]
                 let to = unsafe segment.blocks[step.first + step.inputs]
                 unsafe to.base.copyMemory(from: from.base, byteCount: min(from.byteCount, to.byteCount))
-            case .call(let call):
+            case .call:
                 do throws(Failure) {
-                    try unsafe call.run(
+                    try unsafe segment.calls[step.number].run(
                         segment.blocks + step.first, inputs: step.inputs, outputs: step.outputs, pool, cancellation)
                 } catch {
                     throw Failure(error.status, "operator \(step.place), \(segment.names[index]): \(error.message)")
                 }
             case .delegate:
-                if step.partition >= 0 {
-                    try unsafe run(
-                        segment.partitions[step.partition], segment.blocks + step.first, pool, cancellation, isProfiled)
-                }
+                try unsafe run(
+                    segment.partitions[step.number], segment.blocks + step.first, pool, cancellation, isProfiled)
             }
             if isProfiled { profile.add(step.place, platform_nanoseconds() &- start) }
             if let observer { segment.show(step, to: observer) }

@@ -7,8 +7,8 @@ enum Action {
     case kernel(Kernel)
     /// Input 0 to output 0, byte by byte.
     case copy
-    /// The delegate whose partition the step's item is.
-    case delegate
+    /// The delegate of that number runs the step's item.
+    case delegate(Int)
     /// Other subgraphs.
     case call(SubgraphCall)
 }
@@ -40,6 +40,10 @@ struct SegmentPlan {
 
 /// Numbers of a step as it runs: no reference is counted when they are read.
 struct Step {
+    enum Kind { case kernel, copy, delegate, call }
+    let kind: Kind
+    /// Which of the segment's kernels, partitions or calls it is.
+    let number: Int
     /// Index of its first block.
     let first: Int
     let inputs: Int
@@ -47,15 +51,21 @@ struct Step {
     let scratches: Int
     /// Operator of the model, for reports.
     let place: Int
-    /// Number of its partition; -1: it is no delegate's.
-    let partition: Int
+}
+
+/// An array of functions themselves would call each through another.
+struct PreparedKernel {
+    let run: Kernel
 }
 
 /// A segment with its memory, ready to run.
 @safe final class Segment {
     let steps: [Step]
-    /// What each step does, and the name of its operator.
-    let actions: [Action]
+    let kernels: [PreparedKernel]
+    let partitions: [Partition]
+    /// The steps that run other subgraphs.
+    let calls: [SubgraphCall]
+    /// Of the steps' operators.
     let names: [String]
     let rest: Graph?
     let arena: Storage
@@ -66,8 +76,6 @@ struct Step {
     /// Values its first step was planned for, with the tensors they are of.
     var values: [Int: Bytes] = [:]
 
-    let partitions: [Partition]
-
     init(_ plan: SegmentPlan, _ compiler: Compiler, memory: inout Memory) throws(Failure) {
         arena = try Storage.pages(plan.layout.arenaSize)
         memory.place(plan, arena: arena)
@@ -75,25 +83,32 @@ struct Step {
         var tensors: [Int] = []
         var scratches: [Int] = []
         var steps: [Step] = []
-        var partitions: [Partition] = []
+        var (kernels, partitions, calls): ([PreparedKernel], [Partition], [SubgraphCall]) = ([], [], [])
         for step in plan.steps {
             let item = step.item
-            var partition = -1
-            if case .delegate = step.action, let delegate = item.delegate {
-                partition = partitions.count
+            let (kind, number): (Step.Kind, Int)
+            switch step.action {
+            case .kernel(let kernel):
+                (kind, number) = (.kernel, kernels.count)
+                kernels.append(PreparedKernel(run: kernel))
+            case .copy: (kind, number) = (.copy, 0)
+            case .delegate(let delegate):
+                (kind, number) = (.delegate, partitions.count)
                 partitions.append(Partition(item, delegate: delegate, plan.graph, compiler))
+            case .call(let call):
+                (kind, number) = (.call, calls.count)
+                calls.append(call)
             }
             steps.append(
                 Step(
-                    first: tensors.count, inputs: item.inputs.count, outputs: item.outputs.count,
-                    scratches: step.scratch.count, place: item.nodes[0].place, partition: partition))
+                    kind: kind, number: number, first: tensors.count, inputs: item.inputs.count,
+                    outputs: item.outputs.count, scratches: step.scratch.count, place: item.nodes[0].place))
             tensors += item.inputs + item.outputs + step.scratch.map { _ in -1 }
             scratches += [Int](repeating: -1, count: item.inputs.count + item.outputs.count) + step.scratch
         }
         self.steps = steps
-        actions = plan.steps.map { $0.action }
+        (self.kernels, self.partitions, self.calls) = (kernels, partitions, calls)
         names = plan.steps.map { $0.item.nodes[0].name }
-        self.partitions = partitions
         blockTensors = tensors
         blockCount = tensors.count
         unsafe blocks = .allocate(capacity: max(1, tensors.count))
