@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from . import _tensor
 from ._errors import ArgumentError, StateError, Status
-from ._library import Handle, InterpreterOptions, Log, encoded, lib
+from ._library import Handle, InterpreterOptions, Log, check, encoded, invoke, lib
 from ._library import Tensor as _Tensor
 from ._model import Model
 
@@ -24,6 +24,10 @@ def precision_number(name: str) -> int:
     if name not in _PRECISIONS:
         raise ArgumentError(f"precision is {name!r}, expected one of {_PRECISIONS}", Status.INVALID_ARGUMENT)
     return _PRECISIONS.index(name)
+
+
+def _not_ready() -> StateError:
+    return StateError("call allocate_tensors() first", Status.WRONG_STATE)
 
 
 class Compiled:
@@ -69,7 +73,7 @@ class Compiled:
     def pointer(self) -> ctypes.c_void_p:
         """The handle of an interpreter that is ready."""
         if self._handle is None or self._wanted:
-            raise StateError("call allocate_tensors() first", Status.WRONG_STATE)
+            raise _not_ready()
         return self._handle.pointer
 
     def allocate(self) -> None:
@@ -112,10 +116,15 @@ class Compiled:
         )
 
     def invoke(self) -> None:
-        pointer = self.pointer
+        # Of small networks this is most of the time: no property, no check of the status by ctypes.
+        handle = self._handle
+        if handle is None or self._wanted:
+            raise _not_ready()
         if self._moves_outputs:
             self._refuse_while_viewed("invoke a model whose output shapes depend on values")
-        lib.eo_interpreter_invoke(pointer)
+        status = invoke(handle.pointer)
+        if status:
+            check(status)
 
     def cancel(self) -> None:
         lib.eo_interpreter_cancel(self.pointer)

@@ -480,7 +480,8 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-def _check(status: int, function: Any, arguments: Any) -> None:
+def check(status: int, function: Any = None, arguments: Any = None) -> None:
+    """Raises what a call's status says."""
     if status != 0:
         raise _errors.error(status, lib.eo_last_error().decode("utf-8", "replace"))
 
@@ -492,11 +493,15 @@ def _load() -> ctypes.CDLL:
         function.argtypes = arguments
         function.restype = c_int if result is _Status else result
         if result is _Status:
-            function.errcheck = _check
+            function.errcheck = check
     return library
 
 
 lib = _load()
+
+# The call that is made most, without a check in Python: its status is to be given to `check`.
+invoke = lib["eo_interpreter_invoke"]
+invoke.argtypes, invoke.restype = _FUNCTIONS["eo_interpreter_invoke"][1], c_int
 
 
 class Handle:
