@@ -6,9 +6,9 @@
 
 // An address for every third row suffices (the processor adds their distance or twice that): none leaves the registers.
 // Weights are fetched AHEAD bytes before they are multiplied: what comes from the third-level cache takes longer than
-// the processor looks ahead by itself. They go to the first-level cache: to the second, they would pass the first one's
-// few open requests twice.
-enum { EACH = 3, BASES = (MR + EACH - 1) / EACH, AHEAD = 2048, LINE = 64 };
+// the processor looks ahead by itself. Those of few rows go to the first-level cache: to the second, they would pass
+// the first one's open requests twice, which are all that such a product waits for.
+enum { EACH = 3, BASES = (MR + EACH - 1) / EACH, AHEAD = 4096, LINE = 64, FEW = 2 };
 
 // Sums of one or two rows would be waited for: their steps go to several sums in turn (integers have no order).
 enum { MOST_TURNS = 4 };
@@ -23,7 +23,11 @@ SIMD void step(const int rows, const int vectors, const int8_t *w, const char *b
 #pragma clang loop unroll(full)
     for (int j = 0; j < vectors; j++) b[j] = bvec_load(w + j * LANES * STEP);
 #pragma clang loop unroll(full)
-    for (int j = 0; j < STEP * NR; j += LINE) __builtin_prefetch(w + AHEAD + j);
+    for (int j = 0; j < STEP * NR; j += LINE)
+        if (rows <= FEW)
+            __builtin_prefetch(w + AHEAD / 2 + j);
+        else
+            __builtin_prefetch(w + AHEAD + j, 0, 2);
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++) {
         const avec a = avec_load((const ROW *)(base[i / EACH] + i % EACH * stride));
@@ -81,7 +85,7 @@ static TARGET void multiply_row(const struct operands *o, int32_t *sums) {
 #pragma clang loop unroll(full)
             for (int j = 0; j < VECTORS; j++) {
                 const int8_t *at = w + n * o->apart + j * LANES * STEP;
-                __builtin_prefetch(at + AHEAD / BLOCKS);
+                __builtin_prefetch(at + AHEAD / 2 / BLOCKS);
                 sum[n][j] = acc_step(sum[n][j], a, bvec_load(at));
             }
     }

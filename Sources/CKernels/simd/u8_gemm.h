@@ -17,15 +17,13 @@ struct totals {
     const int32_t *sums;        // [rows][NR]
     const int32_t *corrections; // of each row, added to its sums; null: none
     const int32_t *head;        // of the block
-    struct requantization requantization;
     char *output;
     size_t columns;
 };
 
 // The last row may be its own partner.
 SIMD void requantize_rows(const int general, const struct totals *s) {
-    // What lies in memory would be read again after each store.
-    const struct requantization r = s->requantization;
+    const struct requantization r = requantization(s->tile->parameters);
     const size_t rows = s->tile->rows;
     for (size_t i = 0; i < rows; i += TOGETHER) {
         struct requantized_row row[TOGETHER];
@@ -41,7 +39,7 @@ SIMD void requantize_rows(const int general, const struct totals *s) {
 }
 
 SIMD void requantize_totals(const struct totals *s) {
-    if (!s->corrections && s->requantization.is_plain)
+    if (!s->corrections && requantization(s->tile->parameters).is_plain)
         requantize_rows(0, s);
     else
         requantize_rows(1, s);
@@ -54,6 +52,7 @@ SIMD ivec zero_sums(const struct eo_hybrid_row *grid, const int32_t *weight_sums
 
 // `one_grid`: all rows share one, and sums began with what its zero point takes away.
 SIMD void dequantize_totals(const int one_grid, const struct totals *s) {
+    // What lies in memory would be read again after each store.
     const struct eo_hybrid_gemm_parameters *p = s->tile->parameters;
     const vec low = vec_set(p->minimum), high = vec_set(p->maximum);
     const float shared_scale = eo_hybrid_row_of(s->tile, 0)->scale;
@@ -111,7 +110,6 @@ SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
         row_corrections(t, p->weight_zero_point, corrections);
         s.corrections = corrections;
     }
-    if (epilogue == REQUANTIZE) s.requantization = requantization(p);
     const bool one_grid = epilogue == DEQUANTIZE && t->row_parameters_stride == 0 && t->rows > 1;
     struct operands o = {.input = t->input, .stride = t->input_stride, .depth = t->depth, .start = start};
     o.apart = NR * (HEAD(epilogue) * sizeof(int32_t) + t->depth);
