@@ -13,8 +13,6 @@ package struct QuantizedKernels {
     let toFloat: eo_unary
     let add: eo_binary
     let multiply: eo_binary
-    let minimum: eo_binary
-    let maximum: eo_binary
     let maximumPool: eo_pool
     let averagePool: eo_pool
     let sum: @convention(c) (Int, UnsafeRawPointer) -> Int32
@@ -28,7 +26,7 @@ extension Int8: QuantizedInteger {
             fromFloat: table.f32_to_s8, fromInt32: table.s32_to_s8, fromInt16: table.s16_to_s8,
             toFloat: table.s8_to_f32, add: table.s8_add,
             multiply: table.s8_mul,
-            minimum: table.s8_min, maximum: table.s8_max, maximumPool: table.s8_max_pool,
+            maximumPool: table.s8_max_pool,
             averagePool: table.s8_average_pool, sum: table.s8_sum, addRows: table.s8_add_rows)
     }
 }
@@ -40,7 +38,7 @@ extension UInt8: QuantizedInteger {
             fromFloat: table.f32_to_u8, fromInt32: table.s32_to_u8, fromInt16: table.s16_to_u8,
             toFloat: table.u8_to_f32, add: table.u8_add,
             multiply: table.u8_mul,
-            minimum: table.u8_min, maximum: table.u8_max, maximumPool: table.u8_max_pool,
+            maximumPool: table.u8_max_pool,
             averagePool: table.u8_average_pool, sum: table.u8_sum, addRows: table.u8_add_rows)
     }
 }
@@ -52,7 +50,7 @@ extension Int16: QuantizedInteger {
             fromFloat: table.f32_to_s16, fromInt32: table.s32_to_s16, fromInt16: table.s16_to_s16,
             toFloat: table.s16_to_f32, add: table.s16_add,
             multiply: table.s16_mul,
-            minimum: table.s16_min, maximum: table.s16_max, maximumPool: table.s16_max_pool,
+            maximumPool: table.s16_max_pool,
             averagePool: table.s16_average_pool, sum: table.s16_sum, addRows: table.s16_add_rows)
     }
 }

@@ -132,20 +132,6 @@ package enum Elementwise {
         binary(T.kernels.multiply, shape, a, b, &y, &parameters, pool)
     }
 
-    package static func minimum<T: QuantizedInteger>(
-        _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool
-    ) {
-        var none: UInt8 = 0
-        binary(T.kernels.minimum, shape, a, b, &y, &none, pool)
-    }
-
-    package static func maximum<T: QuantizedInteger>(
-        _ shape: Broadcast, _ a: Span<T>, _ b: Span<T>, _ y: inout MutableSpan<T>, pool: ThreadPool
-    ) {
-        var none: UInt8 = 0
-        binary(T.kernels.maximum, shape, a, b, &y, &none, pool)
-    }
-
     static func unary<X: BitwiseCopyable, Y: BitwiseCopyable>(
         _ kernel: @escaping eo_unary, _ x: Span<X>, _ y: inout MutableSpan<Y>, _ parameters: UnsafeRawPointer?,
         _ pool: ThreadPool
@@ -175,20 +161,29 @@ package enum Elementwise {
         }
     }
 
-    /// The memory must hold what `shape` says, or nothing is done.
     static func binary<T: BitwiseCopyable, B: BitwiseCopyable>(
         _ kernel: eo_binary, _ shape: Broadcast, _ a: Span<T>, _ b: Span<B>, _ y: inout MutableSpan<T>,
         _ parameters: UnsafeRawPointer, _ pool: ThreadPool
     ) {
-        precondition(y.count >= shape.runs * shape.length)
-        guard y.count > 0, a.count > 0, b.count > 0 else { return }
+        let (size, sizeB) = (MemoryLayout<T>.stride, MemoryLayout<B>.stride)
+        var result = y.mutableBytes
+        binary(kernel, shape, a.bytes, b.bytes, &result, (size, sizeB, size), parameters, pool)
+    }
+
+    /// The memory must hold what `shape` says, or nothing is done. `sizes`: bytes of an element.
+    @inline(never)
+    static func binary(
+        _ kernel: eo_binary, _ shape: Broadcast, _ a: RawSpan, _ b: RawSpan, _ y: inout MutableRawSpan,
+        _ sizes: (a: Int, b: Int, y: Int), _ parameters: UnsafeRawPointer, _ pool: ThreadPool
+    ) {
+        precondition(y.byteCount >= shape.runs * shape.length * sizes.y)
+        guard y.byteCount > 0, a.byteCount > 0, b.byteCount > 0 else { return }
         a.withUnsafeBytes { a in
             b.withUnsafeBytes { b in
                 y.withUnsafeMutableBytes { y in
                     let job = BinaryJob(
                         kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!,
-                        y: y.baseAddress!,
-                        parameters: parameters, size: MemoryLayout<T>.stride, sizeB: MemoryLayout<B>.stride,
+                        y: y.baseAddress!, parameters: parameters, sizes: sizes,
                         pieces: Pieces(
                             shape.runs * shape.length, atMost: elementsPerPiece,
                             unit: shape.length > elementsPerPiece ? cacheLine : max(1, shape.length), pool: pool))
@@ -251,16 +246,15 @@ private struct BinaryJob {
     let b: UnsafeRawPointer
     let y: UnsafeMutableRawPointer
     let parameters: UnsafeRawPointer
-    /// Bytes of an element: a and y, b.
-    let size: Int
-    let sizeB: Int
+    /// Bytes of an element.
+    let sizes: (a: Int, b: Int, y: Int)
     /// Of the elements; no short run is cut.
     let pieces: Pieces
 
     func run(_ piece: Int) {
         let (elements, length) = (pieces[piece], shape.length)
         if let (operand, neighbours) = shape.repeated, elements.count > length,
-            length * max(size, sizeB) <= Self.repeatedBytes / 2
+            length * max(sizes.a, sizes.b) <= Self.repeatedBytes / 2
         {
             let end = elements.upperBound / length
             var run = elements.lowerBound / length
@@ -288,8 +282,8 @@ private struct BinaryJob {
     private func runTogether(_ runs: Range<Int>, repeating operand: Broadcast.Operand) {
         let isB = operand == .b
         let start = shape.start(ofRun: runs.lowerBound)
-        let (firstA, firstB) = (a + start.a * size, b + start.b * sizeB)
-        let (length, runSize) = (shape.length, shape.length * (isB ? sizeB : size))
+        let (firstA, firstB) = (a + start.a * sizes.a, b + start.b * sizes.b)
+        let (length, runSize) = (shape.length, shape.length * (isB ? sizes.b : sizes.a))
         withUnsafeTemporaryAllocation(byteCount: Self.repeatedBytes, alignment: 64) { row in
             let together = min(Self.repeatedBytes / runSize, runs.count)
             fillBytes(row.baseAddress!, together * runSize, isB ? firstB : firstA, runSize)
@@ -297,8 +291,9 @@ private struct BinaryJob {
             for index in stride(from: 0, to: runs.count, by: together) {
                 let place = index * length
                 kernel(
-                    min(together, runs.count - index) * length, isB ? firstA + place * size : same,
-                    isB ? same : firstB + place * sizeB, y + (runs.lowerBound * length + place) * size, parameters)
+                    min(together, runs.count - index) * length, isB ? firstA + place * sizes.a : same,
+                    isB ? same : firstB + place * sizes.b, y + (runs.lowerBound * length + place) * sizes.y,
+                    parameters)
             }
         }
     }
@@ -307,7 +302,7 @@ private struct BinaryJob {
         let (startA, startB) = shape.start(ofRun: index)
         let steps = shape.form.steps
         kernel(
-            count, a + (startA + start * steps.a) * size, b + (startB + start * steps.b) * sizeB,
-            y + (index * shape.length + start) * size, parameters)
+            count, a + (startA + start * steps.a) * sizes.a, b + (startB + start * steps.b) * sizes.b,
+            y + (index * shape.length + start) * sizes.y, parameters)
     }
 }

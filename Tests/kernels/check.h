@@ -56,5 +56,6 @@ void test_training(void);
 void test_winograd(void);
 void test_bfloats(void);
 void test_parts(void);
+void test_combine(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include "convolution.h"
 #include "cascade.h"
 #include "clusters.h"
+#include "combine.h"
 #include "copy.h"
 #include "depthwise.h"
 #include "digest.h"

@@ -26,10 +26,8 @@ enum Addition {
     private static func kernel(_ binary: Binary, sign: Int) throws(Failure) -> Kernel {
         switch binary.a.type {
         case .float32: return try binary.float(sign > 0 ? .add : .subtract)
-        case .int32: return binary.integer(sign > 0 ? { (a: Int32, b) in a &+ b } : { a, b in a &- b })
-        case .int64: return binary.integer(sign > 0 ? { (a: Int64, b) in a &+ b } : { a, b in a &- b })
-        case .int16 where binary.a.quantization == nil:
-            return binary.integer(sign > 0 ? { (a: Int16, b) in a &+ b } : { a, b in a &- b })
+        case .int32, .int64: return binary.combine(sign > 0 ? .add : .subtract)
+        case .int16 where binary.a.quantization == nil: return binary.combine(sign > 0 ? .add : .subtract)
         case .int8: return try quantized(Int8.self, binary, sign)
         case .uint8: return try quantized(UInt8.self, binary, sign)
         case .int16: return try quantized(Int16.self, binary, sign)

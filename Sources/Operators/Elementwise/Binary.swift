@@ -63,7 +63,20 @@ struct Binary {
         }
     }
 
-    /// The same for whole numbers, clamped by the activation.
+    /// The kernel for comparisons, and for whole numbers, clamped by the activation.
+    func combine(_ function: Combination.Function) -> Kernel {
+        kernel(Combination(function, a.type, clamp: activation.floatRange))
+    }
+
+    func kernel(_ combination: Combination) -> Kernel {
+        let shape = shape
+        return { io in
+            var y = io.output(as: UInt8.self)
+            Elementwise.apply(combination, shape, io.input(0), io.input(1), &y, pool: io.pool)
+        }
+    }
+
+    /// Whole numbers one after the other, clamped by the activation.
     func integer<T: FixedWidthInteger & BitwiseCopyable>(_ function: @escaping (T, T) -> T) -> Kernel {
         let (low, high) = activation.floatRange
         let minimum = low.isFinite ? T(truncatingIfNeeded: Int(low)) : T.min

@@ -11,31 +11,13 @@ enum Extremes {
         return .binary(code, maxVersion: 4, quantization: rule) { binary throws(Failure) in
             switch binary.a.type {
             case .float32: return try binary.float(isMinimum ? .minimum : .maximum)
-            case .int8: return kernel(Int8.self, binary, isMinimum)
-            case .uint8: return kernel(UInt8.self, binary, isMinimum)
-            case .int16: return kernel(Int16.self, binary, isMinimum)
-            case .int32: return binary.integer(isMinimum ? { (a: Int32, b) in min(a, b) } : { a, b in max(a, b) })
-            case .int64: return binary.integer(isMinimum ? { (a: Int64, b) in min(a, b) } : { a, b in max(a, b) })
+            case .int8, .uint8, .int16, .int32, .int64: return binary.combine(isMinimum ? .minimum : .maximum)
             default: throw binary.op.unsupportedTypes()
             }
         }.gradient { g throws(Failure) in
             let isFirst = try g.x.compare(isMinimum ? .lessEqual : .greaterEqual, g.b)
             let zero = try g.y.scalar(0)
             return [try isFirst.select(g.dy, zero), try isFirst.select(zero, g.dy)]
-        }
-    }
-
-    private static func kernel<T: QuantizedInteger>(_ type: T.Type, _ binary: Binary, _ isMinimum: Bool) -> Kernel {
-        let shape = binary.shape
-        if isMinimum {
-            return { io in
-                var y = io.output(as: T.self)
-                Elementwise.minimum(shape, io.input(0), io.input(1), &y, pool: io.pool)
-            }
-        }
-        return { io in
-            var y = io.output(as: T.self)
-            Elementwise.maximum(shape, io.input(0), io.input(1), &y, pool: io.pool)
         }
     }
 }
@@ -46,7 +28,7 @@ enum SquaredDifference {
         .binary(.squaredDifference, maxVersion: 2, quantization: .byteBinary) { binary throws(Failure) in
             switch binary.a.type {
             case .float32: return try binary.float(.squaredDifference)
-            case .int32: return binary.integer { (a: Int32, b: Int32) in (a &- b) &* (a &- b) }
+            case .int32: return binary.combine(.squaredDifference)
             case .int8 where binary.op.arithmetic == .reference: return try reference(binary)
             case .int8: return try binary.throughFloat(.squaredDifference, Int8.self)
             case .uint8: return try binary.throughFloat(.squaredDifference, UInt8.self)

@@ -22,28 +22,49 @@ enum Comparison: Sendable {
         ) { binary throws(Failure) in try kernel(binary) }
     }
 
+    private var function: Combination.Function {
+        switch self {
+        case .equal: .equal
+        case .notEqual: .notEqual
+        case .less: .less
+        case .lessEqual: .lessEqual
+        case .greater: .greater
+        case .greaterEqual: .greaterEqual
+        }
+    }
+
     private func kernel(_ binary: Binary) throws(Failure) -> Kernel {
+        let isOrder = self != .equal && self != .notEqual
         switch binary.a.type {
-        case .float32: return plain(Float.self, binary)
-        case .int32: return plain(Int32.self, binary)
-        case .int64: return plain(Int64.self, binary)
-        case .bool where self == .equal:
-            return binary.map { (a: UInt8, b: UInt8) in (a != 0) == (b != 0) ? 1 : 0 as UInt8 }
-        case .bool where self == .notEqual:
-            return binary.map { (a: UInt8, b: UInt8) in (a != 0) != (b != 0) ? 1 : 0 as UInt8 }
-        case .int16 where binary.a.quantization == nil: return plain(Int16.self, binary)
+        case .float32, .int32, .int64: return binary.combine(function)
+        case .bool where !isOrder: return binary.combine(function)
+        case .int16 where binary.a.quantization == nil: return binary.combine(function)
         // The reference kernels order stored int16 values, whatever their scales.
-        case .int16 where binary.op.arithmetic == .reference && self != .equal && self != .notEqual:
-            return plain(Int16.self, binary)
-        case .int8: return try quantized(Int8.self, binary)
-        case .uint8: return try quantized(UInt8.self, binary)
-        case .int16: return try quantized(Int16.self, binary)
+        case .int16 where binary.op.arithmetic == .reference && isOrder: return binary.combine(function)
+        case .int8, .uint8, .int16:
+            return quantized(binary, try raised(binary.a, binary.op), try raised(binary.b, binary.op))
         default: throw binary.op.unsupportedTypes()
         }
     }
 
-    @inline(__always)
-    private func holds<T: Comparable>(_ a: T, _ b: T) -> Bool {
+    /// Differences from the zero points, raised by 8 bits, times the scales.
+    private func raised(_ tensor: TensorInfo, _ op: Preparation) throws(Failure) -> (Int32) -> Int32 {
+        let affine = try op.affine(tensor)
+        let factor = QuantizedMultiplier(Double(affine.scale))
+        return { factor.scale(($0 &- affine.zero) << 8) }
+    }
+
+    private func quantized(
+        _ binary: Binary, _ a: @escaping (Int32) -> Int32, _ b: @escaping (Int32) -> Int32
+    ) -> Kernel {
+        if binary.a.type == .int16 {
+            return binary.map { (x: Int16, y: Int16) in holds(a(Int32(x)), b(Int32(y))) ? 1 : 0 as UInt8 }
+        }
+        let values = (0..<256).map { binary.a.type == .int8 ? Int32(Int8(truncatingIfNeeded: $0)) : Int32($0) }
+        return binary.kernel(Combination(function, a: values.map(a), b: values.map(b)))
+    }
+
+    private func holds(_ a: Int32, _ b: Int32) -> Bool {
         switch self {
         case .equal: a == b
         case .notEqual: a != b
@@ -53,41 +74,24 @@ enum Comparison: Sendable {
         case .greaterEqual: a >= b
         }
     }
-
-    private func plain<T: Comparable & BitwiseCopyable>(_ type: T.Type, _ binary: Binary) -> Kernel {
-        binary.map { (a: T, b: T) in holds(a, b) ? 1 : 0 as UInt8 }
-    }
-
-    /// Differences from the zero points, raised by 8 bits, times the scales.
-    private func quantized<T: QuantizedInteger>(_ type: T.Type, _ binary: Binary) throws(Failure) -> Kernel {
-        let (a, b) = (try binary.op.affine(binary.a), try binary.op.affine(binary.b))
-        let (factorA, factorB) = (QuantizedMultiplier(Double(a.scale)), QuantizedMultiplier(Double(b.scale)))
-        return binary.map { (x: T, y: T) in
-            let left = factorA.scale((Int32(x) &- a.zero) << 8)
-            let right = factorB.scale((Int32(y) &- b.zero) << 8)
-            return holds(left, right) ? 1 : 0 as UInt8
-        }
-    }
 }
 
 /// LOGICAL_AND, LOGICAL_OR, LOGICAL_NOT of booleans, one byte each.
 enum Logical {
-    static var and: OperatorDefinition {
-        .binary(.logicalAnd, maxVersion: 1) { binary throws(Failure) in
+    static var and: OperatorDefinition { binary(.logicalAnd, .both) }
+    static var or: OperatorDefinition { binary(.logicalOr, .either) }
+
+    private static func binary(_ code: BuiltinOperator, _ function: Combination.Function) -> OperatorDefinition {
+        .binary(code, maxVersion: 1) { binary throws(Failure) in
             try binary.op.requireType(.bool, of: binary.a)
-            return binary.map { (a: UInt8, b: UInt8) in a != 0 && b != 0 ? 1 : 0 as UInt8 }
+            return binary.combine(function)
         }
     }
-    static var or: OperatorDefinition {
-        .binary(.logicalOr, maxVersion: 1) { binary throws(Failure) in
-            try binary.op.requireType(.bool, of: binary.a)
-            return binary.map { (a: UInt8, b: UInt8) in a != 0 || b != 0 ? 1 : 0 as UInt8 }
-        }
-    }
+
     static var not: OperatorDefinition {
         .unary(.logicalNot, maxVersion: 1) { unary throws(Failure) in
             try unary.op.requireType(.bool, of: unary.input)
-            return Unary.map { (x: UInt8) in x == 0 ? 1 : 0 }
+            return Unary.lookUp([1] + [UInt8](repeating: 0, count: 255))
         }
     }
 }

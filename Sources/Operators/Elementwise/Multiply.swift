@@ -7,10 +7,9 @@ enum Multiply {
         .binary(.mul, maxVersion: 8, quantization: .binary, activationField: 0) { binary throws(Failure) in
             switch binary.a.type {
             case .float32: return try binary.float(.multiply)
-            case .int32: return binary.integer { (a: Int32, b: Int32) in a &* b }
-            case .int64: return binary.integer { (a: Int64, b: Int64) in a &* b }
+            case .int32, .int64: return binary.combine(.multiply)
             case .uint32: return binary.integer { (a: UInt32, b: UInt32) in a &* b }
-            case .int16 where binary.a.quantization == nil: return binary.integer { (a: Int16, b: Int16) in a &* b }
+            case .int16 where binary.a.quantization == nil: return binary.combine(.multiply)
             case .int8: return try quantized(Int8.self, binary)
             case .uint8: return try quantized(UInt8.self, binary)
             case .int16: return try quantized(Int16.self, binary)

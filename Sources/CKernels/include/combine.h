@@ -1,0 +1,43 @@
+// Two numbers of any type become one, or their comparison: what is too rare for a row of elementwise.h. One function
+// for each instruction set chooses among the loops, so that each costs a hundred bytes.
+#ifndef EDGEOPT_COMBINE_H
+#define EDGEOPT_COMBINE_H
+
+#include "elementwise.h"
+
+#pragma GCC visibility push(hidden)
+
+// Whole numbers wrap. Comparisons and EO_BOTH make bytes of 0 and 1; a byte that is not 0 counts as 1.
+enum eo_function {
+    EO_EQUAL,      // EO_U8, EO_S16, EO_S32, EO_S64, EO_F32
+    EO_LESS,       // EO_S16, EO_S32, EO_S64, EO_F32
+    EO_LESS_EQUAL, // EO_F32
+    EO_BOTH,       // EO_U8
+    EO_ADD,        // EO_S16, EO_S32, EO_S64, as the others
+    EO_SUBTRACT,
+    EO_MULTIPLY,
+    EO_MINIMUM,
+    EO_MAXIMUM,
+};
+
+struct eo_combination {
+    enum eo_function function;
+    enum eo_number type;
+    bool exchanges; // f(b, a)
+    bool inverts;   // 1 instead of 0 and 0 instead of 1; EO_BOTH: the operands too, which makes it "either"
+    bool squares;   // the result, a whole number
+    // EO_S32 only: operands are bytes, the numbers that stand for them in two tables of 256, if there are tables.
+    const int32_t *_Nullable tables;
+    int64_t low, high; // whole numbers are clamped to this, if low <= high
+};
+
+// params: struct eo_combination. The output may be the memory of an input with elements of the same size.
+extern const struct eo_binary eo_combine;
+
+typedef void eo_combine_function(const struct eo_combination *_Nonnull c, enum eo_function function, size_t n,
+                                 const void *_Nonnull a, const void *_Nonnull b, void *_Nonnull y);
+// y[i] = f(a[i], b[i]) without the rest, for every processor and for AVX2.
+eo_combine_function eo_combine__scalar, eo_combine__avx2;
+
+#pragma GCC visibility pop
+#endif
