@@ -1,5 +1,7 @@
 #include "combine.h"
 
+#include "copy.h"
+
 #include <string.h>
 
 #pragma clang attribute push(__attribute__((minsize)), apply_to = function)
@@ -54,7 +56,8 @@ static void combine(size_t n, const char *a, bool single_a, const char *b, bool 
     if (kernels_isa_available(ISA_AVX2)) run = eo_combine__avx2;
 #endif
     const size_t size = size_of(c->type), size_y = c->function < EO_ADD ? 1 : size;
-    const size_t step = c->tables ? 1 : size, step_a = single_a ? 0 : step, step_b = single_b ? 0 : step;
+    const size_t step = c->tables ? 1 : size, step_b = single_b ? 0 : step;
+    const size_t step_a = single_a ? 0 : c->function == EO_ADD_LONG ? sizeof(int32_t) : step;
     const int32_t *table_b = c->tables ? c->tables + 256 : NULL;
     const void *u = NULL, *v = NULL;
     union row rows[2];
@@ -81,5 +84,51 @@ static void scalar_vector(size_t n, const void *a, const void *b, void *y, const
 }
 
 const struct eo_binary eo_combine = {vector_vector, vector_scalar, scalar_vector};
+
+void eo_fold_start(const struct eo_fold *fold, size_t n, void *y) {
+    if (n == 0) return;
+    memcpy(y, &fold->start, fold->result_size);
+    repeat(y, fold->result_size, n);
+}
+
+void eo_fold_rows(const struct eo_fold *fold, size_t n, size_t rows, size_t stride, const void *x, void *y) {
+    for (size_t i = 0; i < rows; i++) fold->kernel(n, (const char *)x + i * stride * fold->size, y, y, &fold->step);
+}
+
+// A run as rows that fill some kilobytes, then the halves of those.
+static void fold_long_run(const struct eo_fold *fold, size_t n, size_t rows, size_t stride, const char *x, char *y) {
+    (void)rows, (void)stride;
+    union row row;
+    size_t width = ROW_BYTES / fold->result_size;
+    eo_fold_start(fold, width, &row);
+    eo_fold_rows(fold, width, n / width, width, x, &row);
+    fold->kernel(n % width, x + (n - n % width) * fold->size, &row, &row, &fold->step);
+    for (; width > 1; width /= 2)
+        fold->kernel(width / 2, &row, row.bytes + width / 2 * fold->result_size, &row, &fold->join);
+    fold->kernel(1, &row, y, y, &fold->join);
+}
+
+// Short runs side by side, as rows: for the kernel to have so many elements at a time.
+enum { TOGETHER = 64, LONG = 1024 };
+
+static void fold_short_runs(const struct eo_fold *fold, size_t n, size_t rows, size_t stride, const char *x, char *y) {
+    union row tile;
+    const size_t size = fold->size, most = ROW_BYTES / TOGETHER / size;
+    for (size_t i = 0, width; i < n; i += width) {
+        width = n - i < most ? n - i : most;
+        eo_transpose(size, rows, width, x + i * size, (ptrdiff_t)(stride * size), &tile, (ptrdiff_t)(rows * size));
+        eo_fold_rows(fold, rows, width, rows, &tile, y);
+    }
+}
+
+void eo_fold_runs(const struct eo_fold *fold, size_t n, size_t rows, size_t stride, const void *x_, void *y_) {
+    const char *x = x_;
+    char *y = y_;
+    const bool is_long = n >= LONG;
+    for (size_t count; rows > 0; rows -= count, x += count * stride * fold->size, y += count * fold->result_size) {
+        count = is_long ? 1 : rows < TOGETHER ? rows : TOGETHER;
+        (is_long ? fold_long_run : fold_short_runs)(fold, n, count, stride, x, y);
+    }
+}
 
 #pragma clang attribute pop

@@ -1,7 +1,7 @@
 import CKernels
 import Model
 
-/// A function of two numbers that have no kernel of their own, or a comparison of them, which is a byte of 0 or 1.
+/// A function of two numbers whatever their type, or a comparison of them, which is a byte of 0 or 1.
 package struct Combination {
     package enum Function: Sendable {
         case equal, notEqual, less, lessEqual, greater, greaterEqual
@@ -19,7 +19,8 @@ package struct Combination {
     let resultSize: Int
 
     /// Comparisons are of float32, int16, int32, int64 and, for equality, of booleans. Whole numbers have 16, 32 or
-    /// 64 bits, or 8 if the function is a minimum or maximum, and are clamped to what is finite of `clamp`.
+    /// 64 bits, or 8 if the function is a minimum or maximum, and are clamped to what is finite of `clamp`. Floats are
+    /// added and multiplied only, for those who have no other numbers to tell them from.
     package init(
         _ function: Function, _ type: TensorType,
         clamp: (minimum: Float, maximum: Float) = (-.infinity, .infinity)
@@ -53,18 +54,20 @@ extension Combination.Function {
         }
     }
 
-    /// Those that reductions need too.
+    /// Those that have rows in the table of element kernels.
     fileprivate func kernel(_ type: TensorType) -> eo_binary? {
         let table = kernelTable.pointee
         switch (self, type) {
         case (.minimum, .int8): return table.s8_min
-        case (.minimum, .uint8): return table.u8_min
+        case (.minimum, .uint8), (.minimum, .bool): return table.u8_min
         case (.minimum, .int16): return table.s16_min
         case (.minimum, .int32): return table.s32_min
         case (.maximum, .int8): return table.s8_max
-        case (.maximum, .uint8): return table.u8_max
+        case (.maximum, .uint8), (.maximum, .bool): return table.u8_max
         case (.maximum, .int16): return table.s16_max
         case (.maximum, .int32): return table.s32_max
+        case (.add, .float32): return table.f32_add
+        case (.multiply, .float32): return table.f32_mul
         default: return nil
         }
     }
@@ -89,13 +92,14 @@ extension Combination.Function {
             case .maximum: (EO_MAXIMUM, false, false)
             }
         return eo_combination(
-            function: function, type: type, exchanges: exchanges, inverts: inverts,
+            floats: eo_f32_params(low: -.infinity, high: .infinity), function: function, type: type,
+            exchanges: exchanges, inverts: inverts,
             squares: self == .squaredDifference, tables: nil, low: 1, high: 0)
     }
 }
 
 extension eo_number {
-    fileprivate init(_ type: TensorType) {
+    init(_ type: TensorType) {
         self =
             switch type {
             case .float32: EO_F32

@@ -54,7 +54,7 @@ package struct ReductionShape: Sendable {
         return isImage && inputRuns * length >= elementsPerPiece ? 4 : 1
     }
     func inputRuns(ofPart part: Int) -> Range<Int> { inputRuns * part / parts..<inputRuns * (part + 1) / parts }
-    /// Elements of memory that a reduction wants, beside its output.
+    /// Elements of memory, like the output's, that a reduction wants beside it.
     package var scratchCount: Int { (parts - 1) * length }
 
     /// Where the first input run of an output run begins.
@@ -89,6 +89,10 @@ package enum Reduction: Sendable {
     case sum, maximum, minimum
     /// Of no elements: NaN.
     case mean
+    /// Of bytes and whole numbers, and of floats only as bytes.
+    case product
+    /// Of int32 and int64, with 64 bits.
+    case longSum
 
     package func run(
         _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, scratch: inout MutableSpan<Float>,
@@ -96,7 +100,7 @@ package enum Reduction: Sendable {
     ) {
         let fold: Fold =
             switch self {
-            case .sum, .mean: .sum
+            case .sum, .mean, .product, .longSum: .sum
             case .maximum: .extreme(-.infinity, kernelTable.pointee.f32_maximum, kernelTable.pointee.f32_max.vv)
             case .minimum: .extreme(.infinity, kernelTable.pointee.f32_minimum, kernelTable.pointee.f32_min.vv)
             }
@@ -124,15 +128,36 @@ package enum Reduction: Sendable {
 }
 
 extension Reduction {
-    /// The largest or smallest of the integers of a type of at most 32 bits, or of the bytes of booleans.
+    /// Of whole numbers, of the bytes of booleans, and products of floats.
     package func run(
         _ shape: ReductionShape, _ type: TensorType, _ x: Span<UInt8>, _ y: inout MutableSpan<UInt8>,
         scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
-        let fold = Fold(type, isMinimum: self == .minimum)
+        let fold = Fold.pairs(eo_fold(self, type))
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in scratch.withUnsafeMutableBytes { fold.run(shape, x, y, $0, pool) } }
         }
+    }
+}
+
+extension eo_fold {
+    fileprivate init(_ reduction: Reduction, _ type: TensorType) {
+        let result: TensorType = reduction == .longSum ? .int64 : type
+        let isSigned = type != .uint8 && type != .bool
+        let spare = Int64(64 - (type.bits ?? 8))
+        let (function, start): (Combination.Function, Int64) =
+            switch reduction {
+            case .sum, .mean, .longSum: (.add, 0)
+            case .product: (.multiply, type == .float32 ? Int64(Float(1).bitPattern) : 1)
+            case .maximum: (.maximum, isSigned ? .min >> spare : 0)
+            case .minimum: (.minimum, isSigned ? .max >> spare : -1)
+            }
+        let join = Combination(function, result)
+        var step = join.parameters
+        if type != result { step.function = EO_ADD_LONG }
+        self.init(
+            kernel: join.kernel.vv, step: step, join: join.parameters, size: (type.bits ?? 8) / 8,
+            result_size: join.size, start: start)
     }
 }
 
@@ -145,41 +170,25 @@ private enum Fold {
     case integerSum(
         @convention(c) (Int, UnsafeRawPointer) -> Int32,
         @convention(c) (Int, Int, Int, UnsafeRawPointer, UnsafeMutablePointer<Int32>) -> Void, Int)
-    /// Where it starts, of two runs one by one, bytes of a number.
-    case integerExtreme(Int32, eo_binary_form, Int)
-
-    init(_ type: TensorType, isMinimum: Bool) {
-        let table = kernelTable.pointee
-        self =
-            switch type {
-            case .int8: .integerExtreme(isMinimum ? 127 : -128, (isMinimum ? table.s8_min : table.s8_max).vv, 1)
-            case .int16: .integerExtreme(isMinimum ? 32767 : -32768, (isMinimum ? table.s16_min : table.s16_max).vv, 2)
-            case .int32: .integerExtreme(isMinimum ? .max : .min, (isMinimum ? table.s32_min : table.s32_max).vv, 4)
-            default: .integerExtreme(isMinimum ? 255 : 0, (isMinimum ? table.u8_min : table.u8_max).vv, 1)
-            }
-    }
+    case pairs(eo_fold)
 
     /// Bytes of a result.
     var size: Int {
-        guard case .integerExtreme(_, _, let size) = self else { return 4 }
-        return size
+        guard case .pairs(let fold) = self else { return 4 }
+        return fold.result_size
     }
 
     var inputSize: Int {
-        guard case .integerSum(_, _, let size) = self else { return size }
-        return size
+        switch self {
+        case .integerSum(_, _, let size): size
+        case .pairs(let fold): fold.size
+        case .sum, .extreme: 4
+        }
     }
 
     @inline(never)
     func start(_ y: UnsafeMutableRawPointer, _ count: Int) {
-        if case .integerExtreme(let start, _, let size) = self {
-            switch size {
-            case 1: y.initializeMemory(as: Int8.self, repeating: Int8(truncatingIfNeeded: start), count: count)
-            case 2: y.initializeMemory(as: Int16.self, repeating: Int16(truncatingIfNeeded: start), count: count)
-            default: y.initializeMemory(as: Int32.self, repeating: start, count: count)
-            }
-            return
-        }
+        if case .pairs(var fold) = self { return eo_fold_start(&fold, count, y) }
         // Also of whole numbers: 0 has the same bits.
         var start: Float = 0
         if case .extreme(let extreme, _, _) = self { start = extreme }
@@ -214,7 +223,7 @@ private enum Fold {
         case .extreme(_, let run, _):
             var value = run(count, floats)
             rows(1, 1, 0, &value, y)
-        case .integerExtreme(_, let runs, let size): halve(count, x, y, runs, size)
+        case .pairs(var fold): eo_fold_runs(&fold, count, 1, count, x, y)
         case .integerSum(let sum, _, _): y.assumingMemoryBound(to: Int32.self).pointee &+= sum(count, x)
         }
     }
@@ -228,38 +237,17 @@ private enum Fold {
         case .extreme(_, _, let runs):
             var none = eo_f32_params(low: -.infinity, high: .infinity)
             for row in 0..<count { runs(length, x + row * stride * size, y, y, &none) }
-        case .integerExtreme(_, let runs, let size):
-            for row in 0..<count { runs(length, x + row * stride * size, y, y, y) }
+        case .pairs(var fold): eo_fold_rows(&fold, length, count, stride, x, y)
         case .integerSum(_, let add, _): add(length, count, stride, x, y.assumingMemoryBound(to: Int32.self))
         }
     }
 
-    /// A run into one number: its halves one by one, then those of the result.
-    private func halve(
-        _ count: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer, _ runs: eo_binary_form, _ size: Int
-    ) {
-        withUnsafeTemporaryAllocation(byteCount: Self.halfBytes, alignment: 64) { memory in
-            let half = memory.baseAddress!
-            var done = 0
-            while done < count {
-                var (from, left) = (x + done * size, min(count - done, 2 * Self.halfBytes / size))
-                done += left
-                while left > 1 {
-                    let middle = left / 2
-                    runs(middle, from, from + middle * size, half, y)
-                    if left % 2 == 1 { runs(1, half, from + (left - 1) * size, half, y) }
-                    (from, left) = (UnsafeRawPointer(half), middle)
-                }
-                runs(1, y, from, y, y)
-            }
-        }
-    }
-
-    /// What Swift still puts on the stack.
-    private static let halfBytes = 1024
-
     /// What was combined in parts, into one.
     func join(_ length: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
+        if case .pairs(var fold) = self {
+            fold.kernel(length, x, y, y, &fold.join)
+            return
+        }
         guard case .integerSum = self else { return rows(length, 1, 0, x, y) }
         let (x, y) = (x.assumingMemoryBound(to: Int32.self), y.assumingMemoryBound(to: Int32.self))
         for index in 0..<length { y[index] &+= x[index] }
@@ -283,6 +271,7 @@ private struct FoldJob {
             fold.start(part(piece), shape.length)
             return addRows(shape.inputRuns(ofPart: piece), part(piece))
         }
+        if case .pairs(var fold) = fold, shape.reducesRun { return runTogether(outputs[piece], &fold) }
         for output in outputs[piece] {
             let length = shape.outputLength
             let (x, y) = (x + shape.start(ofOutputRun: output) * fold.inputSize, y + output * length * fold.size)
@@ -295,6 +284,22 @@ private struct FoldJob {
                 let x = x + shape.offset(ofInputRun: input) * fold.inputSize
                 if shape.reducesRun { fold.run(shape.length, x, y) } else { fold.rows(length, 1, 0, x, y) }
             }
+        }
+    }
+
+    /// Runs of neighbouring results side by side.
+    private func runTogether(_ outputs: Range<Int>, _ fold: inout eo_fold) {
+        let neighbours = shape.kept.last ?? ReductionShape.Dimension(count: 1, stride: 0)
+        var output = outputs.lowerBound
+        while output < outputs.upperBound {
+            let count = min(outputs.upperBound - output, neighbours.count - output % neighbours.count)
+            let (x, y) = (x + shape.start(ofOutputRun: output) * fold.size, y + output * fold.result_size)
+            eo_fold_start(&fold, count, y)
+            for input in 0..<shape.inputRuns {
+                let x = x + shape.offset(ofInputRun: input) * fold.size
+                eo_fold_runs(&fold, shape.length, count, neighbours.stride, x, y)
+            }
+            output += count
         }
     }
 

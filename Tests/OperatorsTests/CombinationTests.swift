@@ -134,4 +134,95 @@ import Testing
         try computes([.min, -70_000, -2, -1, 0, 1, 3, 65_537, .max] as [Int32], .int32)
         try computes([.min, -(1 << 33), -2, -1, 0, 1, 3, 1 << 31, .max] as [Int64], .int64)
     }
+
+    /// Short runs, side by side; long ones; rows; images that threads share.
+    static let reductions: [(shape: [Int], axes: [Int])] = [
+        ([3, 5001], [1]), ([130, 33], [1]), ([65, 1], [1]), ([2, 70, 9], [1]), ([2, 3, 4, 130], [1, 3]),
+        ([1, 29, 31, 20], [1, 2]), ([700, 30], [0, 1]),
+    ]
+
+    func reduces<T: FixedWidthInteger & BitwiseCopyable>(_ type: TensorType, _ zero: T) throws {
+        let cases: [(OperatorDefinition, ([T]) -> T)] = [
+            (Sums.sum, { $0.reduce(0, &+) }), (ReduceProduct.definition, { $0.reduce(1, &*) }),
+            (Sums.mean, { T(truncatingIfNeeded: $0.reduce(0) { $0 &+ Int64($1) } / Int64($0.count)) }),
+            (ReduceExtreme.maximum, { $0.max()! }), (ReduceExtreme.minimum, { $0.min()! }),
+        ]
+        for (shape, axes) in Self.reductions {
+            let values = (0..<shape.reduce(1, *)).map {
+                T(truncatingIfNeeded: $0 &* 0x1e37_79b9_7f4a_7c15 >> ($0 % 60))
+            }
+            let x = try tensor(values, shape, type)
+            var groups = [[Int]: [T]]()
+            for (place, value) in zip(coordinates(shape), values) {
+                groups[place.indices.map { axes.contains($0) ? 0 : place[$0] }, default: []].append(value)
+            }
+            let sorted = groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { $0.value }
+            for (definition, function) in cases {
+                let y = try run(definition, [x, try indices(axes)], type)
+                #expect(y.numbers == sorted.map { Double(function($0)) }, "\(definition.code) of \(type), \(shape)")
+            }
+        }
+    }
+
+    @Test func reducesWholeNumbers() throws {
+        try reduces(.int32, 0 as Int32)
+        try reduces(.int64, 0 as Int64)
+    }
+
+    func accumulates<T: Numeric & BitwiseCopyable>(
+        _ type: TensorType, _ values: [T], _ add: (T, T) -> T, _ double: (T) -> Double
+    ) throws {
+        for (shape, axis) in [([2, 50, 19], 1), ([600, 31], 1), ([3, 9, 2500], 1), ([41, 7, 3], 0), ([5], 0)] {
+            let numbers = (0..<shape.reduce(1, *)).map { values[$0 * 7 % values.count] }
+            let inner = shape[(axis + 1)...].reduce(1, *)
+            for (exclusive, reverse) in [(false, false), (false, true), (true, false), (true, true)] {
+                let options: [OptionValue] = [.int(exclusive ? 1 : 0), .int(reverse ? 1 : 0)]
+                let evaluation = Evaluation(
+                    CumulativeSum.definition, options: Options(CumulativeSum.definition.code.optionTable, options),
+                    pool: pool, weights: weights)
+                let inputs = [try tensor(numbers, shape, type), try tensor([Int32(axis)], [], .int32)]
+                let y = try #require(try evaluation.checked(inputs, outputs: [TensorInfo(type: type, shape: [])]))[0]
+                var sums = [T](repeating: 0, count: numbers.count)
+                var expected = numbers
+                for step in 0..<shape[axis] {
+                    for place in numbers.indices
+                    where place / inner % shape[axis] == (reverse ? shape[axis] - 1 - step : step) {
+                        let line = place / inner / shape[axis] * inner + place % inner
+                        let before = sums[line]
+                        sums[line] = add(before, numbers[place])
+                        expected[place] = exclusive ? before : sums[line]
+                    }
+                }
+                #expect(y.numbers == expected.map(double), "\(type) \(shape) \(exclusive) \(reverse)")
+            }
+        }
+    }
+
+    /// In their order: floats too have the bits of one addition after the other.
+    @Test func accumulates() throws {
+        try accumulates(.float32, [0.1, -0.7, 1e7, 3, -1e-3, 2.5, -1e7] as [Float], { $0 + $1 }) { Double($0) }
+        try accumulates(.int32, [3, .max, -7, .min, 1000] as [Int32], { $0 &+ $1 }) { Double($0) }
+        try accumulates(.int64, [3, .max, -7, .min, 1 << 33] as [Int64], { $0 &+ $1 }) { Double($0) }
+    }
+
+    @Test func addsAllInputs() throws {
+        func whole(_ input: Int, _ place: Int) -> Int32 { Int32(truncatingIfNeeded: place * 3 + input * 1_500_000_000) }
+        func real(_ input: Int, _ place: Int) -> Float { Float(place) * 0.3 + Float(input) * 7 }
+        let places = 0..<1001
+        for count in 1...4 {
+            let integers = try (0..<count).map { input in
+                try tensor(places.map { whole(input, $0) }, [7, 143], .int32)
+            }
+            let reals = try (0..<count).map { input in try tensor(places.map { real(input, $0) }, [1001], .float32) }
+            var (totals, sums) = (places.map { whole(0, $0) }, places.map { real(0, $0) })
+            for input in 1..<max(1, count) {
+                for place in places {
+                    totals[place] &+= whole(input, place)
+                    sums[place] += real(input, place)
+                }
+            }
+            #expect(try run(AddN.definition, integers, .int32).numbers == totals.map { Double($0) })
+            #expect(try run(AddN.definition, reals, .float32).numbers == sums.map { Double($0) })
+        }
+    }
 }

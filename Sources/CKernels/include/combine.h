@@ -18,9 +18,11 @@ enum eo_function {
     EO_MULTIPLY,
     EO_MINIMUM,
     EO_MAXIMUM,
+    EO_ADD_LONG, // EO_S64, the first operand EO_S32
 };
 
 struct eo_combination {
+    struct eo_f32_params floats; // first, so that kernels of elementwise.h take this as their parameters
     enum eo_function function;
     enum eo_number type;
     bool exchanges; // f(b, a)
@@ -38,6 +40,34 @@ typedef void eo_combine_function(const struct eo_combination *_Nonnull c, enum e
                                  const void *_Nonnull a, const void *_Nonnull b, void *_Nonnull y);
 // y[i] = f(a[i], b[i]) without the rest, for every processor and for AVX2.
 eo_combine_function eo_combine__scalar, eo_combine__avx2;
+
+// Many numbers become one, one after the other, beginning with `start`: an element, of which the first bytes count.
+struct eo_fold {
+    eo_binary_kernel *_Nonnull kernel;
+    struct eo_combination step; // of a number and what came of those before
+    struct eo_combination join; // of two results
+    size_t size, result_size;
+    int64_t start;
+};
+void eo_fold_start(const struct eo_fold *_Nonnull fold, size_t n, void *_Nonnull y);
+// Continues y[i] with x[i] of each row, `stride` elements apart.
+void eo_fold_rows(const struct eo_fold *_Nonnull fold, size_t n, size_t rows, size_t stride, const void *_Nonnull x,
+                  void *_Nonnull y);
+// Continues y[i] with the n elements of row i, rows `stride` elements apart. Long rows are folded in parts: n alone
+// says in which.
+void eo_fold_runs(const struct eo_fold *_Nonnull fold, size_t n, size_t rows, size_t stride, const void *_Nonnull x,
+                  void *_Nonnull y);
+
+// Sums of each number and those before it on its line, or of those before it only, or from the end on. The tensor is
+// [][depth][inner], which makes a line of each of the outer and the inner indices.
+struct eo_running_sums {
+    enum eo_number type; // EO_S32, EO_S64, EO_F32
+    size_t depth, inner;
+    bool exclusive, reverse;
+};
+// The lines `first` to `end`.
+void eo_running_sums(const struct eo_running_sums *_Nonnull sums, size_t first, size_t end, const void *_Nonnull x,
+                     void *_Nonnull y);
 
 #pragma GCC visibility pop
 #endif

@@ -2,13 +2,15 @@
 // compiler shall do with its loops. The output may be an input, element by element.
 #include "../include/combine.h"
 
-#define CASE(function, number, type, result, expression)                                                               \
+#define MIXED(function, number, type_a, type, result, expression)                                                      \
     case function << 3 | number: {                                                                                     \
-        const type *a = a_, *b = b_;                                                                                   \
+        const type_a *a = a_;                                                                                          \
+        const type *b = b_;                                                                                            \
         result *y = y_;                                                                                                \
         _Pragma(LOOPS) for (size_t i = 0; i < n; i++) y[i] = (result)(expression);                                     \
         return;                                                                                                        \
     }
+#define CASE(function, number, type, result, expression) MIXED(function, number, type, type, result, expression)
 #define COMPARE(function, number, type, expression) CASE(function, number, type, uint8_t, (expression) ^ inverts)
 // Products of 16 bits would be signed numbers that overflow.
 #define WHOLE(number, type, sign)                                                                                      \
@@ -27,6 +29,7 @@ void COMBINE(const struct eo_combination *c, enum eo_function function, size_t n
         WHOLE(EO_S16, uint16_t, int16_t)
         WHOLE(EO_S32, uint32_t, int32_t)
         WHOLE(EO_S64, uint64_t, int64_t)
+        MIXED(EO_ADD_LONG, EO_S64, int32_t, uint64_t, uint64_t, (uint64_t)a[i] + b[i])
         COMPARE(EO_EQUAL, EO_F32, float, a[i] == b[i])
         COMPARE(EO_LESS, EO_F32, float, a[i] < b[i])
         COMPARE(EO_LESS_EQUAL, EO_F32, float, a[i] <= b[i])
@@ -35,6 +38,7 @@ void COMBINE(const struct eo_combination *c, enum eo_function function, size_t n
     }
 }
 
+#undef MIXED
 #undef CASE
 #undef COMPARE
 #undef WHOLE

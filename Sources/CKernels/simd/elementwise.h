@@ -320,12 +320,17 @@ QUANTIZED_BINARY(s16, int16_t, s16s)
 
 #include "scale_shift.h"
 
-// Minimum and maximum of integers: the compiler vectorizes these loops.
+// Minimum and maximum of integers: the compiler vectorizes these loops, in place too.
+#if LANES > 4
+#define PLAIN_LOOP "clang loop vectorize(assume_safety) unroll(disable) interleave_count(2)"
+#else
+#define PLAIN_LOOP "clang loop unroll(disable)"
+#endif
 #define PLAIN_BINARY(name, type, expression)                                                                           \
     INLINE void name##_loop(int unused, size_t step_a, size_t step_b, size_t n, const type *pa, const type *pb,        \
                             type *y, const void *params) {                                                             \
         (void)unused, (void)params;                                                                                    \
-        _Pragma("clang loop unroll(disable) interleave_count(2)") for (size_t i = 0; i < n; i++) {                     \
+        _Pragma(PLAIN_LOOP) for (size_t i = 0; i < n; i++) {                                                           \
             const type a = pa[i * step_a], b = pb[i * step_b];                                                         \
             y[i] = expression;                                                                                         \
         }                                                                                                              \

@@ -111,8 +111,7 @@ enum AddN {
                 }
             }
             switch first.type {
-            case .float32: return kernel(op.inputs.count) { (a: Float, b: Float) in a + b }
-            case .int32: return kernel(op.inputs.count) { (a: Int32, b: Int32) in a &+ b }
+            case .float32, .int32: return kernel(op.inputs.count, first)
             default: throw op.unsupportedTypes()
             }
         }.gradient { g throws(Failure) in
@@ -121,13 +120,20 @@ enum AddN {
         }
     }
 
-    private static func kernel<T: BitwiseCopyable>(_ count: Int, _ add: @escaping (T, T) -> T) -> Kernel {
-        { io in
-            var y = io.output(as: T.self)
-            for index in 0..<y.count { y[index] = io.input(0, as: T.self)[index] }
-            for input in 1..<max(1, count) {
-                let x = io.input(input, as: T.self)
-                for index in 0..<y.count { y[index] = add(y[index], x[index]) }
+    private static func kernel(_ count: Int, _ first: TensorInfo) -> Kernel {
+        let sum = Combination(.add, first.type)
+        let shape = Broadcast(first.shape, first.shape, to: first.shape)
+        return { io in
+            var y = io.output(as: UInt8.self)
+            guard count > 1 else {
+                let x = io.input(0, as: UInt8.self)
+                for index in 0..<y.count { y[index] = x[index] }
+                return
+            }
+            Elementwise.apply(sum, shape, io.input(0), io.input(1), &y, pool: io.pool)
+            for input in 2..<max(2, count) {
+                let sumBefore = io.output(as: UInt8.self)
+                Elementwise.apply(sum, shape, sumBefore.span, io.input(input), &y, pool: io.pool)
             }
         }
     }

@@ -13,8 +13,7 @@ enum Sums {
                 return reducer.fold(from: 0 as Float, { $0 + $1 }) { $0 / count }
             case .float32:
                 return reducer.float(.mean)
-            case .int32: return integerMean(Int32.self, reducer)
-            case .int64: return integerMean(Int64.self, reducer)
+            case .int32, .int64: return integerMean(reducer)
             default: return try quantized(reducer, isMean: true)
             }
         }.gradient { g throws(Failure) in
@@ -29,8 +28,7 @@ enum Sums {
             case .float32 where reducer.op.arithmetic == .reference: return reducer.fold(0 as Float) { $0 + $1 }
             case .float32:
                 return reducer.float(.sum)
-            case .int32: return reducer.fold(0 as Int32) { $0 &+ $1 }
-            case .int64: return reducer.fold(0 as Int64) { $0 &+ $1 }
+            case .int32, .int64: return reducer.integer(.sum)
             default: return try quantized(reducer, isMean: false)
             }
         }.gradient { g throws(Failure) in
@@ -39,11 +37,24 @@ enum Sums {
     }
 
     /// Rounded toward zero; 0 of no elements.
-    private static func integerMean<T: FixedWidthInteger & BitwiseCopyable>(
-        _ type: T.Type, _ reducer: Reducer
-    ) -> Kernel {
-        let count = Int64(max(1, reducer.shape.factor))
-        return reducer.fold(from: 0 as Int64, { (sum, x: T) in sum &+ Int64(x) }) { T(truncatingIfNeeded: $0 / count) }
+    private static func integerMean(_ reducer: Reducer) -> Kernel {
+        let (shape, type) = (reducer.shape, reducer.input.type)
+        let count = Int64(max(1, shape.factor))
+        let sums = reducer.op.scratch(bytes: reducer.output.count * MemoryLayout<Int64>.stride)
+        let parts = reducer.scratch(long: true)
+        return { io in
+            var bytes = io.scratch(sums, as: UInt8.self)
+            var scratch = io.scratch(parts, as: UInt8.self)
+            Reduction.longSum.run(shape, type, io.input(0), &bytes, scratch: &scratch, pool: io.pool)
+            let totals = io.written(sums, as: Int64.self)
+            var y = io.output(as: Int32.self)
+            let words = type == .int32 ? 1 : 2
+            for index in 0..<min(totals.count, y.count / words) {
+                let mean = totals[index] / count
+                y[words * index] = Int32(truncatingIfNeeded: mean)
+                if words == 2 { y[2 * index + 1] = Int32(truncatingIfNeeded: mean >> 32) }
+            }
+        }
     }
 
     private static func quantized(_ reducer: Reducer, isMean: Bool) throws(Failure) -> Kernel {

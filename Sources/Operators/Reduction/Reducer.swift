@@ -50,8 +50,8 @@ struct Reducer {
         return axes
     }
 
-    /// What a reduction needs beside its output, whose elements have 32 bits.
-    func scratch() -> Scratch { op.scratch(bytes: shape.scratchCount * MemoryLayout<Float>.stride) }
+    /// What a reduction needs beside its output, whose elements have at most 32 bits, or 64 if `long`.
+    func scratch(long: Bool = false) -> Scratch { op.scratch(bytes: shape.scratchCount * (long ? 8 : 4)) }
 
     /// The kernel for float32.
     func float(_ reduction: Reduction) -> Kernel {
@@ -63,9 +63,9 @@ struct Reducer {
         }
     }
 
-    /// The same of integers, or bytes.
+    /// The same of integers, or bytes; and products of float32.
     func integer(_ reduction: Reduction) -> Kernel {
-        let (shape, type, scratch) = (shape, input.type, scratch())
+        let (shape, type, scratch) = (shape, input.type, scratch(long: input.type == .int64))
         return { io in
             var y = io.output(as: UInt8.self)
             var scratch = io.scratch(scratch, as: UInt8.self)

@@ -13,9 +13,7 @@ enum ReduceExtreme {
             case .int8, .uint8, .int16:
                 try reducer.requireSameScale()
                 return reducer.integer(reduction)
-            case .int32: return reducer.integer(reduction)
-            case .int64 where reduction == .minimum: return reducer.fold(Int64.max) { min($0, $1) }
-            case .int64: return reducer.fold(Int64.min) { max($0, $1) }
+            case .int32, .int64: return reducer.integer(reduction)
             default: throw reducer.op.unsupportedTypes()
             }
         }.gradient { g throws(Failure) in
@@ -32,9 +30,8 @@ enum ReduceProduct {
     static var definition: OperatorDefinition {
         .reduction(.reduceProd, maxVersion: 2) { reducer throws(Failure) in
             switch reducer.input.type {
-            case .float32: return reducer.fold(1 as Float) { $0 * $1 }
-            case .int32: return reducer.fold(1 as Int32) { $0 &* $1 }
-            case .int64: return reducer.fold(1 as Int64) { $0 &* $1 }
+            case .float32 where reducer.op.arithmetic == .reference: return reducer.fold(1 as Float) { $0 * $1 }
+            case .float32, .int32, .int64: return reducer.integer(.product)
             case .int8: return try quantized(Int8.self, reducer)
             case .int16: return try quantized(Int16.self, reducer)
             default: throw reducer.op.unsupportedTypes()
@@ -110,9 +107,7 @@ enum CumulativeSum {
                 throw op.invalid("axis \(axes.listed) does not fit \(input.described)")
             }
             switch input.type {
-            case .float32: return kernel(op, input, axis, 0 as Float) { $0 + $1 }
-            case .int32: return kernel(op, input, axis, 0 as Int32) { $0 &+ $1 }
-            case .int64: return kernel(op, input, axis, 0 as Int64) { $0 &+ $1 }
+            case .float32, .int32, .int64: return kernel(op, input, axis)
             default: throw op.unsupportedTypes()
             }
         }.gradient { g throws(Failure) in
@@ -122,26 +117,14 @@ enum CumulativeSum {
         }
     }
 
-    private static func kernel<T: BitwiseCopyable>(
-        _ op: Preparation, _ input: TensorInfo, _ axis: Int, _ zero: T, _ add: @escaping (T, T) -> T
-    ) -> Kernel {
-        let (exclusive, reverse) = (op.options.bool(0), op.options.bool(1))
-        let depth = input.shape[axis]
-        let inner = input.shape[(axis + 1)...].reduce(1, &*)
-        let outer = input.shape[..<axis].reduce(1, &*)
+    private static func kernel(_ op: Preparation, _ input: TensorInfo, _ axis: Int) -> Kernel {
+        let sums = RunningSums(
+            input.type, outer: input.shape[..<axis].reduce(1, &*), depth: input.shape[axis],
+            inner: input.shape[(axis + 1)...].reduce(1, &*), exclusive: op.options.bool(0),
+            reverse: op.options.bool(1))
         return { io in
-            let x = io.input(0, as: T.self)
-            var y = io.output(as: T.self)
-            for line in 0..<(outer * inner) {
-                let start = line / inner * depth * inner + line % inner
-                var sum = zero
-                for step in 0..<depth {
-                    let index = start + (reverse ? depth - 1 - step : step) * inner
-                    let next = add(sum, x[index])
-                    y[index] = exclusive ? sum : next
-                    sum = next
-                }
-            }
+            var y = io.output(as: UInt8.self)
+            sums.run(io.input(0), &y, pool: io.pool)
         }
     }
 }
