@@ -89,11 +89,11 @@ package enum Reduction: Sendable {
     case sum, maximum, minimum
     /// Of no elements: NaN.
     case mean
-    /// Of bytes and whole numbers, and of floats only as bytes.
     case product
     /// Of int32 and int64, with 64 bits.
     case longSum
 
+    /// Products are for the form for all types, below.
     package func run(
         _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, scratch: inout MutableSpan<Float>,
         pool: ThreadPool

@@ -1,4 +1,5 @@
 import CKernels
+import Foundation
 import Testing
 
 @testable import Kernels
@@ -75,6 +76,46 @@ import Testing
                 #expect(Self.sameBits(run(row), expected), "\(name), \(row.pointee.isa), length \(length)")
             }
         }
+    }
+
+    /// Within some units in the last place of the real function, wherever floats are: subnormal, huge, near zeros.
+    @Test func floatFunctionsAreNear() {
+        let table = kernelTable.pointee
+        let cases: [(eo_unary, (Double) -> Double, Double)] = [
+            (table.f32_sin, { sin($0) }, 1.6), (table.f32_cos, { cos($0) }, 1.6), (table.f32_log, { log($0) }, 1),
+            (table.f32_tanh, { tanh($0) }, 3), (table.f32_exp, { exp($0) }, 3),
+        ]
+        let sizes = stride(from: Float(0).bitPattern, through: Float.infinity.bitPattern, by: 20_011)
+        let multiples = (1...2000).map { Float(Double($0) * Double.pi / 2) }
+        let x = (sizes.map { Float(bitPattern: $0) } + multiples + [0x1p19, 0x1p19 + 1, .nan]).flatMap { [$0, -$0] }
+        for (index, (kernel, function, bound)) in cases.enumerated() {
+            var y = [Float](repeating: 0, count: x.count)
+            kernel(x.count, x, &y, nil)
+            let wrong = zip(x, y).first { x, y in
+                let expected = function(Double(x))
+                let nearest = Float(expected)
+                guard nearest.isFinite else { return nearest.isNaN ? !y.isNaN : y != nearest }
+                return abs(Double(y) - expected) > bound * Double(nearest.ulp)
+            }
+            #expect(wrong == nil, "function \(index)")
+        }
+        var zero: Float = 0
+        table.f32_sin(1, [-0.0 as Float], &zero, nil)
+        #expect(zero.sign == .minus)
+    }
+
+    /// Its error is absolute where it is small, and it ends at 0 and at the identity.
+    @Test func geluIsNear() {
+        let x = (-80_000...80_000).map { Float($0) / 10_000 } + [-1e30, -9, 9, 1e30]
+        var y = [Float](repeating: 0, count: x.count)
+        kernelTable.pointee.f32_gelu(x.count, x, &y, nil)
+        let wrong = zip(x, y).first { x, y in
+            let real = Double(x)
+            let expected: Double = real / 2 * erfc(-real / 2.0.squareRoot())
+            return abs(Double(y) - expected) > 4e-7 * max(1, abs(real))
+        }
+        #expect(wrong == nil)
+        #expect(y.suffix(4) == [0, 0, 9, 1e30])
     }
 
     nonisolated(unsafe) static let pools: [(String, KeyPath<eo_elementwise, eo_pool>, size: Int, isMean: Bool)] = [

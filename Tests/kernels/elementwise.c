@@ -7,9 +7,7 @@ static int row_count;
 static void unary(size_t n) {
     const struct eo_f32_params params = {-0.5f, 3};
     struct block x = any_floats(n);
-#define ROW(name)                                                                                                      \
-    EACH_ROW(#name, strstr("f32_log f32_sin f32_cos", #name) ? LIBRARY : FLOATS, n, sizeof(float),                     \
-             row->name(n, x.base, y, &params));
+#define ROW(name) EACH_ROW(#name, FLOATS, n, sizeof(float), row->name(n, x.base, y, &params));
     EO_F32_UNARY(ROW)
 #undef ROW
     block_free(&x);
