@@ -29,12 +29,29 @@ static __attribute__((noinline)) void repeat(char *row, size_t size, size_t coun
         memcpy(row + done, row, done < total - done ? done : total - done);
 }
 
-// An operand's next elements: where they lie, or in a row.
-static __attribute__((noinline)) const void *operand(const char *x, bool single, const int32_t *table, size_t size,
-                                                     size_t count, union row *row) {
-    if (!single && !table) return x;
-    if (!table) memcpy(row, x, size);
-    for (size_t i = 0; table && i < (single ? 1 : count); i++) row->values[i] = table[(uint8_t)x[i]];
+static int32_t on_common_scale(int32_t x, const struct eo_common_scale *s) {
+    const int left = s->shift > 0 ? s->shift : 0, right = left - s->shift;
+    const int32_t raised = left > 31 ? 0 : (int32_t)((uint32_t)(x - s->zero) << 8 << left);
+    const int64_t product = (int64_t)raised * s->significand;
+    const int32_t high = (int32_t)((product + (product >= 0 ? 1 << 30 : 1 - (1 << 30))) / (1ll << 31));
+    const int32_t mask = (int32_t)((1u << right) - 1);
+    return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0));
+}
+
+// The next elements of the first or the second operand: where they lie, or in a row.
+static __attribute__((noinline)) const void *operand(const struct eo_combination *c, bool second, const char *x,
+                                                     bool single, size_t count, union row *row) {
+    const size_t size = size_of(c->type), given = single ? 1 : count;
+    if (c->tables) {
+        for (size_t i = 0; i < given; i++) row->values[i] = c->tables[256 * second + (uint8_t)x[i]];
+    } else if (c->scales) {
+        for (size_t i = 0; i < given; i++)
+            row->values[i] = on_common_scale(((const int16_t *)(const void *)x)[i], c->scales + second);
+    } else if (single) {
+        memcpy(row, x, size);
+    } else {
+        return x;
+    }
     if (single) repeat(row->bytes, size, count);
     return row;
 }
@@ -44,8 +61,9 @@ static __attribute__((noinline)) void clamp(eo_combine_function *run, const stru
     union row row;
     const int64_t bounds[] = {c->low, c->high}; // their first bytes are the smaller types'
     for (int i = 0; i < 2; i++) {
-        const void *bound = operand((const char *)(bounds + i), true, NULL, size, count, &row);
-        run(c, i ? EO_MINIMUM : EO_MAXIMUM, count, y, bound, y);
+        memcpy(&row, bounds + i, size);
+        repeat(row.bytes, size, count);
+        run(c, i ? EO_MINIMUM : EO_MAXIMUM, count, y, &row, y);
     }
 }
 
@@ -56,16 +74,15 @@ static void combine(size_t n, const char *a, bool single_a, const char *b, bool 
     if (kernels_isa_available(ISA_AVX2)) run = eo_combine__avx2;
 #endif
     const size_t size = size_of(c->type), size_y = c->function < EO_ADD ? 1 : size;
-    const size_t step = c->tables ? 1 : size, step_b = single_b ? 0 : step;
+    const size_t step = c->tables ? 1 : c->scales ? 2 : size, step_b = single_b ? 0 : step;
     const size_t step_a = single_a ? 0 : c->function == EO_ADD_LONG ? sizeof(int32_t) : step;
-    const int32_t *table_b = c->tables ? c->tables + 256 : NULL;
     const void *u = NULL, *v = NULL;
     union row rows[2];
     for (size_t count; n > 0; n -= count, y += count * size_y) {
         count = n < ROW_BYTES / size ? n : ROW_BYTES / size;
         // A single number is repeated for the first part, which is the longest.
-        if (!single_a || !u) u = operand(a, single_a, c->tables, size, count, rows);
-        if (!single_b || !v) v = operand(b, single_b, table_b, size, count, rows + 1);
+        if (!single_a || !u) u = operand(c, false, a, single_a, count, rows);
+        if (!single_b || !v) v = operand(c, true, b, single_b, count, rows + 1);
         run(c, c->function, count, c->exchanges ? v : u, c->exchanges ? u : v, y);
         if (c->squares) run(c, EO_MULTIPLY, count, y, y, y);
         if (c->low <= c->high) clamp(run, c, size, count, y);

@@ -14,13 +14,14 @@ package struct Combination {
     let kernel: eo_binary
     var parameters: eo_combination
     let tables: [Int32]
+    let scales: [eo_common_scale]
     /// Bytes of a number, and of a result.
     let size: Int
     let resultSize: Int
 
     /// Comparisons are of float32, int16, int32, int64 and, for equality, of booleans. Whole numbers have 16, 32 or
-    /// 64 bits, or 8 if the function is a minimum or maximum, and are clamped to what is finite of `clamp`. Floats are
-    /// added and multiplied only, for those who have no other numbers to tell them from.
+    /// 64 bits, or 8 if the function is a minimum or maximum, and are clamped to what is finite of `clamp`. float32
+    /// is added and multiplied too.
     package init(
         _ function: Function, _ type: TensorType,
         clamp: (minimum: Float, maximum: Float) = (-.infinity, .infinity)
@@ -28,7 +29,7 @@ package struct Combination {
         size = (type.bits ?? 8) / 8
         resultSize = function.isComparison ? 1 : size
         kernel = function.kernel(type) ?? eo_combine
-        tables = []
+        (tables, scales) = ([], [])
         parameters = function.parameters(eo_number(type))
         let spare = Int64(64 - 8 * size)
         guard clamp.minimum.isFinite || clamp.maximum.isFinite else { return }
@@ -41,7 +42,19 @@ package struct Combination {
         precondition(a.count == 256 && b.count == 256)
         (size, resultSize) = (1, 1)
         kernel = eo_combine
-        tables = a + b
+        (tables, scales) = (a + b, [])
+        parameters = function.parameters(EO_S32)
+    }
+
+    /// A factor of significand 2^(shift - 31) for the numbers less their zero point and raised by 8 bits.
+    package typealias CommonScale = (zero: Int32, significand: Int32, shift: Int32)
+
+    /// A comparison of int16 numbers on a common scale.
+    package init(_ function: Function, a: CommonScale, b: CommonScale) {
+        (size, resultSize) = (2, 1)
+        kernel = eo_combine
+        tables = []
+        scales = [a, b].map { eo_common_scale(zero: $0.zero, significand: $0.significand, shift: $0.shift) }
         parameters = function.parameters(EO_S32)
     }
 }
@@ -94,7 +107,7 @@ extension Combination.Function {
         return eo_combination(
             floats: eo_f32_params(low: -.infinity, high: .infinity), function: function, type: type,
             exchanges: exchanges, inverts: inverts,
-            squares: self == .squaredDifference, tables: nil, low: 1, high: 0)
+            squares: self == .squaredDifference, tables: nil, scales: nil, low: 1, high: 0)
     }
 }
 
@@ -121,8 +134,11 @@ extension Elementwise {
         var parameters = function.parameters
         var result = y.mutableBytes
         function.tables.withUnsafeBufferPointer { tables in
-            if !tables.isEmpty { parameters.tables = tables.baseAddress }
-            binary(function.kernel, shape, a.bytes, b.bytes, &result, sizes, &parameters, pool)
+            function.scales.withUnsafeBufferPointer { scales in
+                if !tables.isEmpty { parameters.tables = tables.baseAddress }
+                if !scales.isEmpty { parameters.scales = scales.baseAddress }
+                binary(function.kernel, shape, a.bytes, b.bytes, &result, sizes, &parameters, pool)
+            }
         }
     }
 }

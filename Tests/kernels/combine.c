@@ -45,8 +45,11 @@ static void loops(const struct eo_combination *c, size_t n, const struct block *
 
 static void forms(const struct eo_combination *c, size_t n, const struct block *a, const struct block *b, size_t size,
                   size_t result) {
-    struct block all = same(n, b->base, c->tables ? 1 : size), expected = block_of(n * result),
-                 found = block_of(n * result);
+    struct block all = same(n, b->base,
+                            c->tables   ? 1
+                            : c->scales ? 2
+                                        : size),
+                 expected = block_of(n * result), found = block_of(n * result);
     eo_combine.vv(n, a->base, all.base, expected.base, c);
     eo_combine.vs(n, a->base, b->base, found.base, c);
     check(memcmp(found.base, expected.base, expected.size) == 0, "combine", "%d of type %d, vector and scalar, %zu",
@@ -55,7 +58,7 @@ static void forms(const struct eo_combination *c, size_t n, const struct block *
     eo_combine.sv(n, b->base, a->base, found.base, c);
     check(memcmp(found.base, expected.base, expected.size) == 0, "combine", "%d of type %d, scalar and vector, %zu",
           c->function, c->type, n);
-    if (result == size && !c->tables) {
+    if (result == size) {
         eo_combine.vv(n, a->base, all.base, expected.base, c);
         eo_combine.vv(n, a->base, all.base, a->base, c);
         check(memcmp(a->base, expected.base, expected.size) == 0, "combine", "%d of type %d in place, %zu", c->function,
@@ -78,7 +81,12 @@ static void one(enum eo_function function, enum eo_number type, size_t size, siz
         c.tables = values.base;
         struct block bytes_ = bytes(n, 0, 255);
         forms(&c, n, &bytes_, &b, size, 1);
-        block_free(&values), block_free(&bytes_);
+        const struct eo_common_scale scales_[] = {{3, 1 << 30, -number(0, 20)},
+                                                  {-700, (1 << 30) + 12345, number(0, 9)}};
+        c.tables = NULL, c.scales = scales_;
+        struct block words = numbers(n, EO_S16, 2);
+        forms(&c, n, &words, &b, size, 1);
+        block_free(&values), block_free(&bytes_), block_free(&words);
     }
     block_free(&a), block_free(&b);
 }

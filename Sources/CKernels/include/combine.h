@@ -21,6 +21,12 @@ enum eo_function {
     EO_ADD_LONG, // EO_S64, the first operand EO_S32
 };
 
+// x becomes (x - zero) 2^8 significand 2^(shift - 31), rounded after the multiplication and after the shift, ties away
+// from zero. The significand is not negative, shift -31 or more.
+struct eo_common_scale {
+    int32_t zero, significand, shift;
+};
+
 struct eo_combination {
     struct eo_f32_params floats; // first, so that kernels of elementwise.h take this as their parameters
     enum eo_function function;
@@ -28,8 +34,10 @@ struct eo_combination {
     bool exchanges; // f(b, a)
     bool inverts;   // 1 instead of 0 and 0 instead of 1; EO_BOTH: the operands too, which makes it "either"
     bool squares;   // the result, a whole number
-    // EO_S32 only: operands are bytes, the numbers that stand for them in two tables of 256, if there are tables.
+    // EO_S32 only: operands are bytes, the numbers that stand for them in two tables of 256, if there are tables; or
+    // they have 16 bits, and two scales.
     const int32_t *_Nullable tables;
+    const struct eo_common_scale *_Nullable scales;
     int64_t low, high; // whole numbers are clamped to this, if low <= high
 };
 

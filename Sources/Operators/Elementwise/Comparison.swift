@@ -41,38 +41,26 @@ enum Comparison: Sendable {
         case .int16 where binary.a.quantization == nil: return binary.combine(function)
         // The reference kernels order stored int16 values, whatever their scales.
         case .int16 where binary.op.arithmetic == .reference && isOrder: return binary.combine(function)
-        case .int8, .uint8, .int16:
-            return quantized(binary, try raised(binary.a, binary.op), try raised(binary.b, binary.op))
+        case .int8, .uint8, .int16: return try quantized(binary)
         default: throw binary.op.unsupportedTypes()
         }
     }
 
     /// Differences from the zero points, raised by 8 bits, times the scales.
-    private func raised(_ tensor: TensorInfo, _ op: Preparation) throws(Failure) -> (Int32) -> Int32 {
-        let affine = try op.affine(tensor)
-        let factor = QuantizedMultiplier(Double(affine.scale))
-        return { factor.scale(($0 &- affine.zero) << 8) }
-    }
-
-    private func quantized(
-        _ binary: Binary, _ a: @escaping (Int32) -> Int32, _ b: @escaping (Int32) -> Int32
-    ) -> Kernel {
+    private func quantized(_ binary: Binary) throws(Failure) -> Kernel {
+        let (a, b) = (try binary.op.affine(binary.a), try binary.op.affine(binary.b))
+        let (factorA, factorB) = (QuantizedMultiplier(Double(a.scale)), QuantizedMultiplier(Double(b.scale)))
         if binary.a.type == .int16 {
-            return binary.map { (x: Int16, y: Int16) in holds(a(Int32(x)), b(Int32(y))) ? 1 : 0 as UInt8 }
+            return binary.kernel(
+                Combination(
+                    function, a: (a.zero, factorA.significand, Int32(factorA.shift)),
+                    b: (b.zero, factorB.significand, Int32(factorB.shift))))
         }
         let values = (0..<256).map { binary.a.type == .int8 ? Int32(Int8(truncatingIfNeeded: $0)) : Int32($0) }
-        return binary.kernel(Combination(function, a: values.map(a), b: values.map(b)))
-    }
-
-    private func holds(_ a: Int32, _ b: Int32) -> Bool {
-        switch self {
-        case .equal: a == b
-        case .notEqual: a != b
-        case .less: a < b
-        case .lessEqual: a <= b
-        case .greater: a > b
-        case .greaterEqual: a >= b
-        }
+        return binary.kernel(
+            Combination(
+                function, a: values.map { factorA.scale(($0 &- a.zero) << 8) },
+                b: values.map { factorB.scale(($0 &- b.zero) << 8) }))
     }
 }
 
