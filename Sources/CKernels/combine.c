@@ -31,7 +31,7 @@ static __attribute__((noinline)) void repeat(char *row, size_t size, size_t coun
 
 static int32_t on_common_scale(int32_t x, const struct eo_common_scale *s) {
     const int left = s->shift > 0 ? s->shift : 0, right = left - s->shift;
-    const int32_t raised = left > 31 ? 0 : (int32_t)((uint32_t)(x - s->zero) << 8 << left);
+    const int32_t raised = left > 31 ? 0 : (int32_t)(((uint32_t)x - (uint32_t)s->zero) << 8 << left);
     const int64_t product = (int64_t)raised * s->significand;
     const int32_t high = (int32_t)((product + (product >= 0 ? 1 << 30 : 1 - (1 << 30))) / (1ll << 31));
     const int32_t mask = (int32_t)((1u << right) - 1);

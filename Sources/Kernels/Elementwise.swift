@@ -181,9 +181,13 @@ package enum Elementwise {
         a.withUnsafeBytes { a in
             b.withUnsafeBytes { b in
                 y.withUnsafeMutableBytes { y in
+                    let kernel = shape.form.kernel(kernel)
+                    if shape.runs == 1, shape.length <= elementsPerPiece {
+                        return kernel(shape.length, a.baseAddress!, b.baseAddress!, y.baseAddress!, parameters)
+                    }
                     let job = BinaryJob(
-                        kernel: shape.form.kernel(kernel), shape: shape, a: a.baseAddress!, b: b.baseAddress!,
-                        y: y.baseAddress!, parameters: parameters, sizes: sizes,
+                        kernel: kernel, shape: shape, a: a.baseAddress!, b: b.baseAddress!, y: y.baseAddress!,
+                        parameters: parameters, sizes: sizes,
                         pieces: Pieces(
                             shape.runs * shape.length, atMost: elementsPerPiece,
                             unit: shape.length > elementsPerPiece ? cacheLine : max(1, shape.length), pool: pool))
