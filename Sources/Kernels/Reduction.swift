@@ -133,9 +133,12 @@ extension Reduction {
         _ shape: ReductionShape, _ type: TensorType, _ x: Span<UInt8>, _ y: inout MutableSpan<UInt8>,
         scratch: inout MutableSpan<UInt8>, pool: ThreadPool
     ) {
-        let fold = Fold.pairs(eo_fold(self, type))
-        x.withUnsafeBytes { x in
-            y.withUnsafeMutableBytes { y in scratch.withUnsafeMutableBytes { fold.run(shape, x, y, $0, pool) } }
+        var pairs = eo_fold(self, type)
+        withUnsafePointer(to: &pairs) { pairs in
+            let fold = Fold.pairs(pairs)
+            x.withUnsafeBytes { x in
+                y.withUnsafeMutableBytes { y in scratch.withUnsafeMutableBytes { fold.run(shape, x, y, $0, pool) } }
+            }
         }
     }
 }
@@ -170,25 +173,26 @@ private enum Fold {
     case integerSum(
         @convention(c) (Int, UnsafeRawPointer) -> Int32,
         @convention(c) (Int, Int, Int, UnsafeRawPointer, UnsafeMutablePointer<Int32>) -> Void, Int)
-    case pairs(eo_fold)
+    /// By its address: it is large, and looked at for each run.
+    case pairs(UnsafePointer<eo_fold>)
 
     /// Bytes of a result.
     var size: Int {
         guard case .pairs(let fold) = self else { return 4 }
-        return fold.result_size
+        return fold.pointee.result_size
     }
 
     var inputSize: Int {
         switch self {
         case .integerSum(_, _, let size): size
-        case .pairs(let fold): fold.size
+        case .pairs(let fold): fold.pointee.size
         case .sum, .extreme: 4
         }
     }
 
     @inline(never)
     func start(_ y: UnsafeMutableRawPointer, _ count: Int) {
-        if case .pairs(var fold) = self { return eo_fold_start(&fold, count, y) }
+        if case .pairs(let fold) = self { return eo_fold_start(fold, count, y) }
         // Also of whole numbers: 0 has the same bits.
         var start: Float = 0
         if case .extreme(let extreme, _, _) = self { start = extreme }
@@ -223,7 +227,7 @@ private enum Fold {
         case .extreme(_, let run, _):
             var value = run(count, floats)
             rows(1, 1, 0, &value, y)
-        case .pairs(var fold): eo_fold_runs(&fold, count, 1, count, x, y)
+        case .pairs(let fold): eo_fold_runs(fold, count, 1, count, x, y)
         case .integerSum(let sum, _, _): y.assumingMemoryBound(to: Int32.self).pointee &+= sum(count, x)
         }
     }
@@ -237,16 +241,16 @@ private enum Fold {
         case .extreme(_, _, let runs):
             var none = eo_f32_params(low: -.infinity, high: .infinity)
             for row in 0..<count { runs(length, x + row * stride * size, y, y, &none) }
-        case .pairs(var fold): eo_fold_rows(&fold, length, count, stride, x, y)
+        case .pairs(let fold): eo_fold_rows(fold, length, count, stride, x, y)
         case .integerSum(_, let add, _): add(length, count, stride, x, y.assumingMemoryBound(to: Int32.self))
         }
     }
 
     /// What was combined in parts, into one.
     func join(_ length: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
-        if case .pairs(var fold) = self {
-            fold.kernel(length, x, y, y, &fold.join)
-            return
+        if case .pairs(let fold) = self {
+            var join = fold.pointee.join
+            return fold.pointee.kernel(length, x, y, y, &join)
         }
         guard case .integerSum = self else { return rows(length, 1, 0, x, y) }
         let (x, y) = (x.assumingMemoryBound(to: Int32.self), y.assumingMemoryBound(to: Int32.self))
@@ -271,7 +275,7 @@ private struct FoldJob {
             fold.start(part(piece), shape.length)
             return addRows(shape.inputRuns(ofPart: piece), part(piece))
         }
-        if case .pairs(var fold) = fold, shape.reducesRun { return runTogether(outputs[piece], &fold) }
+        if case .pairs(let fold) = fold, shape.reducesRun { return runTogether(outputs[piece], fold) }
         for output in outputs[piece] {
             let length = shape.outputLength
             let (x, y) = (x + shape.start(ofOutputRun: output) * fold.inputSize, y + output * length * fold.size)
@@ -288,16 +292,17 @@ private struct FoldJob {
     }
 
     /// Runs of neighbouring results side by side.
-    private func runTogether(_ outputs: Range<Int>, _ fold: inout eo_fold) {
+    private func runTogether(_ outputs: Range<Int>, _ fold: UnsafePointer<eo_fold>) {
         let neighbours = shape.kept.last ?? ReductionShape.Dimension(count: 1, stride: 0)
         var output = outputs.lowerBound
         while output < outputs.upperBound {
             let count = min(outputs.upperBound - output, neighbours.count - output % neighbours.count)
-            let (x, y) = (x + shape.start(ofOutputRun: output) * fold.size, y + output * fold.result_size)
-            eo_fold_start(&fold, count, y)
+            let x = x + shape.start(ofOutputRun: output) * fold.pointee.size
+            let y = y + output * fold.pointee.result_size
+            eo_fold_start(fold, count, y)
             for input in 0..<shape.inputRuns {
-                let x = x + shape.offset(ofInputRun: input) * fold.size
-                eo_fold_runs(&fold, shape.length, count, neighbours.stride, x, y)
+                let x = x + shape.offset(ofInputRun: input) * fold.pointee.size
+                eo_fold_runs(fold, shape.length, count, neighbours.stride, x, y)
             }
             output += count
         }
