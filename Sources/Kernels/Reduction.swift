@@ -276,16 +276,16 @@ private struct FoldJob {
             return addRows(shape.inputRuns(ofPart: piece), part(piece))
         }
         if case .pairs(let fold) = fold, shape.reducesRun { return runTogether(outputs[piece], fold) }
+        let (length, inputSize, size) = (shape.outputLength, fold.inputSize, fold.size)
         for output in outputs[piece] {
-            let length = shape.outputLength
-            let (x, y) = (x + shape.start(ofOutputRun: output) * fold.inputSize, y + output * length * fold.size)
+            let (x, y) = (x + shape.start(ofOutputRun: output) * inputSize, y + output * length * size)
             fold.start(y, length)
             if !shape.reducesRun, shape.reduced.count == 1 {
                 fold.rows(length, shape.inputRuns, shape.reduced[0].stride, x, y)
                 continue
             }
             for input in 0..<shape.inputRuns {
-                let x = x + shape.offset(ofInputRun: input) * fold.inputSize
+                let x = x + shape.offset(ofInputRun: input) * inputSize
                 if shape.reducesRun { fold.run(shape.length, x, y) } else { fold.rows(length, 1, 0, x, y) }
             }
         }
