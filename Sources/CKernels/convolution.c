@@ -139,9 +139,12 @@ void eo_convolution_segment(struct eo_convolution *c) {
     const struct eo_window *w = &c->window;
     const struct pieces p = pieces_of(c);
     c->segments = p.rows * p.columns;
-    const size_t frame = frame_lines(w) * frame_columns(w) * w->input_channels * c->input_element_size;
-    // Windows of a transposed convolution may begin inside the image.
+    // Windows of a transposed convolution may begin inside the image; dilated ones may be of any size.
     const bool begins_inside = (ptrdiff_t)w->padding_left < 0 || (ptrdiff_t)w->padding_top < 0;
+    const size_t longest = larger(w->input_channels, larger(frame_lines(w), frame_columns(w)));
+    const size_t frame = longest > framed_size
+                             ? SIZE_MAX
+                             : frame_lines(w) * frame_columns(w) * w->input_channels * c->input_element_size;
     const bool frames = leaves_image(w) && !begins_inside && w->batch == 1 && w->groups == 1 && frame <= framed_size;
     c->padded_columns = frames ? frame_columns(w) : 0;
     const size_t copies = frames ? frame + 4 : p.taps > 1 ? c->mr * p.rows * p.size : 0;

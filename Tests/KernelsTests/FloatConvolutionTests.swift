@@ -87,9 +87,16 @@ let convolutionShapes: [ConvolutionShape] = [
     .init(3, 3, 5, outputs: 9, kernel: (5, 5), padding: 3, batch: 3),
     .init(7, 9, 64, outputs: 40, kernel: (3, 2), stride: 2, padding: 1, batch: 2),
     .init(19, 30, 40, outputs: 72),
+    .init(8, 8, 3, outputs: 5, kernel: (3, 3), dilation: 1 << 30, padding: 1 << 30),
 ]
 
-@Test(arguments: convolutionShapes, [1, 3])
+/// Small images, copied with their padding.
+private let framedShapes: [ConvolutionShape] = [
+    .init(28, 28, 1, outputs: 8, kernel: (3, 3), padding: 1),
+    .init(2, 3, 3, outputs: 5, kernel: (3, 3), padding: 20),
+]
+
+@Test(arguments: convolutionShapes + framedShapes, [1, 3])
 func floatConvolutionIsItsDefinition(_ shape: ConvolutionShape, _ threads: Int) throws {
     try expectDefinition(shape, threads: threads, method: nil)
     try expectDefinition(shape, threads: threads, method: .parts)
