@@ -93,11 +93,12 @@ package enum Reduction: Sendable {
     /// Of int32 and int64, with 64 bits.
     case longSum
 
-    /// Products are for the form for all types, below.
+    /// Not of products and long sums, which the form for all types below makes.
     package func run(
         _ shape: ReductionShape, _ x: Span<Float>, _ y: inout MutableSpan<Float>, scratch: inout MutableSpan<Float>,
         pool: ThreadPool
     ) {
+        precondition(self != .product && self != .longSum)
         let fold: Fold =
             switch self {
             case .sum, .mean, .product, .longSum: .sum
