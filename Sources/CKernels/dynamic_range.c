@@ -45,7 +45,7 @@ void eo_dynamic_range_spread(const struct eo_dynamic_range *d, size_t index) {
         range.check += part.check;
     }
     struct eo_hybrid_row *row = d->rows + index;
-    *row = (struct eo_hybrid_row){isnan(range.check) ? NAN : 1, 128};
+    *row = (struct eo_hybrid_row){isnan(range.check) ? NAN : 0, 128};
     d->grids[index] = (struct eo_grid){INFINITY, 0, 0};
     if (isnan(range.check) || range.low == range.high) return;
     d->grids[index] = d->asymmetric ? spread(range, row) : mirror(range, row);

@@ -33,7 +33,7 @@ package final class ByteSums: @unchecked Sendable {
                 flip: isUnsigned ? 0x80 : 0),
             slots: threads)
         grid = eo_hybrid_one_grid(isa)
-        parameters = eo_hybrid_gemm_parameters(minimum: -.infinity, maximum: .infinity)
+        parameters = eo_hybrid_gemm_parameters(minimum: -.infinity, maximum: .infinity, block: 0)
         kernelName = String(cString: kernel.pointee.name)
 
         try expect(weights, "weights", count: columns * depth, size: 1)

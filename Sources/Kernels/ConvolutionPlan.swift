@@ -115,6 +115,14 @@ struct ConvolutionPlan: LayerPlan {
         var flip: UInt8 = 0
     }
 
+    /// What rows of dynamic range were quantized with, `stride` bytes apart.
+    struct Grids {
+        let rows: UnsafePointer<eo_hybrid_row>
+        let stride: Int
+
+        init(_ rows: UnsafePointer<eo_hybrid_row>, stride: Int) { (self.rows, self.stride) = (rows, stride) }
+    }
+
     /// `blockSize`: bytes of packed weights for `nr` columns. `slots`: how many threads get scratch memory to gather
     /// rows in.
     init(
@@ -175,7 +183,23 @@ struct ConvolutionPlan: LayerPlan {
         parameters: UnsafeRawPointer, finish: eo_finish = eo_finish(), scratch: UnsafeMutableRawBufferPointer,
         pool: ThreadPool
     ) {
+        run(
+            input: input, output: output, weights: weights, parameters: parameters, grids: nil, finish: finish,
+            scratch: scratch, pool: pool)
+    }
+
+    /// `grids`: what each row was quantized with, the first one also what padding is.
+    func run(
+        input: UnsafeRawPointer?, output: UnsafeMutableRawPointer?, weights: UnsafeRawPointer,
+        parameters: UnsafeRawPointer, grids: Grids?, finish: eo_finish, scratch: UnsafeMutableRawBufferPointer,
+        pool: ThreadPool
+    ) {
         var context = context
+        if let grids {
+            context.row_parameters = UnsafeRawPointer(grids.rows)
+            context.row_parameters_stride = grids.stride
+            context.padding = UInt8(grids.rows.pointee.zero_point) ^ context.flip
+        }
         context.input = input
         context.output = output
         context.weights = weights

@@ -16,32 +16,26 @@ package final class HybridConvolution: @unchecked Sendable {
     private let packed: Storage
     private let parameters: eo_hybrid_gemm_parameters
 
-    /// `weights`: OHWI int8 [outputChannels, kernelHeight, kernelWidth, inputChannels / groups]; `weightScales`: one per
-    /// output channel, or one; `bias`: [outputChannels] or nil. `asymmetric`: activations use the whole int8 range with
-    /// a zero point, otherwise -127...127 with zero point 0. `threads`: for how many threads scratch memory is asked.
+    /// `bias`: [outputChannels] or nil. `asymmetric`: activations use the whole int8 range with a zero point, otherwise
+    /// -127...127 with zero point 0. `threads`: for how many threads scratch memory is asked.
     package init(
-        _ shape: ConvolutionShape, weights: Bytes, weightScales: [Float], bias: [Float]?, minimum: Float,
-        maximum: Float, asymmetric: Bool, cache: PackedWeightCache, threads: Int = 4
+        _ shape: ConvolutionShape, weights: HybridWeights, bias: [Float]?, minimum: Float, maximum: Float,
+        asymmetric: Bool, cache: PackedWeightCache, threads: Int = 4
     ) throws(Failure) {
         try shape.check()
-        let (depth, outputs) = (shape.depth, shape.groupOutputs)
-        try expect(weights, "weights", count: shape.outputChannels * depth, size: 1)
-        let scales = try eachChannel(weightScales, shape.outputChannels)
         let bias = bias ?? [Float](repeating: 0, count: shape.outputChannels)
         guard bias.count == shape.outputChannels else {
             throw .invalidModel("bias: \(shape.outputChannels) elements expected, \(bias.count) found")
         }
-        let row = eo_hybrid_gemm_best()
-        let kernel = row.pointee
+        let product = try HybridProduct(shape, weights, bias: bias)
         let isPixel = shape.isPointwise && shape.inputHeight * shape.inputWidth == 1
         var pass = shape
         if !isPixel { pass.batch = 1 }
         plan = ConvolutionPlan(
-            pass, run: kernel.run, mr: kernel.mr, nr: kernel.nr,
-            blockSize: eo_hybrid_gemm_packed_size(row, depth, 1, 1),
+            pass, run: product.run, mr: product.mr, nr: product.nr, blockSize: product.packedSize,
             rows: .init(
-                inputSize: 1, outputSize: 4, multiple: eo_gemm_depth_step(kernel.isa),
-                wide: eo_gemm_takes_wide_rows(kernel.isa), flip: eo_gemm_takes_unsigned_rows(kernel.isa) ? 0 : 0x80),
+                inputSize: 1, outputSize: 4, multiple: product.depthStep, wide: eo_gemm_takes_wide_rows(product.isa),
+                flip: eo_gemm_takes_unsigned_rows(product.isa) ? 0 : 0x80),
             slots: threads)
         passes = shape.batch / pass.batch
         quantizer = DynamicRangeQuantizer(
@@ -50,22 +44,20 @@ package final class HybridConvolution: @unchecked Sendable {
         scratchByteCount = quantizer.byteCount + plan.scratchByteCount
         let groupSize = plan.context.group_size
         let form: Sentence =
-            "hybrid_gemm \(Int(kernel.isa.rawValue)) \(kernel.nr) \(depth)x\(outputs)x\(shape.groups) \(digest(bias)) \(digest(scales))"
-        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
-            bias.withUnsafeBufferPointer { bias in
-                scales.withUnsafeBufferPointer { scales in
-                    for group in 0..<shape.groups {
-                        eo_hybrid_gemm_pack(
-                            row, depth, outputs,
-                            (weights.baseAddress + group * outputs * depth).assumingMemoryBound(to: UInt8.self),
-                            scales.baseAddress! + group * outputs, bias.baseAddress! + group * outputs,
-                            base + group * groupSize)
-                    }
-                }
-            }
+            "\(product.name) \(weights.bits) \(product.block) \(shape.depth)x\(shape.groupOutputs)x\(shape.groups) \(digest(bias)) \(digest(weights.scales))"
+        packed = try cache.packed(weights.stored, form: form, count: groupSize * shape.groups) { base in
+            for group in 0..<shape.groups { product.pack(group, base + group * groupSize) }
         }
-        parameters = eo_hybrid_gemm_parameters(minimum: minimum, maximum: maximum)
-        kernelName = String(cString: kernel.name)
+        parameters = eo_hybrid_gemm_parameters(minimum: minimum, maximum: maximum, block: product.block)
+        kernelName = product.name
+    }
+
+    /// Does a layer multiply weights of fewer than 8 bits as they are? Otherwise it wants them as int8: tiles take those
+    /// only, and are worth it where many rows share them.
+    package static func multipliesHalves(_ shape: ConvolutionShape, blockSize: Int?, scales: [Float]?) -> Bool {
+        if let blockSize { return HybridProduct.suits(blockSize: blockSize, scales: scales ?? []) }
+        let rows = shape.batch * shape.outputHeight * shape.outputWidth
+        return rows < 16 || eo_hybrid_gemm_best().pointee.isa != ISA_AMX
     }
 
     /// All activations are quantized at once: another layer that reads them may find them so.
@@ -110,7 +102,6 @@ package final class HybridConvolution: @unchecked Sendable {
         isQuantized: Bool, scratch: UnsafeMutableRawBufferPointer, _ finish: Finish, _ pool: ThreadPool
     ) {
         precondition(input.count >= plan.inputCount * passes && output.count >= plan.outputCount * passes)
-        var plan = plan
         withUnsafePointer(to: parameters) { parameters in
             input.withUnsafeBufferPointer { input in
                 output.withUnsafeMutableBufferPointer { output in
@@ -118,12 +109,10 @@ package final class HybridConvolution: @unchecked Sendable {
                         quantizer.run(input.baseAddress! + pass * plan.inputCount, quantized, pool: pool)
                     }
                     let results = quantizer.results(quantized)
-                    plan.context.row_parameters = UnsafeRawPointer(results.rows)
-                    plan.context.row_parameters_stride = quantizer.rowStride
-                    plan.context.padding = UInt8(results.rows.pointee.zero_point) ^ plan.context.flip
                     plan.run(
                         input: results.bytes, output: output.baseAddress! + pass * plan.outputCount,
                         weights: Bytes(packed).baseAddress, parameters: parameters,
+                        grids: .init(results.rows, stride: quantizer.rowStride),
                         finish: finish.advanced(by: pass * plan.outputCount * 4).raw, scratch: scratch, pool: pool)
                 }
             }

@@ -107,7 +107,7 @@ package final class PackedWeightCache: @unchecked Sendable {
         return made
     }
 
-    /// `weights` [rows][columns] as [columns][rows].
+    /// `weights` [rows][columns] as [columns][rows], elements of 1, 2 or 4 bytes.
     package func transposed(
         _ weights: Bytes, rows: Int, columns: Int, elementSize: Int
     ) throws(Failure) -> Bytes {
@@ -115,17 +115,8 @@ package final class PackedWeightCache: @unchecked Sendable {
         let form: Sentence = "transposed \(elementSize) \(rows)x\(columns)"
         let transposed = try derived(weights, form: form) { () throws(Failure) in
             try allocatePacked(rows * columns * elementSize) { to in
-                if [1, 2, 4].contains(elementSize) {
-                    return eo_transpose(
-                        elementSize, rows, columns, weights.baseAddress, columns * elementSize, to, rows * elementSize)
-                }
-                for row in 0..<rows {
-                    for column in 0..<columns {
-                        memcpy(
-                            to + (column * rows + row) * elementSize,
-                            weights.baseAddress + (row * columns + column) * elementSize, elementSize)
-                    }
-                }
+                eo_transpose(
+                    elementSize, rows, columns, weights.baseAddress, columns * elementSize, to, rows * elementSize)
             }
         }
         return Bytes(transposed)

@@ -186,7 +186,7 @@ package final class SimulatedLayer: @unchecked Sendable {
         _ memory: UnsafeMutableRawPointer, _ output: UnsafeMutablePointer<Float>, _ grids: Grids,
         _ work: UnsafeMutableRawBufferPointer, _ pool: ThreadPool
     ) {
-        var limits = eo_hybrid_gemm_parameters(minimum: -.infinity, maximum: .infinity)
+        var limits = eo_hybrid_gemm_parameters(minimum: -.infinity, maximum: .infinity, block: 0)
         var whole = eo_s16_parameters(
             minimum: 0, maximum: 0, output_zero_point: 0, sums_fit_32: false, leaves_f: true)
         let packed = UnsafeRawPointer(memory + parts.packed)

@@ -33,7 +33,8 @@ func hybridConvolutionIsItsDefinition(_ shape: ConvolutionShape, _ asymmetric: B
     let scales = numbers.integers(shape.outputChannels, 1...99).map { Float($0) / 9000 }
     let bias = numbers.floats(shape.outputChannels)
     let convolution = try HybridConvolution(
-        shape, weights: Bytes(copying: weights.map(byte)), weightScales: scales, bias: bias, minimum: -4, maximum: 4,
+        shape, weights: HybridWeights(Bytes(copying: weights.map(byte)), scales: scales), bias: bias, minimum: -4,
+        maximum: 4,
         asymmetric: asymmetric, cache: PackedWeightCache())
     var output = [Float](repeating: .nan, count: shape.outputCount)
     var scratch = [UInt8](repeating: 0xff, count: convolution.scratchByteCount)
@@ -48,6 +49,41 @@ func hybridConvolutionIsItsDefinition(_ shape: ConvolutionShape, _ asymmetric: B
         #expect(
             abs(output[index] - expected) <= 1e-5,
             "\(convolution.kernelName) \(shape) at \(index): \(output[index]), expected \(expected)")
+    }
+}
+
+/// Weights of 4 and 2 bits, multiplied in halves of bytes; with a scale for each channel and, where each row is a pixel,
+/// for each block of 8, 40 or 256.
+@Test(
+    arguments: convolutionShapes + [.init(1, 1, 37, outputs: 45, batch: 17), .init(1, 1, 5120, outputs: 35, batch: 2)])
+func weightsOfFewBitsAreMultipliedAsTheyAre(_ shape: ConvolutionShape) throws {
+    var numbers = Numbers(seed: shape.inputCount + shape.outputCount)
+    let input = numbers.floats(shape.inputCount).map { $0 + 0.25 }
+    let bias = numbers.floats(shape.outputChannels)
+    let rounded = dynamicallyRounded(input, images: shape.batch, asymmetric: true)
+    for (bits, blockSize) in [(4, nil), (2, nil), (4, 8), (2, 40), (4, 256)] as [(Int, Int?)] {
+        if let blockSize, shape.groups > 1 || shape.depth % blockSize != 0 { continue }
+        let weights = numbers.integers(shape.outputChannels * shape.depth, -(1 << (bits - 1))...(1 << (bits - 1) - 1))
+        let block = blockSize ?? shape.depth
+        let scales = numbers.integers(weights.count / block, 1...99).map { Float($0) / 8192 }
+        let stored = try #require(PackedIntegers.pack(weights.map { Int8($0) }, type: bits == 4 ? .int4 : .int2))
+        let convolution = try HybridConvolution(
+            shape,
+            weights: HybridWeights(Bytes(copying: stored), bits: bits, scales: scales, blockSize: blockSize),
+            bias: bias, minimum: -4, maximum: 4, asymmetric: true, cache: PackedWeightCache())
+        var output = [Float](repeating: .nan, count: shape.outputCount)
+        var scratch = [UInt8](repeating: 0xff, count: convolution.scratchByteCount)
+        var outputSpan = output.mutableSpan
+        var scratchSpan = scratch.mutableSpan
+        convolution.run(input.span, &outputSpan, scratch: &scratchSpan, pool: try ThreadPool(threads: 2))
+        shape.outputs { index, b, y, x, channel in
+            var sum = Double(bias[channel])
+            shape.products(b, y, x, channel) { sum += rounded[$0] * Double(weights[$1]) * Double(scales[$1 / block]) }
+            let expected = Float(min(max(sum, -4), 4))
+            #expect(
+                abs(output[index] - expected) <= 1e-5 + Float(shape.depth) * 1e-8,
+                "\(convolution.kernelName) \(shape) at \(index): \(output[index]), expected \(expected)")
+        }
     }
 }
 
@@ -81,7 +117,7 @@ func hybridDepthwiseIsItsDefinition(_ shape: ConvolutionShape, _ asymmetric: Boo
 @Test func activationsThatAreNotFiniteMakeTheirRowNaN() throws {
     let shape = ConvolutionShape(1, 1, 3, outputs: 2, batch: 3)
     let convolution = try HybridConvolution(
-        shape, weights: Bytes(copying: [Int8](repeating: 1, count: 6)), weightScales: [1], bias: nil,
+        shape, weights: HybridWeights(Bytes(copying: [Int8](repeating: 1, count: 6)), scales: [1]), bias: nil,
         minimum: -.infinity, maximum: .infinity, asymmetric: true, cache: PackedWeightCache())
     let input: [Float] = [0, 0, 0, 1, .infinity, 2, Float.leastNonzeroMagnitude, 0, 0]
     var output = [Float](repeating: 7, count: 6)

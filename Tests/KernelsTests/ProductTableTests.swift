@@ -192,7 +192,7 @@ func withByteWeights(
     let table = rows(eo_hybrid_gemm_rows)
     let twin = table.last!
     var numbers = Numbers(seed: 5)
-    let parameters = Block([eo_hybrid_gemm_parameters(minimum: -300, maximum: 300)])
+    let parameters = Block([eo_hybrid_gemm_parameters(minimum: -300, maximum: 300, block: 0)])
     for kernel in table.dropLast() where kernels_isa_available(kernel.isa) {
         eachSize(kernel.mr, kernel.nr) { rows, columns, depth in
             let bytes = numbers.integers(rows * depth, 0...255).map { UInt8($0) }

@@ -48,6 +48,7 @@ void digest(const void *results, size_t size);
 void compared(const char *kernel, const char *isa); // isa: of names that have none, or null
 
 void test_products(void);
+void test_hybrid_products(void);
 void test_depthwise(void);
 void test_rows(void);
 void test_elementwise(void);

@@ -1,24 +1,8 @@
 // The matrix products. Each case makes one problem's numbers, of which every kernel gets its own form.
-#include "check.h"
+#include "products.h"
 
-struct size {
-    size_t rows, columns, depth;
-};
-
-// One product, and what a kernel makes of it.
-struct product {
-    struct size size;
-    size_t filled; // depth as the kernel counts it
-    size_t output_size;
-    const void *parameters;
-    const void *row_parameters;
-    size_t row_parameters_stride;
-};
-
-enum { GAP = 24 }; // bytes between rows of the output, which must stay as they were
-
-static struct block run(const struct product *p, eo_gemm_function *kernel, size_t step, const struct block *input,
-                        const struct block *packed) {
+struct block run(const struct product *p, eo_gemm_function *kernel, size_t step, const struct block *input,
+                 const struct block *packed) {
     const size_t stride = p->size.columns * p->output_size + GAP, row = input->size / p->size.rows;
     struct block output = block_of(p->size.rows * stride - GAP);
     for (size_t first = 0; first < p->size.rows; first += step) {
@@ -41,15 +25,13 @@ static struct block run(const struct product *p, eo_gemm_function *kernel, size_
     return output;
 }
 
-static bool same(const struct block *a, const struct block *b) {
+bool same(const struct block *a, const struct block *b) {
     return a->size == b->size && memcmp(a->base, b->base, a->size) == 0;
 }
 
 static size_t rows_of(int mr, size_t rows) { return rows < (size_t)mr ? rows : (size_t)mr; }
 
-// Calls body for every number of rows; with the fewest and the most also for every number of columns up to two blocks
-// and one more. Kernels for many rows get sizes around their blocks and steps.
-static void each_size(int mr, int nr, void (*body)(const void *kernel, struct size), const void *kernel) {
+void each_size(int mr, int nr, void (*body)(const void *kernel, struct size), const void *kernel) {
     static const size_t many[] = {1, 2, 15, 16, 17, 31, 32, 33, 49, 99, 256};
     static const size_t depths[] = {1, 2, 3, 4, 5, 7, 8, 9, 12, 20, 61, 64, 65, 96, 132, 576};
     enum { MANY = sizeof many / sizeof *many, DEPTHS = sizeof depths / sizeof *depths };
@@ -213,10 +195,8 @@ static void bfloat_case(const void *kernel_, struct size size) {
 
 // --------------------------------------------------------------------------------------------------- bytes to bytes
 
-// Rows as the kernels of `isa` take them; *is_signed becomes whether they are int8. `wanted`: what the kernel gets that
-// takes both.
-static struct block byte_rows(enum kernels_isa isa, const struct size *size, const uint8_t *from, bool wanted,
-                              bool *is_signed) {
+struct block byte_rows(enum kernels_isa isa, const struct size *size, const uint8_t *from, bool wanted,
+                       bool *is_signed) {
     const size_t step = eo_gemm_depth_step(isa), filled = (size->depth + step - 1) / step * step;
     const bool wide = eo_gemm_takes_wide_rows(isa);
     *is_signed = !eo_gemm_takes_unsigned_rows(isa) || (wanted && eo_gemm_takes_signed_rows(isa));
@@ -384,45 +364,6 @@ static void test_images(void) {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------- dynamic range
-
-static struct block hybrid_product(const eo_hybrid_gemm_kernel *kernel, struct product p, size_t step,
-                                   const uint8_t *from, const uint8_t *weights, const float *scale, const float *bias) {
-    bool is_signed;
-    struct block input = byte_rows(kernel->isa, &p.size, from, false, &is_signed);
-    const size_t depth_step = eo_gemm_depth_step(kernel->isa);
-    p.filled = (p.size.depth + depth_step - 1) / depth_step * depth_step;
-    struct block packed = block_of(eo_hybrid_gemm_packed_size(kernel, p.size.depth, p.size.columns, 1));
-    eo_hybrid_gemm_pack(kernel, p.size.depth, p.size.columns, weights, scale, bias, packed.base);
-    struct block output = run(&p, kernel->run, step, &input, &packed);
-    block_free(&input), block_free(&packed);
-    return output;
-}
-
-static const eo_hybrid_gemm_kernel *hybrid_twin;
-
-static void hybrid_case(const void *kernel_, struct size size) {
-    const eo_hybrid_gemm_kernel *kernel = kernel_;
-    const struct eo_hybrid_gemm_parameters parameters = {-300, 300};
-    struct block input = bytes(size.rows * size.depth, 0, 255), weights = bytes(size.columns * size.depth, -127, 127);
-    struct block scale = scales(size.columns, 1.0f / 40000), bias = floats(size.columns);
-    struct block grids = block_of(size.rows * sizeof(struct eo_hybrid_row));
-    for (size_t i = 0; i < size.rows; i++)
-        ((struct eo_hybrid_row *)grids.base)[i] = (struct eo_hybrid_row){real() + 1.5f, number(0, 255)};
-    // A grid for each row, and one for all.
-    for (size_t stride = sizeof(struct eo_hybrid_row);; stride = 0) {
-        const struct product p = {size, 0, sizeof(float), &parameters, grids.base, stride};
-        struct block found = hybrid_product(kernel, p, size.rows, input.base, weights.base, scale.base, bias.base);
-        struct block expected = hybrid_product(hybrid_twin, p, 1, input.base, weights.base, scale.base, bias.base);
-        if (kernel == hybrid_twin) digest(expected.base, expected.size);
-        check(same(&found, &expected), kernel->name, "%zux%zux%zu, grids %zu bytes apart", size.rows, size.columns,
-              size.depth, stride);
-        block_free(&found), block_free(&expected);
-        if (stride == 0) break;
-    }
-    block_free(&input), block_free(&weights), block_free(&scale), block_free(&bias), block_free(&grids);
-}
-
 // -------------------------------------------------------------------------------------------------- 16 bits, 8 bits
 
 // Rows as the kernel takes them: `from` [rows][depth], filled up.
@@ -493,38 +434,17 @@ static void short_case(const void *kernel_, struct size size) {
     block_free(&found), block_free(&expected);
 }
 
-// The last row of a table becomes `twin`, which must not mind how many rows it takes at once. Then all other rows.
-#define TWIN(family, twin, case)                                                                                       \
-    do {                                                                                                               \
-        int count;                                                                                                     \
-        const family##_kernel *table = family##_rows(&count);                                                          \
-        twin = table + count - 1;                                                                                      \
-        each_size(twin->mr, twin->nr, case, twin);                                                                     \
-    } while (0)
-#define EACH_KERNEL(family, twin, case)                                                                                \
-    do {                                                                                                               \
-        int count;                                                                                                     \
-        const family##_kernel *table = family##_rows(&count);                                                          \
-        for (const family##_kernel *kernel = table; kernel < twin; kernel++)                                           \
-            if (kernels_isa_available(kernel->isa)) {                                                                  \
-                each_size(kernel->mr, kernel->nr, case, kernel);                                                       \
-                compared(kernel->name, NULL);                                                                          \
-            }                                                                                                          \
-    } while (0)
-
 void test_products(void) {
     TWIN(eo_f32_gemm, float_twin, float_case);
     TWIN(eo_f32_sparse, sparse_twin, sparse_case);
     TWIN(eo_bf16_gemm, bfloat_twin, bfloat_case);
     TWIN(eo_u8_gemm, byte_twin, byte_case);
-    TWIN(eo_hybrid_gemm, hybrid_twin, hybrid_case);
     TWIN(eo_s16_gemm, short_twin, short_case);
     EACH_KERNEL(eo_f32_gemm, float_twin, float_case);
     EACH_KERNEL(eo_f32_sparse, sparse_twin, sparse_case);
     EACH_KERNEL(eo_bf16_gemm, bfloat_twin, bfloat_case);
     EACH_KERNEL(eo_u8_gemm, byte_twin, byte_case);
     test_images();
-    EACH_KERNEL(eo_hybrid_gemm, hybrid_twin, hybrid_case);
     EACH_KERNEL(eo_s16_gemm, short_twin, short_case);
     int count;
     const eo_f32_gemm_kernel *table = eo_f32_gemm_rows(&count);

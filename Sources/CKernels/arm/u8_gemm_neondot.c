@@ -16,6 +16,7 @@ typedef int8x16_t bvec, avec;
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return vdotq_s32(sum, b, a); }
 SIMD ivec acc_total(acc sum, ivec bias) { return (void)bias, sum; }
+SIMD bvec bvec_of(ivec bytes) { return vreinterpretq_s8_s32(bytes); }
 SIMD bvec bvec_load(const int8_t *p) { return vld1q_s8(p); }
 SIMD avec avec_load(const ROW *p) {
     int32_t quad;
@@ -24,7 +25,9 @@ SIMD avec avec_load(const ROW *p) {
 }
 
 #include "../simd/u8_gemm.h"
+#include "../simd/hybrid4_gemm.h"
 
 TARGET void eo_u8_gemm_12x8__neondot(const struct eo_gemm_tile *t) { tile(REQUANTIZE, t); }
 TARGET void eo_hybrid_gemm_12x8__neondot(const struct eo_gemm_tile *t) { tile(DEQUANTIZE, t); }
+TARGET void eo_hybrid4_gemm_24x8__neondot(const struct eo_gemm_tile *t) { halves_tile(t); }
 #endif

@@ -35,7 +35,7 @@ KERNEL_FAMILY(eo_f32_to_u8)
 
 // Rows of `length` floats to uint8, and what each row was quantized with (its zero point is that of the uint8). As
 // LiteRT does: asymmetric spreads the range over 256 steps and takes the zero point from the end with the smaller
-// error; symmetric has 127 steps to each side. A row with a number that is not finite gets scale NaN.
+// error; symmetric has 127 steps to each side. A row with a number that is not finite gets scale NaN, one of zeros 0.
 struct eo_dynamic_range {
     const float *_Nonnull x;
     uint8_t *_Nonnull q;

@@ -367,6 +367,7 @@ void eo_u8_gemm_pack(const eo_u8_gemm_kernel *_Nonnull kernel, const struct eo_u
 typedef eo_gemm_function eo_hybrid_gemm_function;
 struct eo_hybrid_gemm_parameters {
     float minimum, maximum;
+    size_t block; // of eo_hybrid4_gemm only
 };
 struct eo_hybrid_row {
     float scale;
@@ -402,6 +403,39 @@ void eo_hybrid_gemm_pack_one_grid(const eo_hybrid_gemm_kernel *_Nonnull kernel,
 static inline struct eo_hybrid_row eo_hybrid_one_grid(enum kernels_isa isa) {
     return (struct eo_hybrid_row){1, eo_gemm_takes_unsigned_rows(isa) ? 1 : 129};
 }
+
+// The same with weights of four bits, two in a byte, and a float16 scale for each column of each `block` of depth. The
+// total of a column is the sum over the blocks, in order, of (float)sum * block scale, - zero point of the row * zero
+// sum; the result clamp(total * (scale of the row * scale[column]) + bias[column]), each operation rounded. `depth` and
+// `block` are multiples of 8, the last block may be shorter. Block of columns: float zero_sums[NR], those of weights
+// times their block's scale; float scale[NR]; float bias[NR]; for each block of depth weights [depth / 8][NR][4], the
+// upper half of a byte 4 deeper than the lower one, and float16 block_scale[NR]. Weights count 16 times, which `scale`
+// takes back. Kernels whose rows are signed round the zero point's part otherwise; all others give the same bits.
+typedef eo_gemm_function eo_hybrid4_gemm_function;
+enum { EO_HYBRID4_BLOCK = 256, EO_HYBRID4_STEP = 8 }; // the largest block; what all are multiples of
+#define EO_HYBRID4_GEMM_ROWS(ROW)                                                                                      \
+    X86_ROW(ROW, eo_hybrid4_gemm_28x32__avx512vnni, ISA_AVX512VNNI, 28, 32)                                            \
+    X86_ROW(ROW, eo_hybrid4_gemm_12x16__avxvnni, ISA_AVXVNNI, 12, 16)                                                  \
+    X86_ROW(ROW, eo_hybrid4_gemm_12x8__avx2, ISA_AVX2, 12, 8)                                                          \
+    ARM_ROW(ROW, eo_hybrid4_gemm_24x8__neondot, ISA_NEONDOT, 24, 8)                                                    \
+    ARM_ROW(ROW, eo_hybrid4_gemm_16x8__neon, ISA_NEON, 16, 8)                                                          \
+    ROW(eo_hybrid4_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
+KERNEL_FAMILY(eo_hybrid4_gemm)
+
+// Weights as the file has them.
+struct eo_hybrid4_gemm_weights {
+    size_t depth, columns;           // depth: before filling up
+    const uint8_t *_Nonnull weights; // int4 or int2 [first + columns][depth], without gaps
+    size_t first;
+    int bits;                                    // 4 or 2
+    size_t block;                                // of the kernel
+    const float *_Nonnull scale, *_Nonnull bias; // [columns]
+    const uint16_t *_Nonnull block_scale;        // float16 [columns][scales]
+    size_t scales, scale_block; // of each column; how deep one goes, a multiple of `block` if there are more
+};
+float eo_half(uint16_t half); // finite float16 as float
+size_t eo_hybrid4_gemm_packed_size(int nr, size_t depth, size_t columns, size_t block);
+void eo_hybrid4_gemm_pack(int nr, const struct eo_hybrid4_gemm_weights *_Nonnull weights, void *_Nonnull packed);
 
 // ------------------------------------------------------------------------------------------------- 16 bits to 16 bits
 
@@ -449,6 +483,7 @@ EO_BF16_GEMM_ROWS(KERNEL_ROW)
 EO_BF16X3_GEMM_ROWS(KERNEL_ROW)
 EO_U8_GEMM_ROWS(KERNEL_ROW)
 EO_HYBRID_GEMM_ROWS(KERNEL_ROW)
+EO_HYBRID4_GEMM_ROWS(KERNEL_ROW)
 EO_S16_GEMM_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW
 #define KERNEL_ROW(function, ...) eo_f32_to_bf16_function function;

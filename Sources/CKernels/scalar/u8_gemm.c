@@ -6,6 +6,7 @@
 
 KERNEL_FAMILY_TABLE(eo_u8_gemm, EO_U8_GEMM_ROWS)
 KERNEL_FAMILY_TABLE(eo_hybrid_gemm, EO_HYBRID_GEMM_ROWS)
+KERNEL_FAMILY_TABLE(eo_hybrid4_gemm, EO_HYBRID4_GEMM_ROWS)
 
 enum { NR = 8 };
 
@@ -61,5 +62,31 @@ void eo_hybrid_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
             }
         }
     }
+}
+
+// 16 times a weight.
+static int half(int8_t byte, int upper) { return (int8_t)(upper ? byte & 0xf0 : (uint8_t)byte << 4); }
+
+void eo_hybrid4_gemm_4x8__scalar(const struct eo_gemm_tile *t) {
+    const struct eo_hybrid_gemm_parameters *p = t->parameters;
+    const size_t blocks = (t->depth + p->block - 1) / p->block, size = NR * (3 * 4 + 2 * blocks + t->depth / 2);
+    for (size_t i = 0; i < t->rows; i++)
+        for (size_t column = 0; column < t->columns; column++) {
+            const size_t j = column % NR;
+            const float *head = (const float *)((const char *)t->weights + column / NR * size);
+            const int8_t *w = (const int8_t *)(head + 3 * NR);
+            const int16_t *row = row_of(t, i);
+            float total = 0;
+            for (size_t k = 0; k < t->depth; w += NR * sizeof(uint16_t)) {
+                int32_t sum = 0;
+                for (const size_t end = k + p->block; k < end && k < t->depth; k += 8, w += 4 * NR)
+                    for (int n = 0; n < 8; n++) sum += row[k + n] * half(w[4 * j + n % 4], n / 4);
+                total += (float)sum * eo_half(((const uint16_t *)w)[j]);
+            }
+            const struct eo_hybrid_row *grid = eo_hybrid_row_of(t, i);
+            total += (float)-grid->zero_point * head[j];
+            const float x = total * (grid->scale * head[NR + j]) + head[2 * NR + j];
+            ((float *)((char *)t->output + i * t->output_stride))[column] = clamp(x, p->minimum, p->maximum);
+        }
 }
 #pragma clang attribute pop

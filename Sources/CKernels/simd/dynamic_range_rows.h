@@ -28,13 +28,15 @@ SIMD struct eo_range find_range(const float *x, size_t count) {
     vec_store(lows, low[0]);
     vec_store(highs, high[0]);
     vec_store(checks, check[0]);
-    struct eo_range range = {0, 0, 0};
-    for (int j = 0; j < LANES; j++) {
-        range.low = lows[j] < range.low ? lows[j] : range.low;
-        range.high = highs[j] > range.high ? highs[j] : range.high;
-        range.check += checks[j];
-    }
-    return range;
+    // In halves: one after the other they would take longer than hundreds of numbers do.
+#pragma clang loop unroll(full)
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++) {
+            lows[j] = lows[j + half] < lows[j] ? lows[j + half] : lows[j];
+            highs[j] = highs[j + half] > highs[j] ? highs[j + half] : highs[j];
+            checks[j] += checks[j + half];
+        }
+    return (struct eo_range){lows[0], highs[0], checks[0]};
 }
 
 // The first `count` of as many numbers as four vectors hold; those behind are 0.
@@ -65,6 +67,8 @@ SIMD float quantize(const struct eo_grid *grid, const float *x, uint8_t *q, size
     }
     float checks[LANES];
     vec_store(checks, check);
-    for (int j = 1; j < LANES; j++) checks[0] += checks[j];
+#pragma clang loop unroll(full)
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++) checks[j] += checks[j + half];
     return checks[0];
 }

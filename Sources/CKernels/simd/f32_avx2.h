@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 #define SIMD static inline __attribute__((always_inline)) TARGET
@@ -16,6 +17,7 @@ SIMD __m256i vec_mask(size_t count) {
 }
 SIMD vec vec_set(float x) { return _mm256_set1_ps(x); }
 SIMD vec vec_load(const float *p) { return _mm256_loadu_ps(p); }
+SIMD vec vec_load_half(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 SIMD void vec_store(float *p, vec x) { _mm256_storeu_ps(p, x); }
 // The first `count` lanes, 0 <= count <= LANES; the others are zero, and their memory is not touched.
 SIMD vec vec_load_part(const float *p, size_t count) { return _mm256_maskload_ps(p, vec_mask(count)); }

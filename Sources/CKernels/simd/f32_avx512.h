@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")))
 #define SIMD static inline __attribute__((always_inline)) TARGET
@@ -13,6 +14,7 @@ typedef __m512 vec;
 
 SIMD vec vec_set(float x) { return _mm512_set1_ps(x); }
 SIMD vec vec_load(const float *p) { return _mm512_loadu_ps(p); }
+SIMD vec vec_load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 SIMD void vec_store(float *p, vec x) { _mm512_storeu_ps(p, x); }
 // The first `count` lanes, 0 <= count <= LANES; the others are zero, and their memory is not touched.
 SIMD vec vec_load_part(const float *p, size_t count) {

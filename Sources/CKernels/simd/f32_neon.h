@@ -4,6 +4,7 @@
 
 #include <arm_neon.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define TARGET
 #define SIMD static inline __attribute__((always_inline)) TARGET
@@ -14,6 +15,7 @@ typedef float32x4_t vec;
 
 SIMD vec vec_set(float x) { return vdupq_n_f32(x); }
 SIMD vec vec_load(const float *p) { return vld1q_f32(p); }
+SIMD vec vec_load_half(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 SIMD void vec_store(float *p, vec x) { vst1q_f32(p, x); }
 // The first `count` lanes, 0 <= count < LANES; the others are zero, and their memory is not touched.
 SIMD vec vec_load_part(const float *p, size_t count) {

@@ -50,5 +50,10 @@ SIMD ivec ivec_bytes(const ivec q[4], ivec zero) {
 }
 
 #include "i32_stores.h"
+// Numbers of four bits, the lower or the upper ones of bytes, times 16.
+SIMD ivec bytes_halves(const void *p, const int upper) {
+    const ivec bytes = _mm256_loadu_si256(p);
+    return _mm256_and_si256(upper ? bytes : _mm256_slli_epi16(bytes, 4), ivec_set_bytes((int8_t)0xf0));
+}
 
 #endif

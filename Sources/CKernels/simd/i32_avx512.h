@@ -50,6 +50,11 @@ SIMD ivec ivec_bytes(const ivec q[4], ivec zero) {
     const ivec second = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
     return _mm512_permutexvar_epi32(order, _mm512_packs_epi16(first, second));
 }
+// Numbers of four bits, the lower or the upper ones of bytes, times 16.
+SIMD ivec bytes_halves(const void *p, const int upper) {
+    const ivec bytes = _mm512_loadu_si512(p);
+    return _mm512_and_si512(upper ? bytes : _mm512_slli_epi16(bytes, 4), ivec_set_bytes((int8_t)0xf0));
+}
 // The first `count` bytes of part `k` of `parts`: 1, 2 or 4.
 SIMD void bytes_store(void *p, ivec x, const int parts, const int k, size_t count) {
     const __mmask64 mask = count < 64 ? (1ull << count) - 1 : ~0ull;

@@ -42,5 +42,10 @@ SIMD ivec ivec_bytes(const ivec q[4], ivec zero_) {
 }
 
 #include "i32_stores.h"
+// Numbers of four bits, the lower or the upper ones of bytes, times 16.
+SIMD ivec bytes_halves(const void *p, const int upper) {
+    const uint8x16_t bytes = vld1q_u8(p);
+    return vreinterpretq_s32_u8(upper ? vandq_u8(bytes, vdupq_n_u8(0xf0)) : vshlq_n_u8(bytes, 4));
+}
 
 #endif

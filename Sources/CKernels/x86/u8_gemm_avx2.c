@@ -25,6 +25,10 @@ SIMD ivec acc_total(acc sum, ivec bias) {
     const __m256i pairs = _mm256_hadd_epi32(sum.half[0], sum.half[1]);
     return _mm256_add_epi32(bias, _mm256_permute4x64_epi64(pairs, 0xd8));
 }
+SIMD bvec bvec_of(ivec bytes) {
+    return (bvec){{_mm256_cvtepi8_epi16(_mm256_castsi256_si128(bytes)),
+                   _mm256_cvtepi8_epi16(_mm256_extracti128_si256(bytes, 1))}};
+}
 SIMD bvec bvec_load(const int8_t *p) {
     return (bvec){{_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)),
                    _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(p + 16)))}};
@@ -36,7 +40,9 @@ SIMD avec avec_load(const ROW *p) {
 }
 
 #include "../simd/u8_gemm.h"
+#include "../simd/hybrid4_gemm.h"
 
 TARGET void eo_u8_gemm_6x8__avx2(const struct eo_gemm_tile *t) { tile(REQUANTIZE, t); }
 TARGET void eo_hybrid_gemm_6x8__avx2(const struct eo_gemm_tile *t) { tile(DEQUANTIZE, t); }
+TARGET void eo_hybrid4_gemm_12x8__avx2(const struct eo_gemm_tile *t) { halves_tile(t); }
 #endif

@@ -15,6 +15,7 @@ typedef uint8_t row_element;
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return _mm512_dpbusd_epi32(sum, a, b); }
 SIMD ivec acc_total(acc sum, ivec bias) { return (void)bias, sum; }
+SIMD bvec bvec_of(ivec bytes) { return bytes; }
 SIMD bvec bvec_load(const int8_t *p) { return _mm512_loadu_si512(p); }
 SIMD avec avec_load(const ROW *p) {
     int32_t quad;
@@ -23,7 +24,9 @@ SIMD avec avec_load(const ROW *p) {
 }
 
 #include "../simd/u8_gemm.h"
+#include "../simd/hybrid4_gemm.h"
 
 TARGET void eo_u8_gemm_14x32__avx512vnni(const struct eo_gemm_tile *t) { tile(REQUANTIZE, t); }
 TARGET void eo_hybrid_gemm_14x32__avx512vnni(const struct eo_gemm_tile *t) { tile(DEQUANTIZE, t); }
+TARGET void eo_hybrid4_gemm_28x32__avx512vnni(const struct eo_gemm_tile *t) { halves_tile(t); }
 #endif

@@ -153,15 +153,20 @@ extension LinearLayer {
     }
 
     private func hybridKernel(_ weights: Bytes, _ bias: [Float]?) throws(Failure) -> Kernel? {
-        if let blockSize { return try blockwiseKernel(blockSize, weights, bias: bias) }
-        let scales = try hybridScales()
+        let bits = multipliesHalves ? filter.type.bits ?? 8 : 8
+        guard blockSize == nil || bits < 8 else { return nil }
         let (minimum, maximum) = activation.floatRange
+        let scales = if let blockSize { try blockScales(blockSize) } else { try hybridScales() }
         switch windows.form {
         case .convolution, .transposed:
             let make = { shape, weights throws(Failure) in
                 try HybridConvolution(
-                    shape, weights: weights, weightScales: scales, bias: bias, minimum: minimum, maximum: maximum,
-                    asymmetric: conventions.asymmetricInputs, cache: op.weights, threads: op.threadCount)
+                    shape,
+                    weights: HybridWeights(
+                        weights, bits: bits, scales: scales,
+                        blockSize: blockSize),
+                    bias: bias, minimum: minimum, maximum: maximum, asymmetric: conventions.asymmetricInputs,
+                    cache: op.weights, threads: op.threadCount)
             }
             guard windows.form == .convolution else { return try deploy(weights, elementSize: 1, make) }
             return try launch(sharing: try make(shape, weights))
@@ -190,12 +195,22 @@ extension LinearLayer {
         return shape
     }
 
-    /// The constants to pack, cut to size; weights of fewer than 8 bits as int8.
+    /// Is there a kernel for weights of fewer than 8 bits as they are?
+    private var multipliesHalves: Bool {
+        guard input.type == .float32, filter.type == .int4 || filter.type == .int2 else { return false }
+        return windows.form == .convolution
+            && HybridConvolution.multipliesHalves(
+                shape, blockSize: blockSize, scales: filter.blockScales)
+    }
+
+    /// The constants to pack, cut to size; weights of fewer than 8 bits as int8 where no kernel takes them as they are.
     private func packable() throws(Failure) -> (weights: Bytes, bias: Bytes?)? {
         guard op.arithmetic == .fast, activation.isClamp, input.count > 0, output.count > 0, filter.count > 0,
             let stored = filter.bytes
         else { return nil }
-        let weights = try WeightSource(op, input: roles.filter, filter: filter).unpacked ?? stored
+        let weights =
+            try multipliesHalves
+            ? stored : WeightSource(op, input: roles.filter, filter: filter).unpacked ?? stored
         guard let bias else { return (weights, nil) }
         guard let bytes = bias.bytes else { return nil }
         return (weights, bytes)

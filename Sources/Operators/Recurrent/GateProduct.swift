@@ -55,9 +55,8 @@ struct GateProduct: Sendable {
                 scales += [Float](repeating: scale, count: columns)
             }
             let layer = try HybridConvolution(
-                shape, weights: joined, weightScales: scales, bias: biases, minimum: -.infinity, maximum: .infinity,
-                asymmetric: asymmetric, cache: op.weights,
-                threads: op.threadCount)
+                shape, weights: HybridWeights(joined, scales: scales), bias: biases, minimum: -.infinity,
+                maximum: .infinity, asymmetric: asymmetric, cache: op.weights, threads: op.threadCount)
             (form, scratchByteCount) = (.hybrid(layer), layer.scratchByteCount)
         } else {
             let layer = try FloatConvolution(
