@@ -47,7 +47,11 @@ var linker: [LinkerSetting] = [
 ]
 if embedded {
     // lld tags every export with its version; gc drops what no eo_* function reaches.
-    linker.append(.unsafeFlags(["-use-ld=lld", "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all", "-lm"]))
+    linker.append(
+        .unsafeFlags([
+            "-use-ld=lld", "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all", "-lm",
+            "-Xlinker", "-T", "-Xlinker", "\(Context.packageDirectory)/edgeopt.ld",
+        ]))
 }
 
 var targets: [Target] = [

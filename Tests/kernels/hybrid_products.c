@@ -80,8 +80,13 @@ static void hybrid4_definition(const struct product *p, const uint8_t *input, co
 static const eo_hybrid4_gemm_kernel *hybrid4_twin;
 
 static void hybrid4_compare(const eo_hybrid4_gemm_kernel *kernel, struct size size,
-                            const struct eo_hybrid4_gemm_weights *weights, const struct block *input,
+                            const struct eo_hybrid4_gemm_weights *source, const struct block *input,
                             const struct block *grids, size_t stride) {
+    // No byte more than there must be.
+    const size_t numbers = (source->first + size.columns) * size.depth;
+    struct block stored = block_copy(source->weights, (numbers * (size_t)source->bits + 7) / 8);
+    struct eo_hybrid4_gemm_weights own = *source, *weights = &own;
+    own.weights = stored.base;
     const struct eo_hybrid_gemm_parameters parameters = {-300, 300, weights->block};
     const struct product p = {size, (size.depth + 7) / 8 * 8, sizeof(float), &parameters, grids->base, stride};
     struct block found = hybrid4_product(kernel, p, size.rows, input->base, weights);
@@ -97,7 +102,7 @@ static void hybrid4_compare(const eo_hybrid4_gemm_kernel *kernel, struct size si
             check(fabs(is - result) <= error, kernel->name, "%zux%zux%zu at %zu %zu: %g, expected %g +- %g", size.rows,
                   size.columns, size.depth, i, j, is, result, error);
         }
-    block_free(&found), block_free(&expected);
+    block_free(&stored), block_free(&found), block_free(&expected);
 }
 
 static void hybrid4_case(const void *kernel, struct size size) {

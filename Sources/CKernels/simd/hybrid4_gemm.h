@@ -1,9 +1,15 @@
 // Body of the products with weights of four bits, over the words of u8_gemm.h, which goes before, and
 //   bvec_of(bytes)   weights of a vector of columns, STEP deep, out of a vector
+//   FEW_COUNTS       UP_TO_n of row_counts.h, and FEW_ROWS n: the sums and totals of so many rows fit the registers
 //
 // Halves of bytes are multiplied as they stand in them, 16 times too large. Many rows share the unpacking of a block's
-// weights; those of one row never touch memory again.
+// weights; those of few rows never touch memory again.
 #include <string.h>
+
+#ifndef FEW_ROWS
+#define FEW_ROWS 1
+#define FEW_COUNTS UP_TO_1
+#endif
 
 enum { PAIR = 2 * STEP };
 
@@ -18,25 +24,35 @@ SIMD void unpack_halves(const int8_t *w, size_t depth, int8_t *to) {
                 ivec_store((int32_t *)to, bytes_halves(w + j * STEP, upper));
 }
 
-// Sums of one row: lower and upper halves have sums of their own, for none to wait for the other.
-SIMD void multiply_halves(const ROW *row, const int8_t *w, size_t depth, ivec total[VECTORS]) {
+// Sums of few rows: lower and upper halves have sums of their own, for none to wait for the other.
+SIMD void multiply_halves(const int rows, const char *input, size_t stride, const int8_t *w, size_t depth,
+                          ivec total[][VECTORS]) {
     const ivec zero = ivec_set(0);
-    acc sum[2][VECTORS];
+    acc sum[2][FEW_ROWS][VECTORS];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < VECTORS; j++) sum[0][j] = sum[1][j] = acc_start(zero);
-    for (size_t k = 0; k < depth; k += PAIR, row += PAIR, w += NR * STEP) {
-        const avec a[2] = {avec_load(row), avec_load(row + STEP)};
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++) sum[0][i][j] = sum[1][i][j] = acc_start(zero);
+    for (size_t k = 0; k < depth; k += PAIR, w += NR * STEP)
 #pragma clang loop unroll(full)
         for (int j = 0; j < VECTORS; j++) {
             const int8_t *at = w + j * LANES * STEP;
             __builtin_prefetch(at + AHEAD / 2);
 #pragma clang loop unroll(full)
-            for (int upper = 0; upper < 2; upper++)
-                sum[upper][j] = acc_step(sum[upper][j], a[upper], bvec_of(bytes_halves(at, upper)));
-        }
-    }
+            for (int upper = 0; upper < 2; upper++) {
+                const bvec b = bvec_of(bytes_halves(at, upper));
 #pragma clang loop unroll(full)
-    for (int j = 0; j < VECTORS; j++) total[j] = ivec_add(acc_total(sum[0][j], zero), acc_total(sum[1][j], zero));
+                for (int i = 0; i < rows; i++) {
+                    const avec a = avec_load((const ROW *)(input + i * stride) + k + upper * STEP);
+                    sum[upper][i][j] = acc_step(sum[upper][i][j], a, b);
+                }
+            }
+        }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++)
+            total[i][j] = ivec_add(acc_total(sum[0][i][j], zero), acc_total(sum[1][i][j], zero));
 }
 
 SIMD vec add_scaled(vec total, ivec sum, const uint16_t *scale) {
@@ -73,22 +89,38 @@ SIMD const int8_t *total_rows(const struct eo_gemm_tile *t, size_t block, const 
     return w;
 }
 
-SIMD const int8_t *total_row(const struct eo_gemm_tile *t, size_t block, const int8_t *w, float *totals) {
-    vec total[VECTORS];
+// The same of so few rows that nothing leaves the registers.
+SIMD const int8_t *total_few(const int rows, const struct eo_gemm_tile *t, size_t block, const int8_t *w,
+                             float *totals) {
+    vec total[FEW_ROWS][VECTORS];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < VECTORS; j++) total[j] = vec_set(0);
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++) total[i][j] = vec_set(0);
     for (size_t k = 0, depth; k < t->depth; k += depth) {
         depth = t->depth - k < block ? t->depth - k : block;
         const uint16_t *scale = (const uint16_t *)(w + NR * depth / 2);
-        ivec sum[VECTORS];
-        multiply_halves((const ROW *)t->input + k, w, depth, sum);
+        ivec sum[FEW_ROWS][VECTORS];
+        multiply_halves(rows, (const char *)t->input + k * sizeof(ROW), t->input_stride, w, depth, sum);
 #pragma clang loop unroll(full)
-        for (int j = 0; j < VECTORS; j++) total[j] = add_scaled(total[j], sum[j], scale + j * LANES);
+        for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+            for (int j = 0; j < VECTORS; j++) total[i][j] = add_scaled(total[i][j], sum[i][j], scale + j * LANES);
         w = (const int8_t *)(scale + NR);
     }
 #pragma clang loop unroll(full)
-    for (int j = 0; j < VECTORS; j++) vec_store(totals + j * LANES, total[j]);
+    for (int i = 0; i < rows; i++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++) vec_store(totals + i * NR + j * LANES, total[i][j]);
     return w;
+}
+
+SIMD const int8_t *total(const struct eo_gemm_tile *t, size_t block, const int8_t *w, float *totals) {
+    // A loop over them would come to one copy for all, whose sums are in memory.
+#define FEW(R)                                                                                                         \
+    if (t->rows == R) return total_few(R, t, block, w, totals);
+    FEW_COUNTS(FEW)
+    return total_rows(t, block, w, totals);
 }
 
 // A block's head is zero_sums[NR], scale[NR], bias[NR].
@@ -120,7 +152,7 @@ SIMD void halves_tile(const struct eo_gemm_tile *t) {
     for (size_t column = 0; column < t->columns; column += NR, output += NR * sizeof(float)) {
         const float *head = (const float *)w;
         w = (const int8_t *)(head + 3 * NR);
-        w = t->rows == 1 ? total_row(t, block, w, totals) : total_rows(t, block, w, totals);
+        w = total(t, block, w, totals);
         finish_totals(t, head, totals, t->columns - column < NR ? t->columns - column : NR, output);
     }
 }

@@ -11,6 +11,8 @@ typedef uint8_t row_element;
 #define MR 14
 #define HALF_COUNTS UP_TO_7
 #define BLOCKS 4
+#define FEW_ROWS 4
+#define FEW_COUNTS UP_TO_4
 
 SIMD acc acc_start(ivec bias) { return bias; }
 SIMD acc acc_step(acc sum, avec a, bvec b) { return _mm512_dpbusd_epi32(sum, a, b); }
