@@ -23,12 +23,6 @@ union row {
 
 static size_t size_of(enum eo_number type) { return type == EO_U8 ? 1 : type == EO_S16 ? 2 : type == EO_S64 ? 8 : 4; }
 
-// The first `size` bytes are there.
-static __attribute__((noinline)) void repeat(char *row, size_t size, size_t count) {
-    for (size_t done = size, total = size * count; done < total; done *= 2)
-        memcpy(row + done, row, done < total - done ? done : total - done);
-}
-
 static int32_t on_common_scale(int32_t x, const struct eo_common_scale *s) {
     const int left = s->shift > 0 ? s->shift : 0, right = left - s->shift;
     const int32_t raised = left > 31 ? 0 : (int32_t)(((uint32_t)x - (uint32_t)s->zero) << 8 << left);
@@ -52,7 +46,7 @@ static __attribute__((noinline)) const void *operand(const struct eo_combination
     } else {
         return x;
     }
-    if (single) repeat(row->bytes, size, count);
+    if (single) eo_fill(size * count, size, row, row);
     return row;
 }
 
@@ -62,17 +56,28 @@ static __attribute__((noinline)) void clamp(eo_combine_function *run, const stru
     const int64_t bounds[] = {c->low, c->high}; // their first bytes are the smaller types'
     for (int i = 0; i < 2; i++) {
         memcpy(&row, bounds + i, size);
-        repeat(row.bytes, size, count);
+        eo_fill(size * count, size, &row, &row);
         run(c, i ? EO_MINIMUM : EO_MAXIMUM, count, y, &row, y);
     }
 }
 
+static eo_combine_function *loops(void) {
+#if defined(__x86_64__)
+    if (kernels_isa_available(ISA_AVX2)) return eo_combine__avx2;
+#endif
+    return eo_combine__scalar;
+}
+
+void eo_convert(size_t n, const void *x, void *y, const void *params) {
+    const struct eo_combination *c = params;
+    loops()(c, c->function, n, x, x, y);
+}
+
 static void combine(size_t n, const char *a, bool single_a, const char *b, bool single_b, char *y,
                     const struct eo_combination *c) {
-    eo_combine_function *run = eo_combine__scalar;
-#if defined(__x86_64__)
-    if (kernels_isa_available(ISA_AVX2)) run = eo_combine__avx2;
-#endif
+    eo_combine_function *const run = loops();
+    struct eo_combination moving; // whose condition is that of the next elements
+    if (c->condition) moving = *c, c = &moving;
     const size_t size = size_of(c->type), size_y = c->function < EO_ADD ? 1 : size;
     const size_t step = c->tables ? 1 : c->scales ? 2 : size, step_b = single_b ? 0 : step;
     const size_t step_a = single_a ? 0 : c->function == EO_ADD_LONG ? sizeof(int32_t) : step;
@@ -87,7 +92,14 @@ static void combine(size_t n, const char *a, bool single_a, const char *b, bool 
         if (c->squares) run(c, EO_MULTIPLY, count, y, y, y);
         if (c->low <= c->high) clamp(run, c, size, count, y);
         a += count * step_a, b += count * step_b;
+        if (c->condition) moving.condition += count;
     }
+}
+
+void eo_choose(enum eo_number type, size_t n, const uint8_t *condition, const void *a, size_t step_a, const void *b,
+               size_t step_b, void *y) {
+    const struct eo_combination c = {.function = EO_CHOOSE, .type = type, .low = 1, .condition = condition};
+    combine(n, a, step_a == 0, b, step_b == 0, y, &c);
 }
 
 static void vector_vector(size_t n, const void *a, const void *b, void *y, const void *c) {
@@ -103,26 +115,35 @@ static void scalar_vector(size_t n, const void *a, const void *b, void *y, const
 const struct eo_binary eo_combine = {vector_vector, vector_scalar, scalar_vector};
 
 void eo_fold_start(const struct eo_fold *fold, size_t n, void *y) {
-    if (n == 0) return;
-    memcpy(y, &fold->start, fold->result_size);
-    repeat(y, fold->result_size, n);
+    eo_fill(n * fold->result_size, fold->result_size, &fold->start, y);
 }
 
-void eo_fold_rows(const struct eo_fold *fold, size_t n, size_t rows, size_t stride, const void *x, void *y) {
-    for (size_t i = 0; i < rows; i++) fold->kernel(n, (const char *)x + i * stride * fold->size, y, y, &fold->step);
+// `count` elements as rows of `together` times n, then the halves of those. `together` is a power of two.
+static void fold_wide(const struct eo_fold *fold, size_t n, size_t count, size_t together, const char *x, char *y) {
+    union row row;
+    const size_t width = n * together;
+    eo_fold_start(fold, width, &row);
+    for (size_t part; count > 0; count -= part, x += part * fold->size) {
+        part = count < width ? count : width;
+        fold->kernel(part, x, &row, &row, &fold->step);
+    }
+    for (; together > 1; together /= 2)
+        fold->kernel(together / 2 * n, &row, row.bytes + together / 2 * n * fold->result_size, &row, &fold->join);
+    fold->kernel(n, &row, y, y, &fold->join);
 }
 
-// A run as rows that fill some kilobytes, then the halves of those.
+// Short rows that follow each other are folded together, to some hundred bytes: what is joined in the end is no less.
+void eo_fold_rows(const struct eo_fold *fold, size_t n, size_t rows, size_t stride, const void *x_, void *y) {
+    const char *x = x_;
+    size_t together = 1;
+    while (stride == n && 4 * together <= rows && 2 * together * n * fold->result_size <= ROW_BYTES / 4) together *= 2;
+    if (together >= 4) return fold_wide(fold, n, rows * n, together, x, y);
+    for (size_t i = 0; i < rows; i++) fold->kernel(n, x + i * stride * fold->size, y, y, &fold->step);
+}
+
 static void fold_long_run(const struct eo_fold *fold, size_t n, size_t rows, size_t stride, const char *x, char *y) {
     (void)rows, (void)stride;
-    union row row;
-    size_t width = ROW_BYTES / fold->result_size;
-    eo_fold_start(fold, width, &row);
-    eo_fold_rows(fold, width, n / width, width, x, &row);
-    fold->kernel(n % width, x + (n - n % width) * fold->size, &row, &row, &fold->step);
-    for (; width > 1; width /= 2)
-        fold->kernel(width / 2, &row, row.bytes + width / 2 * fold->result_size, &row, &fold->join);
-    fold->kernel(1, &row, y, y, &fold->join);
+    fold_wide(fold, 1, n, ROW_BYTES / fold->result_size, x, y);
 }
 
 // Short runs side by side, as rows: for the kernel to have so many elements at a time.

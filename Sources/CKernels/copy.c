@@ -37,3 +37,38 @@ void eo_copy_rows(size_t count, size_t size, const void *from, ptrdiff_t from_st
     char *target = to;
     for (; count > 0; count--, source += from_stride, target += to_stride) memcpy(target, source, size);
 }
+
+#define PLACES(bytes)                                                                                                  \
+    case bytes:                                                                                                        \
+        _Pragma("clang loop unroll_count(4)") for (size_t i = 0; i < count; i++)                                       \
+            memcpy(target + i * bytes, source + places[i] * bytes, bytes);                                             \
+        return;
+
+void eo_copy_places(size_t count, size_t size, const void *from, const int64_t *places, void *to) {
+    const char *source = from;
+    char *target = to;
+    switch (size) {
+        PLACES(1)
+        PLACES(2)
+        PLACES(4)
+        PLACES(8)
+    }
+    for (size_t i = 0; i < count; i++) memcpy(target + i * size, source + places[i] * (ptrdiff_t)size, size);
+}
+
+void eo_fill(size_t bytes, size_t size, const void *pattern, void *to) {
+    char *at = to;
+    if (size == 0 || bytes < size) return;
+    if (size > 8 || (size & (size - 1)) != 0) {
+        // By doubling: long fills run at the speed of memcpy.
+        memmove(at, pattern, size);
+        for (size_t done = size; done < bytes; done *= 2)
+            memcpy(at + done, at, done < bytes - done ? done : bytes - done);
+        return;
+    }
+    uint64_t word = 0;
+    memcpy(&word, pattern, size);
+    for (; size < 8; size *= 2) word |= word << 8 * size;
+    for (; bytes >= 8; bytes -= 8, at += 8) memcpy(at, &word, 8);
+    memcpy(at, &word, bytes);
+}

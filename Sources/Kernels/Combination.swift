@@ -79,6 +79,8 @@ extension Combination.Function {
         case (.maximum, .uint8), (.maximum, .bool): return table.u8_max
         case (.maximum, .int16): return table.s16_max
         case (.maximum, .int32): return table.s32_max
+        case (.minimum, .float32): return table.f32_min
+        case (.maximum, .float32): return table.f32_max
         case (.add, .float32): return table.f32_add
         case (.multiply, .float32): return table.f32_mul
         default: return nil
@@ -107,7 +109,7 @@ extension Combination.Function {
         return eo_combination(
             floats: eo_f32_params(low: -.infinity, high: .infinity), function: function, type: type,
             exchanges: exchanges, inverts: inverts,
-            squares: self == .squaredDifference, tables: nil, scales: nil, low: 1, high: 0)
+            squares: self == .squaredDifference, tables: nil, scales: nil, condition: nil, low: 1, high: 0)
     }
 }
 

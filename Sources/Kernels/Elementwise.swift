@@ -7,6 +7,8 @@ nonisolated(unsafe) let kernelTable = eo_elementwise_best()
 package enum UnaryFunction: Equatable, Sendable {
     case clamp(Float, Float)
     case leakyRelu(Float)
+    /// x logistic(b x).
+    case swish(Float)
     case hardSwish, exp, elu, logistic, tanh, gelu, geluTanh, sqrt, rsqrt, square, abs, negate, sign
     case floor, ceil, log, sin, cos
     /// Ties to even.
@@ -20,6 +22,7 @@ package enum UnaryFunction: Equatable, Sendable {
         case .exp: kernelTable.pointee.f32_exp
         case .elu: kernelTable.pointee.f32_elu
         case .logistic: kernelTable.pointee.f32_logistic
+        case .swish: kernelTable.pointee.f32_swish
         case .tanh: kernelTable.pointee.f32_tanh
         case .gelu: kernelTable.pointee.f32_gelu
         case .geluTanh: kernelTable.pointee.f32_gelu_tanh
@@ -41,7 +44,7 @@ package enum UnaryFunction: Equatable, Sendable {
     var parameters: eo_f32_params {
         switch self {
         case .clamp(let low, let high): eo_f32_params(low: low, high: high)
-        case .leakyRelu(let slope): eo_f32_params(low: slope, high: 0)
+        case .leakyRelu(let slope), .swish(let slope): eo_f32_params(low: slope, high: 0)
         default: eo_f32_params(low: 0, high: 0)
         }
     }
@@ -148,7 +151,7 @@ package enum Elementwise {
     }
 
     @inline(never)
-    private static func unary(
+    static func unary(
         _ kernel: @escaping eo_unary, _ count: Int, _ x: UnsafeRawPointer, _ sizeX: Int, _ y: UnsafeMutableRawPointer,
         _ sizeY: Int, _ parameters: UnsafeRawPointer?, _ pool: ThreadPool
     ) {
@@ -290,7 +293,7 @@ private struct BinaryJob {
         let (length, runSize) = (shape.length, shape.length * (isB ? sizes.b : sizes.a))
         withUnsafeTemporaryAllocation(byteCount: Self.repeatedBytes, alignment: 64) { row in
             let together = min(Self.repeatedBytes / runSize, runs.count)
-            fillBytes(row.baseAddress!, together * runSize, isB ? firstB : firstA, runSize)
+            eo_fill(together * runSize, runSize, isB ? firstB : firstA, row.baseAddress!)
             let same = UnsafeRawPointer(row.baseAddress!)
             for index in stride(from: 0, to: runs.count, by: together) {
                 let place = index * length

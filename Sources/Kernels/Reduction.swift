@@ -99,19 +99,20 @@ package enum Reduction: Sendable {
         pool: ThreadPool
     ) {
         precondition(self != .product && self != .longSum)
-        let fold: Fold =
-            switch self {
-            case .sum, .mean, .product, .longSum: .sum
-            case .maximum: .extreme(-.infinity, kernelTable.pointee.f32_maximum, kernelTable.pointee.f32_max.vv)
-            case .minimum: .extreme(.infinity, kernelTable.pointee.f32_minimum, kernelTable.pointee.f32_min.vv)
-            }
+        let table = kernelTable.pointee
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
-                scratch.withUnsafeMutableBytes { fold.run(shape, x, y, $0, pool) }
+                scratch.withUnsafeMutableBytes { scratch in
+                    guard self == .maximum || self == .minimum else { return Fold.sum.run(shape, x, y, scratch, pool) }
+                    withUnsafePointer(to: eo_fold(self, .float32)) { pairs in
+                        let fold = Fold.extreme(self == .maximum ? table.f32_maximum : table.f32_minimum, pairs)
+                        fold.run(shape, x, y, scratch, pool)
+                    }
+                }
                 guard self == .mean, let y = y.baseAddress else { return }
                 var factor = Float(shape.factor)
                 var none = eo_f32_params(low: -.infinity, high: .infinity)
-                kernelTable.pointee.f32_div.vs(shape.outputRuns * shape.outputLength, y, &factor, y, &none)
+                table.f32_div.vs(shape.outputRuns * shape.outputLength, y, &factor, y, &none)
             }
         }
     }
@@ -153,6 +154,8 @@ extension eo_fold {
             switch reduction {
             case .sum, .mean, .longSum: (.add, 0)
             case .product: (.multiply, type == .float32 ? Int64(Float(1).bitPattern) : 1)
+            case .maximum where type == .float32: (.maximum, Int64((-Float.infinity).bitPattern))
+            case .minimum where type == .float32: (.minimum, Int64(Float.infinity.bitPattern))
             case .maximum: (.maximum, isSigned ? .min >> spare : 0)
             case .minimum: (.minimum, isSigned ? .max >> spare : -1)
             }
@@ -168,8 +171,8 @@ extension eo_fold {
 /// How numbers become one.
 private enum Fold {
     case sum
-    /// Where it starts, of a run, of two runs one by one.
-    case extreme(Float, @convention(c) (Int, UnsafePointer<Float>) -> Float, eo_binary_form)
+    /// Of a run; of two.
+    case extreme(@convention(c) (Int, UnsafePointer<Float>) -> Float, UnsafePointer<eo_fold>)
     /// Of a run, of rows, bytes of a number.
     case integerSum(
         @convention(c) (Int, UnsafeRawPointer) -> Int32,
@@ -193,11 +196,11 @@ private enum Fold {
 
     @inline(never)
     func start(_ y: UnsafeMutableRawPointer, _ count: Int) {
-        if case .pairs(let fold) = self { return eo_fold_start(fold, count, y) }
+        switch self {
+        case .pairs(let fold), .extreme(_, let fold): eo_fold_start(fold, count, y)
         // Also of whole numbers: 0 has the same bits.
-        var start: Float = 0
-        if case .extreme(let extreme, _, _) = self { start = extreme }
-        y.initializeMemory(as: Float.self, repeating: start, count: count)
+        case .sum, .integerSum: y.initializeMemory(as: Float.self, repeating: 0, count: count)
+        }
     }
 
     func run(
@@ -220,16 +223,23 @@ private enum Fold {
         job.join()
     }
 
-    /// A run of `count` into one number.
-    func run(_ count: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
-        let floats = x.assumingMemoryBound(to: Float.self)
+    /// `count` runs of `length`, `stride` elements apart, into neighbouring numbers.
+    func runs(_ length: Int, _ count: Int, _ stride: Int, _ x: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
+        let (floats, results) = (x.assumingMemoryBound(to: Float.self), y.assumingMemoryBound(to: Float.self))
         switch self {
-        case .sum: y.assumingMemoryBound(to: Float.self).pointee += kernelTable.pointee.f32_sum(count, floats)
-        case .extreme(_, let run, _):
-            var value = run(count, floats)
-            rows(1, 1, 0, &value, y)
-        case .pairs(let fold): eo_fold_runs(fold, count, 1, count, x, y)
-        case .integerSum(let sum, _, _): y.assumingMemoryBound(to: Int32.self).pointee &+= sum(count, x)
+        case .pairs(let fold): eo_fold_runs(fold, length, count, stride, x, y)
+        case .sum:
+            let sum = kernelTable.pointee.f32_sum
+            for run in 0..<count { results[run] += sum(length, floats + run * stride) }
+        case .extreme(let extreme, let fold):
+            let isGreatest = fold.pointee.step.function == EO_MAXIMUM
+            for run in 0..<count {
+                let value = extreme(length, floats + run * stride)
+                if (value > results[run]) == isGreatest { results[run] = value }
+            }
+        case .integerSum(let sum, _, let size):
+            let results = y.assumingMemoryBound(to: Int32.self)
+            for run in 0..<count { results[run] &+= sum(length, x + run * stride * size) }
         }
     }
 
@@ -239,10 +249,7 @@ private enum Fold {
         case .sum:
             kernelTable.pointee.f32_add_rows(
                 length, count, stride, x.assumingMemoryBound(to: Float.self), y.assumingMemoryBound(to: Float.self))
-        case .extreme(_, _, let runs):
-            var none = eo_f32_params(low: -.infinity, high: .infinity)
-            for row in 0..<count { runs(length, x + row * stride * size, y, y, &none) }
-        case .pairs(let fold): eo_fold_rows(fold, length, count, stride, x, y)
+        case .pairs(let fold), .extreme(_, let fold): eo_fold_rows(fold, length, count, stride, x, y)
         case .integerSum(_, let add, _): add(length, count, stride, x, y.assumingMemoryBound(to: Int32.self))
         }
     }
@@ -276,34 +283,33 @@ private struct FoldJob {
             fold.start(part(piece), shape.length)
             return addRows(shape.inputRuns(ofPart: piece), part(piece))
         }
-        if case .pairs(let fold) = fold, shape.reducesRun { return runTogether(outputs[piece], fold) }
-        let (length, inputSize, size) = (shape.outputLength, fold.inputSize, fold.size)
+        if shape.reducesRun { return runTogether(outputs[piece]) }
+        let (length, inputSize) = (shape.outputLength, fold.inputSize)
         for output in outputs[piece] {
-            let (x, y) = (x + shape.start(ofOutputRun: output) * inputSize, y + output * length * size)
+            let (x, y) = (x + shape.start(ofOutputRun: output) * inputSize, y + output * length * fold.size)
             fold.start(y, length)
-            if !shape.reducesRun, shape.reduced.count == 1 {
+            if shape.reduced.count == 1 {
                 fold.rows(length, shape.inputRuns, shape.reduced[0].stride, x, y)
                 continue
             }
             for input in 0..<shape.inputRuns {
-                let x = x + shape.offset(ofInputRun: input) * inputSize
-                if shape.reducesRun { fold.run(shape.length, x, y) } else { fold.rows(length, 1, 0, x, y) }
+                fold.rows(length, 1, 0, x + shape.offset(ofInputRun: input) * inputSize, y)
             }
         }
     }
 
     /// Runs of neighbouring results side by side.
-    private func runTogether(_ outputs: Range<Int>, _ fold: UnsafePointer<eo_fold>) {
+    private func runTogether(_ outputs: Range<Int>) {
         let neighbours = shape.kept.last ?? ReductionShape.Dimension(count: 1, stride: 0)
+        let (size, inputSize) = (fold.size, fold.inputSize)
         var output = outputs.lowerBound
         while output < outputs.upperBound {
             let count = min(outputs.upperBound - output, neighbours.count - output % neighbours.count)
-            let x = x + shape.start(ofOutputRun: output) * fold.pointee.size
-            let y = y + output * fold.pointee.result_size
-            eo_fold_start(fold, count, y)
+            let (x, y) = (x + shape.start(ofOutputRun: output) * inputSize, y + output * size)
+            fold.start(y, count)
             for input in 0..<shape.inputRuns {
-                let x = x + shape.offset(ofInputRun: input) * fold.pointee.size
-                eo_fold_runs(fold, shape.length, count, neighbours.stride, x, y)
+                fold.runs(
+                    shape.length, count, neighbours.stride, x + shape.offset(ofInputRun: input) * inputSize, y)
             }
             output += count
         }

@@ -20,29 +20,28 @@ enum Cast {
     /// The pairs that real models have, in one pass.
     private static func common(_ from: TensorType, _ to: TensorType) -> Kernel? {
         switch (from, to) {
-        case (.int32, .float32): return direct { (x: Int32) in Float(x) }
-        case (.int64, .float32): return direct { (x: Int64) in Float(x) }
         case (.uint8, .float32), (.int8, .float32): return bytes(areSigned: from == .int8)
         case (.int16, .float32):
             return { io in
                 var y = io.output(as: Float.self)
                 Conversion.dequantize(io.input(0, as: Int16.self), &y, scale: 1, zeroPoint: 0, pool: io.pool)
             }
-        case (.bool, .float32): return direct { (x: UInt8) in Float((UInt16(x) &+ 255) >> 8) }
-        case (.float32, .bool): return direct { (x: Float) in x == 0 ? 0 : 1 as UInt8 }
-        // NaN is not below anything.
-        case (.float32, .int32): return direct { (x: Float) in x < 0x1p31 ? (x > -0x1p31 ? Int32(x) : .min) : .max }
-        case (.float32, .int64): return direct { (x: Float) in x < 0x1p63 ? (x > -0x1p63 ? Int64(x) : .min) : .max }
-        case (.float32, .uint8): return direct { (x: Float) in x < 255 ? (x > 0 ? UInt8(x) : 0) : 255 as UInt8 }
-        case (.int32, .int64): return direct { (x: Int32) in Int64(x) }
-        case (.int64, .int32): return direct { (x: Int64) in Int32(truncatingIfNeeded: x) }
         case (.float16, .float32):
             return { io in
                 var y = io.output(as: Float.self)
                 Conversion.widen(io.input(0), &y, pool: io.pool)
             }
-        case (.float32, .float16): return direct { (x: Float) in Float16(x).bitPattern }
-        default: return nil
+        case (.float32, .float16):
+            return { io in
+                var y = io.output(as: UInt16.self)
+                Conversion.narrow(io.input(0), &y, pool: io.pool)
+            }
+        default:
+            guard let cast = NumberCast(from: from, to: to) else { return nil }
+            return { io in
+                var y = io.output(as: UInt8.self)
+                cast.run(io.input(0), &y, pool: io.pool)
+            }
         }
     }
 
@@ -50,16 +49,6 @@ enum Cast {
         { io in
             var y = io.output(as: Float.self)
             Conversion.dequantize(bytes: io.input(0), signed: areSigned, &y, scale: 1, zeroPoint: 0, pool: io.pool)
-        }
-    }
-
-    private static func direct<In: BitwiseCopyable, Out: BitwiseCopyable>(
-        _ convert: @escaping @Sendable (In) -> Out
-    ) -> Kernel {
-        return { io in
-            let x = io.input(0, as: In.self)
-            var y = io.output(as: Out.self)
-            for i in 0..<y.count { y[i] = convert(x[i]) }
         }
     }
 

@@ -13,22 +13,21 @@ enum Gather {
             let input = try op.input(0)
             let g = try Geometry(op.inference)
             try op.output(shape: g.outputShape, like: input)
-            let row = StridedCopy(
-                bits: try op.elementBits(input), counts: [g.inner], source: [1], target: [1])
-            let width = try op.input(1).type.bits.map { $0 / 8 } ?? 4
-            let name = op.name
+            let (bits, width) = (try op.elementBits(input), try op.input(1).type.bits.map { $0 / 8 } ?? 4)
+            let (name, rows) = (op.name, op.scratch(bytes: g.indices * MemoryLayout<Int>.size))
+            let copy = PlacedCopy(rows: g.limit, length: g.inner, bits: bits)
             return { io throws(Failure) in
-                let (x, indices) = (io.input(0, as: UInt8.self), io.input(1, as: UInt8.self))
                 var y = io.output(as: UInt8.self)
+                var places = io.scratch(rows, as: Int.self)
                 for batch in 0..<g.batch {
                     for i in 0..<g.indices {
-                        let index = loadInteger(indices, batch &* g.indices &+ i, width: width)
+                        let index = loadInteger(io.input(1), batch &* g.indices &+ i, width: width)
                         guard index >= 0, index < g.limit else { throw outOfRange(name, index, g.limit) }
-                        for outer in batch &* g.outer..<(batch &+ 1) &* g.outer {
-                            row.run(
-                                from: x, to: &y, sourceShift: (outer &* g.limit &+ index) &* g.inner,
-                                targetShift: (outer &* g.indices &+ i) &* g.inner)
-                        }
+                        places[i] = index
+                    }
+                    for outer in batch &* g.outer..<(batch &+ 1) &* g.outer {
+                        copy.run(
+                            io.input(0), from: outer &* g.limit, places: places.span, to: &y, at: outer &* g.indices)
                     }
                 }
             }

@@ -10,14 +10,15 @@ enum GatherND {
             let (input, indices) = (try op.input(0), try op.input(1))
             try op.output(shape: outputShape(op.inference), like: input)
             let tuples = IndexTuples(op.name, indices, into: input.shape)
-            let row = StridedCopy(
-                bits: try op.elementBits(input), counts: [tuples.sliceCount], source: [1], target: [1])
+            let (count, slice) = (tuples.count, max(1, tuples.sliceCount))
+            let copy = PlacedCopy(
+                rows: input.count / slice, length: tuples.sliceCount, bits: try op.elementBits(input))
+            let rows = op.scratch(bytes: count * MemoryLayout<Int>.size)
             return { io throws(Failure) in
                 var y = io.output(as: UInt8.self)
-                for i in 0..<tuples.count {
-                    let from = try tuples.place(i, io.input(1))
-                    row.run(from: io.input(0), to: &y, sourceShift: from, targetShift: i &* tuples.sliceCount)
-                }
+                var places = io.scratch(rows, as: Int.self)
+                for i in 0..<count { places[i] = try tuples.place(i, io.input(1)) / slice }
+                copy.run(io.input(0), from: 0, places: places.span, to: &y, at: 0)
             }
         }.gradient { g throws(Failure) in
             let (indices, graph) = (try g.input(1), g.y.graph)

@@ -33,6 +33,13 @@ struct Graph {
         for output in outputs { readCounts[output] += 1 }
         for node in nodes { for input in node.inputs where input >= 0 { readCounts[input] += 1 } }
     }
+
+    /// The same when `items` have taken the place of `others`.
+    mutating func countReads(by items: [Item], insteadOf others: [Item]) {
+        for (items, count) in [(others, -1), (items, 1)] {
+            for item in items { for input in item.inputs where input >= 0 { readCounts[input] += count } }
+        }
+    }
 }
 
 /// An operator of the graph. Immutable, and not a structure: passes hand nodes on far more often than they change one.

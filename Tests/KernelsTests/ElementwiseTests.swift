@@ -17,10 +17,11 @@ import Testing
 
     nonisolated(unsafe) static let floatUnary: [(String, KeyPath<eo_elementwise, eo_unary>)] = [
         ("clamp", \.f32_clamp), ("leaky_relu", \.f32_leaky_relu), ("hard_swish", \.f32_hard_swish), ("exp", \.f32_exp),
-        ("elu", \.f32_elu), ("logistic", \.f32_logistic), ("tanh", \.f32_tanh), ("gelu", \.f32_gelu),
-        ("gelu_tanh", \.f32_gelu_tanh), ("sqrt", \.f32_sqrt), ("rsqrt", \.f32_rsqrt), ("square", \.f32_square),
-        ("abs", \.f32_abs), ("neg", \.f32_neg), ("sign", \.f32_sign), ("floor", \.f32_floor), ("ceil", \.f32_ceil),
-        ("round", \.f32_round), ("log", \.f32_log), ("sin", \.f32_sin), ("cos", \.f32_cos),
+        ("elu", \.f32_elu), ("logistic", \.f32_logistic), ("swish", \.f32_swish), ("tanh", \.f32_tanh),
+        ("gelu", \.f32_gelu), ("gelu_tanh", \.f32_gelu_tanh), ("sqrt", \.f32_sqrt), ("rsqrt", \.f32_rsqrt),
+        ("square", \.f32_square), ("abs", \.f32_abs), ("neg", \.f32_neg), ("sign", \.f32_sign),
+        ("floor", \.f32_floor), ("ceil", \.f32_ceil), ("round", \.f32_round), ("log", \.f32_log), ("sin", \.f32_sin),
+        ("cos", \.f32_cos),
     ]
     nonisolated(unsafe) static let floatBinary: [(String, KeyPath<eo_elementwise, eo_binary>)] = [
         ("add", \.f32_add), ("sub", \.f32_sub), ("mul", \.f32_mul), ("div", \.f32_div), ("min", \.f32_min),

@@ -1,6 +1,6 @@
 // The loops of combine.h for each instruction set against those for every processor, and the forms with one number
 // against the one where it is written out.
-#include "check.h"
+#include "runs.h"
 
 static const enum eo_number types[] = {EO_U8, EO_S16, EO_S32, EO_S64, EO_F32};
 static const size_t sizes[] = {1, 2, 4, 8, 4};
@@ -91,7 +91,54 @@ static void one(enum eo_function function, enum eo_number type, size_t size, siz
     block_free(&a), block_free(&b);
 }
 
+static void choices(enum eo_number type, size_t size, size_t n) {
+    struct block a = numbers(n, type, size), b = numbers(n, type, size), condition = numbers(n, EO_U8, 1);
+    for (size_t i = 0; i < n; i++) ((uint8_t *)condition.base)[i] *= number(0, 1);
+    struct block expected = block_of(n * size), found = block_of(n * size);
+    for (int form = 0; form < 4; form++) {
+        const size_t step_a = form & 1, step_b = form >> 1;
+        for (size_t i = 0; i < n; i++)
+            memcpy((char *)expected.base + i * size,
+                   ((uint8_t *)condition.base)[i] ? (char *)a.base + i * step_a * size
+                                                  : (char *)b.base + i * step_b * size,
+                   size);
+        eo_choose(type, n, condition.base, a.base, step_a, b.base, step_b, found.base);
+        check(memcmp(found.base, expected.base, expected.size) == 0, "choose", "type %d, form %d, %zu", type, form, n);
+    }
+    block_free(&a), block_free(&b), block_free(&condition), block_free(&expected), block_free(&found);
+}
+
+static void casts(size_t n) {
+    static const struct {
+        enum eo_function function;
+        enum eo_number type;
+        size_t from, to;
+    } all[] = {
+        {EO_TO_BOOL, EO_F32, 4, 1}, {EO_TO_U8, EO_F32, 4, 1},  {EO_TO_S32, EO_F32, 4, 4},
+        {EO_TO_S64, EO_F32, 4, 8},  {EO_TO_S32, EO_S64, 8, 4}, {EO_TO_S64, EO_S32, 4, 8},
+        {EO_TO_F32, EO_U8, 1, 4},   {EO_TO_F32, EO_S32, 4, 4}, {EO_TO_F32, EO_S64, 8, 4},
+    };
+    static const float ends[] = {0x1p31f, -0x1p31f, 0x1p63f, -0x1p63f, 255, 255.9f, -0.9f, INFINITY, -INFINITY};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        struct block x = all[k].type == EO_F32 ? any_floats(n) : bytes(n * all[k].from, 0, 255);
+        for (size_t i = 3; all[k].type == EO_F32 && i < n; i += 5)
+            ((float *)x.base)[i] = ends[i / 5 % (sizeof ends / sizeof *ends)];
+        const struct eo_combination c = {.function = all[k].function, .type = all[k].type};
+        struct block expected = block_of(n * all[k].to), found = block_of(n * all[k].to);
+        eo_combine__scalar(&c, c.function, n, x.base, x.base, expected.base);
+        digest(expected.base, expected.size);
+        eo_convert(n, x.base, found.base, &c);
+        check(memcmp(found.base, expected.base, expected.size) == 0, "convert", "%d of type %d, %zu", c.function,
+              c.type, n);
+        block_free(&x), block_free(&expected), block_free(&found);
+    }
+}
+
 void test_combine(void) {
+    for (size_t n = 1; n < 3000; n += n < 70 ? 1 : 991) {
+        casts(n);
+        for (size_t t = 0; types[t] != EO_F32; t++) choices(types[t], sizes[t], n);
+    }
     for (int function = EO_EQUAL; function <= EO_MAXIMUM; function++)
         for (size_t t = 0; t < sizeof types / sizeof *types; t++)
             for (size_t n = 1; n < 3000 && exists((enum eo_function)function, types[t]); n += n < 70 ? 1 : 991)

@@ -19,6 +19,13 @@ enum eo_function {
     EO_MINIMUM,
     EO_MAXIMUM,
     EO_ADD_LONG, // EO_S64, the first operand EO_S32
+    EO_CHOOSE,   // EO_U8, EO_S16, EO_S32, EO_S64: the first where a condition holds, else the second
+    // Of one number, see eo_convert.
+    EO_TO_BOOL, // EO_F32
+    EO_TO_U8,   // EO_F32
+    EO_TO_S32,  // EO_F32, EO_S64
+    EO_TO_S64,  // EO_F32, EO_S32
+    EO_TO_F32,  // EO_U8: is it not 0? EO_S32, EO_S64
 };
 
 // x becomes (x - zero) 2^8 significand 2^(shift - 31), rounded after the multiplication and after the shift, ties away
@@ -38,11 +45,20 @@ struct eo_combination {
     // they have 16 bits, and two scales.
     const int32_t *_Nullable tables;
     const struct eo_common_scale *_Nullable scales;
-    int64_t low, high; // whole numbers are clamped to this, if low <= high
+    const uint8_t *_Nullable condition; // for EO_CHOOSE, a byte for each element
+    int64_t low, high;                  // whole numbers are clamped to this, if low <= high
 };
 
 // params: struct eo_combination. The output may be the memory of an input with elements of the same size.
 extern const struct eo_binary eo_combine;
+
+// y[i] = condition[i] ? a[i] : b[i] of elements as large as `type`; a step of 0 makes an operand a single element.
+void eo_choose(enum eo_number type, size_t n, const uint8_t *_Nonnull condition, const void *_Nonnull a, size_t step_a,
+               const void *_Nonnull b, size_t step_b, void *_Nonnull y);
+
+// Numbers as others: params say which function and which type. Whole numbers wrap, floats are cut off and limited, NaN
+// becomes the greatest number.
+eo_unary_kernel eo_convert;
 
 typedef void eo_combine_function(const struct eo_combination *_Nonnull c, enum eo_function function, size_t n,
                                  const void *_Nonnull a, const void *_Nonnull b, void *_Nonnull y);

@@ -82,8 +82,8 @@ struct eo_fake_requantize_params {
 // clang-format off
 #define EO_F32_UNARY(ROW) \
     ROW(f32_clamp) ROW(f32_leaky_relu) ROW(f32_hard_swish) ROW(f32_exp) ROW(f32_elu) ROW(f32_logistic) \
-    ROW(f32_tanh) ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) ROW(f32_abs) \
-    ROW(f32_neg) ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil) ROW(f32_round) ROW(f32_log) ROW(f32_sin) \
+    ROW(f32_swish) ROW(f32_tanh) ROW(f32_gelu) ROW(f32_gelu_tanh) ROW(f32_sqrt) ROW(f32_rsqrt) ROW(f32_square) \
+    ROW(f32_abs) ROW(f32_neg) ROW(f32_sign) ROW(f32_floor) ROW(f32_ceil) ROW(f32_round) ROW(f32_log) ROW(f32_sin) \
     ROW(f32_cos)
 // Conversions; params: struct eo_quantize_params, or none for half precision.
 #define EO_CONVERSIONS(ROW) \

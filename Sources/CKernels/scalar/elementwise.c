@@ -3,6 +3,7 @@
 #define TABLE eo_elementwise_scalar
 #define ISA ISA_SCALAR
 #define LANES 4
+#define FUSED static __attribute__((noinline))
 #pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 #include "../simd/elementwise.h"
 #pragma clang attribute pop

@@ -46,27 +46,30 @@ INLINE f32s clamp(f32s v, f32s low, f32s high) {
     return high < v ? high : v;
 }
 
-// To the nearest integer, ties to even, for |v| < 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
-INLINE f32s round_even(f32s v) {
-    const float magic = 12582912.0f;
-    return (v + magic) - magic;
-}
+// a * b + c in one rounding, on every processor: one that has no instruction for it calls the C library.
+#ifndef FUSED
+#define FUSED INLINE
+#endif
+FUSED f32s fused(f32s a, f32s b, f32s c) { return __builtin_elementwise_fma(a, b, c); }
 
-// Splits v into n ln 2 + r with |r| <= ln 2 / 2; returns r. ln 2 is taken in two parts, the first with 9 zero bits at
-// its end, so that n * part is exact (Cody and Waite, 1980).
+// To the nearest integer, ties to even, for |v| < 2^22: adding 1.5 * 2^23 leaves no bits for a fraction.
+static const float magic = 12582912.0f;
+INLINE f32s round_even(f32s v) { return (v + magic) - magic; }
+
+// Splits v into n ln 2 + r with |r| <= ln 2 / 2; returns r. ln 2 is taken in two parts (Cody and Waite, 1980).
 INLINE f32s reduce_by_ln2(f32s v, f32s *n) {
-    *n = round_even(v * 1.44269504f);
-    return (v - *n * 0.693359375f) - *n * -2.12194440e-4f;
+    *n = fused(v, 1.44269504f, magic) - magic;
+    return fused(*n, 2.12194440e-4f, fused(*n, -0.693359375f, v));
 }
 
 // exp(r) - 1 for |r| <= ln 2 / 2: r + r^2 q(r), q minimax of degree 4, relative error 1.4e-8 before rounding.
 INLINE f32s expm1_reduced(f32s r) {
     f32s q = 1.3882501e-3f;
-    q = q * r + 8.3665205e-3f;
-    q = q * r + 4.1667201e-2f;
-    q = q * r + 1.6666543e-1f;
-    q = q * r + 4.9999997e-1f;
-    return r + r * r * q;
+    q = fused(q, r, 8.3665205e-3f);
+    q = fused(q, r, 4.1667201e-2f);
+    q = fused(q, r, 1.6666543e-1f);
+    q = fused(q, r, 4.9999997e-1f);
+    return fused(r * r, q, r);
 }
 
 // 2^n for integers -126 <= n <= 127.
@@ -82,6 +85,11 @@ INLINE f32s scale_by_power(f32s x, f32s n) {
 }
 #endif
 
+// 2^n for whole numbers |n| < 127; an instruction set may have this. A NaN may give any number.
+#ifndef POWER_OF_TWO
+#define POWER_OF_TWO(n) power_of_two(TO_S32(n == n ? n : 0.0f))
+#endif
+
 // exp(v), relative error below 2e-7.
 INLINE f32s exp_f32(f32s v) {
     f32s n;
@@ -93,8 +101,8 @@ INLINE f32s exp_f32(f32s v) {
 INLINE f32s expm1_f32(f32s v) {
     f32s n;
     const f32s r = reduce_by_ln2(v, &n);
-    const f32s scale = power_of_two(TO_S32(v == v ? n : 0.0f));
-    return scale * expm1_reduced(r) + (scale - 1.0f);
+    const f32s scale = POWER_OF_TWO(n);
+    return fused(scale, expm1_reduced(r), scale - 1.0f);
 }
 
 // v < 0: exp(v) - 1; else v.
@@ -113,22 +121,22 @@ INLINE f32s tanh_f32(f32s v) {
 INLINE f32s gelu_f32(f32s v) {
     const f32s x = clamp(v * 0.70710678f, -3.95f, 3.95f), z = x * x;
     f32s p = 2.02699644e-6f;
-    p = p * z + 2.84684684e-4f;
-    p = p * z + 3.80590479e-3f;
-    p = p * z + 5.28686631e-2f;
-    p = p * z + 1.91491417e-1f;
-    p = p * z + 1.12837914f;
+    p = fused(p, z, 2.84684684e-4f);
+    p = fused(p, z, 3.80590479e-3f);
+    p = fused(p, z, 5.28686631e-2f);
+    p = fused(p, z, 1.91491417e-1f);
+    p = fused(p, z, 1.12837914f);
     f32s q = 3.78428889e-5f;
-    q = q * z + 1.1702668e-3f;
-    q = q * z + 1.50505393e-2f;
-    q = q * z + 1.14536194e-1f;
-    q = q * z + 5.0303753e-1f;
-    q = q * z + 1.0f;
+    q = fused(q, z, 1.1702668e-3f);
+    q = fused(q, z, 1.50505393e-2f);
+    q = fused(q, z, 1.14536194e-1f);
+    q = fused(q, z, 5.0303753e-1f);
+    q = fused(q, z, 1.0f);
     return 0.5f * v * (1.0f + clamp(x * p / q, -1.0f, 1.0f));
 }
 
 // v / 2 (1 + tanh u) = v logistic(2 u), u = sqrt(2 / pi) (v + 0.044715 v^3) (Hendrycks and Gimpel, 2016).
-INLINE f32s gelu_tanh_f32(f32s v) { return v * logistic_f32(1.5957691f * (v + 0.044715f * (v * v * v))); }
+INLINE f32s gelu_tanh_f32(f32s v) { return v * logistic_f32(1.5957691f * fused(0.044715f * v, v * v, v)); }
 
 // 2^k m with 1/2 <= m^2 <= 2, f = m - 1: log(1 + f) = f - f^2 / 2 + f^3 p(f), p minimax, 5.8e-9. Errors are below
 // one unit in the last place.
@@ -139,16 +147,16 @@ INLINE f32s log_f32(f32s v) {
     const f32s f = FLOATS(bits - (exponent << 23)) - 1.0f;
     const f32s n = TO_F32(exponent - (small & 23));
     f32s p = -7.63694048e-2f;
-    p = p * f + 1.27624854e-1f;
-    p = p * f - 1.31595507e-1f;
-    p = p * f + 1.42015398e-1f;
-    p = p * f - 1.66234106e-1f;
-    p = p * f + 2.00012431e-1f;
-    p = p * f - 2.50008196e-1f;
-    p = p * f + 3.33333313e-1f;
+    p = fused(p, f, 1.27624854e-1f);
+    p = fused(p, f, -1.31595507e-1f);
+    p = fused(p, f, 1.42015398e-1f);
+    p = fused(p, f, -1.66234106e-1f);
+    p = fused(p, f, 2.00012431e-1f);
+    p = fused(p, f, -2.50008196e-1f);
+    p = fused(p, f, 3.33333313e-1f);
     const f32s z = f * f;
-    const f32s y = (p * f * z + n * -2.12194440e-4f) - 0.5f * z;
-    const f32s result = (f + y) + n * 0.693359375f;
+    const f32s y = fused(z, -0.5f, fused(n, -2.12194440e-4f, p * f * z));
+    const f32s result = fused(n, 0.693359375f, f + y);
     const f32s special = v == 0.0f ? (f32s)-INFINITY : v < 0.0f ? (f32s)NAN : v;
     return ((v > 0.0f) & (v < INFINITY)) ? result : special;
 }
@@ -197,6 +205,7 @@ UNARY(f32_hard_swish, hard_swish_f32(v))
 UNARY(f32_exp, exp_f32(v))
 UNARY(f32_elu, elu_f32(v))
 UNARY(f32_logistic, logistic_f32(v))
+UNARY(f32_swish, v *logistic_f32(v *p.low))
 UNARY(f32_tanh, tanh_f32(v))
 UNARY(f32_gelu, gelu_f32(v))
 UNARY(f32_gelu_tanh, gelu_tanh_f32(v))

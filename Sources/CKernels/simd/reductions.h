@@ -122,8 +122,9 @@ static void K(f32_pass)(size_t n, const float *dy, const uint8_t *bits, float *d
             const f32s v = load_f32(x, LANES);                                                                         \
             best = v better best ? v : best;                                                                           \
         }                                                                                                              \
-        float result = start;                                                                                          \
-        for (int i = 0; i < LANES; i++) result = best[i] better result ? best[i] : result;                             \
+        for (int half = LANES / 2; half > 0; half /= 2)                                                                \
+            for (int i = 0; i < half; i++) best[i] = best[i + half] better best[i] ? best[i + half] : best[i];         \
+        float result = best[0];                                                                                        \
         for (; n > 0; n--, x++) result = *x better result ? *x : result;                                               \
         return result;                                                                                                 \
     }

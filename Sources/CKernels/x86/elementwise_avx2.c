@@ -1,5 +1,5 @@
 #if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #define K(name) eo_##name##__avx2
 #define TABLE eo_elementwise_avx2
 #define ISA ISA_AVX2

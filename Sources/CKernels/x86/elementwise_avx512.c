@@ -6,6 +6,7 @@
 #define ISA ISA_AVX512
 #define LANES 16
 #define SCALE_BY_POWER(x, n) ((f32s)_mm512_scalef_ps((__m512)(x), (__m512)(n)))
+#define POWER_OF_TWO(n) SCALE_BY_POWER((f32s)1.0f, n)
 // By masks: a copy of so many bytes would be a call.
 #define LANES_MASK(n) ((__mmask16)((1u << (n)) - 1))
 #define LOAD_32(p, mask) _mm512_maskz_loadu_epi32(mask, p)

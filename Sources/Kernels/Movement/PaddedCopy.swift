@@ -1,3 +1,5 @@
+import CKernels
+
 /// A copy into the middle of a larger dense tensor, whose margins are filled with one value in the same pass.
 package struct PaddedCopy: Sendable {
     package struct Dimension: Sendable {
@@ -65,7 +67,7 @@ package struct PaddedCopy: Sendable {
     ) {
         guard depth < levels.count else { return target.copyMemory(from: source, byteCount: sourceBytes) }
         let level = levels[depth]
-        fillBytes(target, level.beforeBytes, value, elementBytes)
+        eo_fill(level.beforeBytes, elementBytes, value, target)
         let middle = target + level.beforeBytes
         let end: UnsafeMutableRawPointer
         if depth == levels.count - 1 {
@@ -78,6 +80,6 @@ package struct PaddedCopy: Sendable {
             }
             end = middle + level.count * level.targetStride
         }
-        fillBytes(end, level.afterBytes, value, elementBytes)
+        eo_fill(level.afterBytes, elementBytes, value, end)
     }
 }

@@ -1,3 +1,5 @@
+import CKernels
+
 /// An element-wise choice between two tensors by a third of booleans, all broadcast to one shape.
 package struct SelectedCopy: Sendable {
     package struct Dimension: Sendable {
@@ -72,15 +74,7 @@ package struct SelectedCopy: Sendable {
         _ level: Int, _ condition: UnsafeRawPointer, _ first: UnsafeRawPointer, _ second: UnsafeRawPointer,
         _ target: UnsafeMutableRawPointer
     ) {
-        guard level < dimensions.count - 1 else {
-            switch elementBytes {
-            case 1: return row(condition, first, second, target, UInt8.self)
-            case 2: return row(condition, first, second, target, UInt16.self)
-            case 4: return row(condition, first, second, target, UInt32.self)
-            case 8: return row(condition, first, second, target, UInt64.self)
-            default: return row(condition, first, second, target, (UInt64, UInt64).self)
-            }
-        }
+        guard level < dimensions.count - 1 else { return row(condition, first, second, target) }
         let d = dimensions[level]
         for i in 0..<d.count {
             walk(
@@ -89,19 +83,38 @@ package struct SelectedCopy: Sendable {
         }
     }
 
-    @inline(__always)
-    private func row<T: BitwiseCopyable>(
+    private func row(
         _ condition: UnsafeRawPointer, _ first: UnsafeRawPointer, _ second: UnsafeRawPointer,
-        _ target: UnsafeMutableRawPointer, _: T.Type
+        _ target: UnsafeMutableRawPointer
     ) {
         let d = dimensions[dimensions.count - 1]
-        let size = MemoryLayout<T>.size
-        for i in 0..<d.count {
-            let isFirst = condition.load(fromByteOffset: i &* d.condition, as: UInt8.self) != 0
-            // Both are read, or the processor would guess at each element.
-            let a = first.loadUnaligned(fromByteOffset: i &* d.first &* size, as: T.self)
-            let b = second.loadUnaligned(fromByteOffset: i &* d.second &* size, as: T.self)
-            target.storeBytes(of: isFirst ? a : b, toByteOffset: i &* d.target &* size, as: T.self)
+        if d.condition == 0 || d.count == 1 {
+            let isFirst = condition.load(as: UInt8.self) != 0
+            let (source, step) = isFirst ? (first, d.first) : (second, d.second)
+            let size = d.count * elementBytes
+            if step == 0 { return eo_fill(size, elementBytes, source, target) }
+            return target.copyMemory(from: source, byteCount: size)
+        }
+        guard let number else {
+            for i in 0..<d.count {
+                let isFirst = condition.load(fromByteOffset: i, as: UInt8.self) != 0
+                let source = isFirst ? first + i * d.first * elementBytes : second + i * d.second * elementBytes
+                (target + i * elementBytes).copyMemory(from: source, byteCount: elementBytes)
+            }
+            return
+        }
+        eo_choose(
+            number, d.count, condition.assumingMemoryBound(to: UInt8.self), first, d.first, second, d.second, target)
+    }
+
+    /// A type of as many bytes.
+    private var number: eo_number? {
+        switch elementBytes {
+        case 1: EO_U8
+        case 2: EO_S16
+        case 4: EO_S32
+        case 8: EO_S64
+        default: nil
         }
     }
 }

@@ -264,19 +264,7 @@ package func fill(_ target: inout MutableSpan<UInt8>, with element: Span<UInt8>)
     target.withUnsafeMutableBytes { target in
         element.withUnsafeBytes { element in
             guard let to = target.baseAddress, let from = element.baseAddress else { return }
-            fillBytes(to, target.count, from, element.count)
+            eo_fill(target.count, element.count, from, to)
         }
-    }
-}
-
-/// `count` bytes of a repeated pattern: by doubling, so that long fills run at the speed of memcpy.
-func fillBytes(_ target: UnsafeMutableRawPointer, _ count: Int, _ pattern: UnsafeRawPointer, _ size: Int) {
-    guard count >= size, size > 0 else { return }
-    target.copyMemory(from: pattern, byteCount: size)
-    var done = size
-    while done < count {
-        let next = min(done, count - done)
-        (target + done).copyMemory(from: target, byteCount: next)
-        done += next
     }
 }

@@ -39,6 +39,18 @@ enum Logistic {
     }
 }
 
+/// x logistic(b x) in float32: what the compiler makes of LOGISTIC and MUL (Ramachandran et al., Searching for Activation
+/// Functions, 2017).
+package enum Swish {
+    package static let name = "SWISH"
+
+    package static func definition(slope: Float) -> OperatorDefinition {
+        OperatorDefinition(.custom, custom: name, maxVersion: 1, inPlace: true, shapes: Unary.shapes) {
+            op throws(Failure) in try Unary(op).kernel(.swish(slope))
+        }
+    }
+}
+
 /// TANH. Quantized output: 1/128 around 0 (uint8: around 128), 16 bits 1/32768.
 enum Tanh {
     static var definition: OperatorDefinition {

@@ -50,6 +50,7 @@ struct Matcher {
         return node
     }
 
+    func readCount(_ tensor: Int) -> Int { counts[tensor] }
     func isReadOnce(_ tensor: Int) -> Bool { counts[tensor] == 1 }
 
     /// Number of the item that computes `tensor`; -1: none of the CPU's.
@@ -153,6 +154,7 @@ extension Compiler {
     /// Drops operators that only move numbers, and joins those that one kernel can do in one pass over the memory.
     /// `isWhole`: nobody else reads what they compute.
     mutating func fusePatterns(_ graph: inout Graph, _ items: inout [Item], isWhole: Bool) {
+        let operators = items
         if !isObserved { fusePadding(graph, &items) }
         joinConversions(graph, &items)
         fuseSoftmax(graph, &items)
@@ -162,6 +164,10 @@ extension Compiler {
         fuseHardSwish(graph, &items)
         guard !isObserved else { return fuseScaleShift(graph, &items) }
         fuseGelu(graph, &items)
+        fuseSwish(graph, &items)
+        tabulateBytes(graph, &items)
+        // A function reads its argument once, and may follow the layer that computes it.
+        graph.countReads(by: items, insteadOf: operators)
         fuseScaledLayers(graph, &items)
         fuseScaleShift(graph, &items)
         fuseFollowing(graph, &items)
