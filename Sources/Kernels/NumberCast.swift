@@ -4,13 +4,12 @@ import Model
 /// Numbers of one type as those of another: whole numbers wrap, floats are cut off and limited, NaN becomes the greatest
 /// whole number, booleans are 0 or 1.
 package struct NumberCast: Sendable {
-    private let function: UInt32
-    private let number: UInt32
+    private let function: eo_function
+    private let number: eo_number
     private let sizes: (x: Int, y: Int)
 
     /// nil: there is no kernel for these types.
     package init?(from: TensorType, to: TensorType) {
-        let function: eo_function
         switch (from, to) {
         case (.bool, .float32), (.int32, .float32), (.int64, .float32): function = EO_TO_F32
         case (.float32, .bool): function = EO_TO_BOOL
@@ -19,7 +18,7 @@ package struct NumberCast: Sendable {
         case (.float32, .int64), (.int32, .int64): function = EO_TO_S64
         default: return nil
         }
-        (self.function, number) = (function.rawValue, eo_number(from).rawValue)
+        number = eo_number(from)
         sizes = ((from.bits ?? 8) / 8, (to.bits ?? 8) / 8)
     }
 
@@ -28,7 +27,7 @@ package struct NumberCast: Sendable {
         let count = min(x.count / sizes.x, y.count / sizes.y)
         guard count > 0 else { return }
         var parameters = eo_combination()
-        (parameters.function, parameters.type) = (eo_function(function), eo_number(number))
+        (parameters.function, parameters.type) = (function, number)
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
                 Elementwise.unary(

@@ -99,20 +99,20 @@ package enum Reduction: Sendable {
         pool: ThreadPool
     ) {
         precondition(self != .product && self != .longSum)
-        let table = kernelTable.pointee
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
                 scratch.withUnsafeMutableBytes { scratch in
                     guard self == .maximum || self == .minimum else { return Fold.sum.run(shape, x, y, scratch, pool) }
                     withUnsafePointer(to: eo_fold(self, .float32)) { pairs in
-                        let fold = Fold.extreme(self == .maximum ? table.f32_maximum : table.f32_minimum, pairs)
-                        fold.run(shape, x, y, scratch, pool)
+                        let table = kernelTable
+                        let run = self == .maximum ? table.pointee.f32_maximum : table.pointee.f32_minimum
+                        Fold.extreme(run, pairs).run(shape, x, y, scratch, pool)
                     }
                 }
                 guard self == .mean, let y = y.baseAddress else { return }
                 var factor = Float(shape.factor)
                 var none = eo_f32_params(low: -.infinity, high: .infinity)
-                table.f32_div.vs(shape.outputRuns * shape.outputLength, y, &factor, y, &none)
+                kernelTable.pointee.f32_div.vs(shape.outputRuns * shape.outputLength, y, &factor, y, &none)
             }
         }
     }

@@ -61,15 +61,19 @@ package enum Rows {
         }
     }
 
-    /// To float, the function, and back, each with one rounding, the last to nearest, ties to even. `memory`: a row of
-    /// `depth` elements for each thread that shall take part.
+    /// Elements that `apply` brings to float at a time: short rows are converted together.
+    package static func elementsTogether(_ depth: Int) -> Int { depth * max(1, 512 / max(1, depth)) }
+
+    /// To float, the function, and back, each with one rounding, the last to nearest, ties to even. `memory`:
+    /// `elementsTogether` for each thread that shall take part.
     package static func apply<X: QuantizedInteger, Y: QuantizedInteger>(
         _ function: RowFunction, _ x: Span<X>, _ y: inout MutableSpan<Y>, depth: Int, from input: Quantizer,
         to output: Quantizer, memory: inout MutableSpan<Float>, pool: ThreadPool
     ) {
         guard depth > 0, x.count >= depth, y.count >= depth else { return }
-        precondition(memory.count >= depth)
-        let (workers, count) = (memory.count / depth, min(x.count, y.count))
+        let together = elementsTogether(depth)
+        precondition(memory.count >= together)
+        let (workers, count) = (memory.count / together, min(x.count, y.count))
         x.withUnsafeBytes { x in
             y.withUnsafeMutableBytes { y in
                 memory.withUnsafeMutableBufferPointer { memory in
@@ -77,7 +81,8 @@ package enum Rows {
                         function: function, toFloat: X.kernels.toFloat, fromFloat: Y.kernels.fromFloat,
                         from: input.parameters(X.self), to: output.inverseParameters(Y.self), x: x.baseAddress!,
                         y: y.baseAddress!, sizeX: MemoryLayout<X>.stride, sizeY: MemoryLayout<Y>.stride,
-                        memory: memory.baseAddress!, cut: RowCut(rows: count / depth, depth: depth, pool: pool))
+                        memory: memory.baseAddress!, together: together,
+                        cut: RowCut(rows: count / depth, depth: depth, pool: pool))
                     pool.run(job.cut.rows.count, workers: workers, &job) { context, piece, worker in
                         context.assumingMemoryBound(to: QuantizedRowsJob.self).pointee.run(piece, worker)
                     }
@@ -98,9 +103,8 @@ private struct RowCut {
         self.depth = depth
     }
 
-    func elements(_ piece: Int) -> StrideTo<Int> {
-        stride(from: rows[piece].lowerBound * depth, to: rows[piece].upperBound * depth, by: depth)
-    }
+    /// Of the rows of a piece.
+    func elements(_ piece: Int) -> Range<Int> { rows[piece].lowerBound * depth..<rows[piece].upperBound * depth }
 }
 
 private struct RowsJob {
@@ -110,7 +114,10 @@ private struct RowsJob {
     let cut: RowCut
 
     func run(_ piece: Int) {
-        for row in cut.elements(piece) { function.apply(cut.depth, x + row, y + row) }
+        let elements = cut.elements(piece)
+        for row in stride(from: elements.lowerBound, to: elements.upperBound, by: cut.depth) {
+            function.apply(cut.depth, x + row, y + row)
+        }
     }
 }
 
@@ -125,16 +132,19 @@ private struct QuantizedRowsJob {
     let sizeX: Int
     let sizeY: Int
     let memory: UnsafeMutablePointer<Float>
+    let together: Int
     let cut: RowCut
 
     func run(_ piece: Int, _ worker: Int) {
-        let depth = cut.depth
-        let row = memory + worker * depth
+        let (elements, rows) = (cut.elements(piece), memory + worker * together)
         var (from, to) = (from, to)
-        for start in cut.elements(piece) {
-            toFloat(depth, x + start * sizeX, row, &from)
-            function.apply(depth, row, row)
-            fromFloat(depth, row, y + start * sizeY, &to)
+        for start in stride(from: elements.lowerBound, to: elements.upperBound, by: together) {
+            let count = min(together, elements.upperBound - start)
+            toFloat(count, x + start * sizeX, rows, &from)
+            for row in stride(from: 0, to: count, by: cut.depth) {
+                function.apply(cut.depth, rows + row, rows + row)
+            }
+            fromFloat(count, rows, y + start * sizeY, &to)
         }
     }
 }

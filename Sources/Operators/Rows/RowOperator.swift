@@ -33,7 +33,7 @@ struct RowOperator {
     ) throws(Failure) -> Kernel {
         let (source, target) = (try op.affine(input).quantizer, try op.affine(output).quantizer)
         let depth = depth
-        let rows = op.scratch(bytes: op.threadCount * depth * MemoryLayout<Float>.stride)
+        let rows = op.scratch(bytes: op.threadCount * Rows.elementsTogether(depth) * MemoryLayout<Float>.stride)
         return { io in
             var y = io.output(as: Y.self)
             var memory = io.scratch(rows, as: Float.self)

@@ -35,6 +35,8 @@ struct TestWindow: Sendable, CustomStringConvertible {
         windows += [
             TestWindow(kernel: (3, 3), image: (2, 4, 4), channels: 4, outputs: 6, groups: 2),
             TestWindow(padding: .valid, kernel: (2, 2), image: (1, 3, 3), channels: 3, outputs: 3, groups: 3),
+            TestWindow(kernel: (3, 3), image: (2, 4, 5), channels: 5, outputs: 10, groups: 5),
+            TestWindow(kernel: (5, 5), image: (1, 6, 5), channels: 20, outputs: 20, groups: 20),
             TestWindow(kernel: (1, 1), image: (3, 2, 2), channels: 17, outputs: 33),
             TestWindow(kernel: (5, 5), image: (1, 2, 3), channels: 1, outputs: 1),
         ]
