@@ -135,6 +135,13 @@ static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t pieces
         pack_steps(depth, pieces, columns, first, weights, flip, to);
     else
         pack_groups(eo_gemm_depth_step(isa), nr, depth, depth, columns, first, 0, depth, weights, flip, to);
+    if (eo_gemm_takes_turned_quads(isa))
+        for (size_t group = 0; group < packed_depth(isa, depth) * nr; group += 4) {
+            uint32_t quad;
+            memcpy(&quad, to + group, sizeof quad);
+            quad = eo_turned_quad(quad);
+            memcpy(to + group, &quad, sizeof quad);
+        }
 }
 
 static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {

@@ -48,14 +48,17 @@ size_t eo_hybrid4_gemm_packed_size(int nr, size_t depth, size_t columns, size_t 
 }
 
 // One column; `head` and what follows are those of its block.
-static void pack_column(int nr, const struct eo_hybrid4_gemm_weights *w, size_t column, size_t j, float *head) {
+static void pack_column(const eo_hybrid4_gemm_kernel *kernel, const struct eo_hybrid4_gemm_weights *w, size_t column,
+                        size_t j, float *head) {
+    const int nr = kernel->nr;
     char *to = (char *)(head + 3 * nr);
     float zero_sum = 0;
     for (size_t begin = 0; begin < filled(w->depth); begin += w->block, to += nr * sizeof(uint16_t)) {
         int32_t total = 0;
         for (size_t k = begin; k < begin + w->block && k < filled(w->depth); k += EO_HYBRID4_STEP, to += 4 * nr) {
             const uint32_t eight = load(w, column, k), lower = spread(eight & 0xffff), upper = spread(eight >> 16);
-            const uint32_t word = lower | upper << 4;
+            uint32_t word = lower | upper << 4;
+            if (eo_gemm_takes_turned_quads(kernel->isa)) word = eo_turned_quad(word);
             memcpy(to + 4 * j, &word, sizeof word);
             total += sum(lower, upper);
         }
@@ -68,13 +71,14 @@ static void pack_column(int nr, const struct eo_hybrid4_gemm_weights *w, size_t 
     head[2 * nr + j] = w->bias[column];
 }
 
-void eo_hybrid4_gemm_pack(int nr, const struct eo_hybrid4_gemm_weights *w, void *packed) {
+void eo_hybrid4_gemm_pack(const eo_hybrid4_gemm_kernel *kernel, const struct eo_hybrid4_gemm_weights *w, void *packed) {
+    const int nr = kernel->nr;
     const size_t size = eo_hybrid4_gemm_packed_size(nr, w->depth, 1, w->block);
     char *block = packed;
     for (size_t first = 0; first < w->columns; first += nr, block += size) {
         if (w->columns - first < (size_t)nr) memset(block, 0, size);
         for (size_t j = 0; j < (size_t)nr && first + j < w->columns; j++)
-            pack_column(nr, w, first + j, j, (float *)block);
+            pack_column(kernel, w, first + j, j, (float *)block);
     }
 }
 #pragma clang attribute pop

@@ -13,7 +13,7 @@ static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t elements(size_t m) { return (m + 2) * (m + 2); }
 
-static size_t all_tiles(const struct eo_window *w, size_t m) {
+size_t eo_winograd_tiles(const struct eo_window *w, size_t m) {
     return w->batch * ceiling(w->output_height, m) * ceiling(w->output_width, m);
 }
 
@@ -35,7 +35,7 @@ size_t eo_winograd_size(const struct eo_window *w) {
     double best = 0.85 * cost(w, 9, w->batch * w->output_height * w->output_width);
     size_t size = 0;
     for (size_t m = 2; m <= 4; m += 2) {
-        const size_t tiles = all_tiles(w, m);
+        const size_t tiles = eo_winograd_tiles(w, m);
         const double transforms = transform * (double)(elements(m) * tiles * (w->input_channels + w->output_channels));
         const double found = cost(w, elements(m), tiles) + transforms;
         if (found < best) {
@@ -154,13 +154,13 @@ static size_t input_size(const struct eo_winograd *w) {
 void eo_winograd_plan(struct eo_winograd *w) {
     const size_t tile = elements(w->m) * w->window.input_channels * sizeof(float);
     const size_t fitting = larger(w->mr, unit_size / tile / w->mr * w->mr);
-    w->most_tiles = smaller(all_tiles(&w->window, w->m), fitting);
+    w->most_tiles = smaller(eo_winograd_tiles(&w->window, w->m), fitting);
     w->slot_size = input_size(w) + elements(w->m) * w->most_tiles * w->nr * sizeof(float);
 }
 
 size_t eo_winograd_start(struct eo_winograd *w, size_t workers) {
     const struct eo_window *window = &w->window;
-    const size_t tiles = all_tiles(window, w->m), chunks = ceiling(window->output_channels, w->nr);
+    const size_t tiles = eo_winograd_tiles(window, w->m), chunks = ceiling(window->output_channels, w->nr);
     const size_t products = elements(w->m) * tiles * window->input_channels * window->output_channels;
     workers = larger(1, smaller(workers, products / unit_products));
     size_t units = ceiling(tiles, w->most_tiles);
@@ -222,23 +222,23 @@ static void run_chunk(const struct eo_winograd *w, size_t chunk, size_t last, si
     w->transform_output(&output);
 }
 
-// Channels `begin` to `end` of the output pixels of `tiles` tiles from number `first` on.
-static void finish(const struct eo_winograd *w, size_t first, size_t tiles, size_t begin, size_t end) {
-    const struct eo_window *window = &w->window;
-    const size_t m = w->m, pixel = window->output_channels * sizeof(float);
+void eo_winograd_finish(const struct eo_finish *f, const struct eo_winograd_pixels *p, size_t begin, size_t end,
+                        void *output, size_t size) {
+    const struct eo_window *window = p->window;
+    const size_t m = p->m, pixel = window->output_channels * size;
+    if (!eo_finish_is_needed(f)) return;
     const size_t across = ceiling(window->output_width, m), down = ceiling(window->output_height, m);
-    for (size_t tile = first; tile < first + tiles; tile++) {
+    for (size_t tile = p->first; tile < p->first + p->tiles; tile++) {
         const size_t x = tile % across * m, top = tile / across % down * m, image = tile / across / down;
         const size_t count = smaller(m, window->output_width - x);
         for (size_t y = top; y < smaller(top + m, window->output_height); y++) {
             const size_t at = ((image * window->output_height + y) * window->output_width + x) * pixel;
             if (end - begin == window->output_channels) {
-                eo_finish_run(&w->finish, w->output, at, count * pixel, sizeof(float));
+                eo_finish_run(f, output, at, count * pixel, size);
                 continue;
             }
             for (size_t i = 0; i < count; i++)
-                eo_finish_run(&w->finish, w->output, at + i * pixel + begin * sizeof(float),
-                              (end - begin) * sizeof(float), sizeof(float));
+                eo_finish_run(f, output, at + i * pixel + begin * size, (end - begin) * size, size);
         }
     }
 }
@@ -250,7 +250,7 @@ void eo_winograd_work(const struct eo_winograd *w, size_t unit, size_t worker) {
     if (begin >= end) return;
     char *slot = (char *)w->scratch + worker * w->slot_size;
     const size_t first = unit / w->parts * w->unit_tiles;
-    const size_t tiles = smaller(w->unit_tiles, all_tiles(window, w->m) - first);
+    const size_t tiles = smaller(w->unit_tiles, eo_winograd_tiles(window, w->m) - first);
     const struct eo_winograd_input input = {
         .window = window,
         .m = w->m,
@@ -264,6 +264,7 @@ void eo_winograd_work(const struct eo_winograd *w, size_t unit, size_t worker) {
     w->transform_input(&input);
     for (size_t chunk = begin; chunk < end; chunk++)
         run_chunk(w, chunk, end - 1, first, tiles, (const float *)slot, (float *)(slot + input_size(w)));
-    if (eo_finish_is_needed(&w->finish))
-        finish(w, first, tiles, begin * w->nr, smaller(end * w->nr, window->output_channels));
+    const struct eo_winograd_pixels pixels = {window, w->m, first, tiles};
+    eo_winograd_finish(&w->finish, &pixels, begin * w->nr, smaller(end * w->nr, window->output_channels), w->output,
+                       sizeof(float));
 }

@@ -150,8 +150,8 @@ extension FloatDepthwise {
 }
 
 extension ByteConvolution {
-    /// The same: the two richest kernels, tiles with rows gathered or straight from the image. The bits do not depend on
-    /// it.
+    /// The same: the two richest kernels, tiles with rows gathered or straight from the image, Winograd's filtering. The
+    /// bits do not depend on it.
     package static func tuned(
         _ shape: ConvolutionShape, weights: Bytes, weightsAreSigned: Bool, bias: [Int32]?,
         requantization: Requantization, activationsAreSigned: Bool, cache: PackedWeightCache, threads: Int
@@ -175,13 +175,15 @@ extension ByteConvolution {
             forms.append(2 * Int(table[row].isa.rawValue))
         }
         if forms[0] == 2 * Int(ISA_AMX.rawValue), shape.pieces > 0 { forms.append(forms[0] + 1) }
+        var window = shape.window
+        if eo_winograd_fits(&window), eo_u8_winograd_best().pointee.isa != ISA_SCALAR { forms.append(filtered) }
         return forms
     }
 
     static func kernel(_ form: Int?) -> UnsafePointer<eo_u8_gemm_kernel> {
         var count: Int32 = 0
         let table = eo_u8_gemm_rows(&count)
-        let row = (0..<Int(count)).first { 2 * Int(table[$0].isa.rawValue) == (form ?? -2) & ~1 }
+        let row = (0..<Int(count)).first { form != filtered && 2 * Int(table[$0].isa.rawValue) == (form ?? -2) & ~1 }
         return row.map { table + $0 } ?? eo_u8_gemm_best()
     }
 }

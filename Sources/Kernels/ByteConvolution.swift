@@ -7,9 +7,19 @@ package final class ByteConvolution: @unchecked Sendable {
     /// Which micro-kernel runs.
     package let kernelName: String
     /// What `run` needs for `threads` threads.
-    package var scratchByteCount: Int { plan.scratchByteCount }
+    package var scratchByteCount: Int {
+        switch form {
+        case .direct(let plan): plan.scratchByteCount
+        case .winograd(let plan): plan.scratchByteCount
+        }
+    }
 
-    private let plan: ConvolutionPlan
+    /// Not copied when it runs.
+    private enum Form: ~Copyable {
+        case direct(ConvolutionPlan)
+        case winograd(ByteWinogradPlan)
+    }
+    private let form: Form
     private let packed: Storage
     private let parameters: eo_u8_gemm_parameters
 
@@ -22,18 +32,21 @@ package final class ByteConvolution: @unchecked Sendable {
         form: Int? = nil
     ) throws(Failure) {
         try shape.check()
-        let (depth, outputs) = (shape.depth, shape.groupOutputs)
+        let depth = shape.depth
         try expect(weights, "weights", count: shape.outputChannels * depth, size: 1)
         let kernel = Self.kernel(form)
         let (isa, nr) = (kernel.pointee.isa, kernel.pointee.nr)
-        let zero = try ByteZeroPoints(
-            requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned,
-            isa: isa)
-        let scales = try requantization.channelScales(
-            shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
-        let bias = try expect(bias, count: shape.outputChannels)
+        let layer = try Layer(
+            shape, weights, weightsAreSigned: weightsAreSigned, bias, requantization,
+            activationsAreSigned: activationsAreSigned, isa)
+        let (zero, scales) = (layer.zero, layer.scales)
+        var parameters = requantization.byteParameters(weightZeroPoint: zero.weight)
+        parameters.rows_are_signed = activationsAreSigned
+        parameters.scales_below_one = scales.allSatisfy { $0 < 1 }
+        self.parameters = parameters
+
         let pieces = isa == ISA_AMX && zero.weight == 0 && (form ?? 0) % 2 == 0 ? shape.pieces : 0
-        plan = ConvolutionPlan(
+        let plan = ConvolutionPlan(
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
             blockSize: eo_u8_gemm_packed_size(kernel, depth, 1, max(1, pieces)),
             rows: .init(
@@ -41,26 +54,96 @@ package final class ByteConvolution: @unchecked Sendable {
                 byLines: pieces, padding: zero.padding, flip: zero.activationFlip),
             slots: threads)
         let groupSize = plan.context.group_size
-        let form: Sentence =
-            "u8_gemm \(Int(isa.rawValue)) \(nr) \(depth)x\(outputs)x\(shape.groups) \(pieces) \(zero.form) \(digest(bias)) \(digest(scales))"
-        packed = try cache.packed(weights, form: form, count: groupSize * shape.groups) { base in
-            bias.withUnsafeBufferPointer { bias in
-                scales.withUnsafeBufferPointer { scales in
-                    for group in 0..<shape.groups {
-                        var source = zero.source(
-                            weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
-                            bias: bias.baseAddress! + group * outputs,
-                            scales: scales.baseAddress! + group * outputs, pieces: max(1, pieces))
-                        eo_u8_gemm_pack(kernel, &source, base + group * groupSize)
-                    }
+        let (size, name) = (
+            groupSize * shape.groups, "u8_gemm \(Int(isa.rawValue)) \(nr) \(pieces) \(layer.form)" as Sentence
+        )
+        // Of weights that are packed already it is known, and they need not be read.
+        if Self.prefersFilter(shape, isa, form), !cache.isPacked(weights, form: name, count: size),
+            let (filter, weights) = try layer.filter(cache, slots: threads)
+        {
+            self.form = .winograd(filter)
+            packed = weights
+            kernelName = ByteWinogradPlan.kernelName
+            return
+        }
+        packed = try cache.packed(weights, form: name, count: size) { base in
+            for group in 0..<shape.groups {
+                layer.withSource(zero, group: group, pieces: max(1, pieces)) { source in
+                    eo_u8_gemm_pack(kernel, &source, base + group * groupSize)
                 }
             }
         }
-        var parameters = requantization.byteParameters(weightZeroPoint: zero.weight)
-        parameters.rows_are_signed = activationsAreSigned
-        parameters.scales_below_one = scales.allSatisfy { $0 < 1 }
-        self.parameters = parameters
+        self.form = .direct(plan)
         kernelName = String(cString: kernel.pointee.name)
+    }
+
+    /// The number of Winograd's filtering among `forms`: no kernel of tiles, which alone have odd ones.
+    static let filtered = 2 * Int(ISA_SCALAR.rawValue) + 1
+
+    private static func prefersFilter(_ shape: ConvolutionShape, _ isa: kernels_isa, _ form: Int?) -> Bool {
+        var window = shape.window
+        return form.map { $0 == filtered } ?? eo_u8_winograd_is_faster(&window, isa)
+    }
+
+    /// What packing needs of a layer.
+    private struct Layer {
+        let shape: ConvolutionShape
+        let weights: Bytes
+        let bias: [Int32]
+        let scales: [Float]
+        let zero: ByteZeroPoints
+        /// The same for kernels whose rows are unsigned.
+        let unsignedZero: ByteZeroPoints
+
+        init(
+            _ shape: ConvolutionShape, _ weights: Bytes, weightsAreSigned: Bool, _ bias: [Int32]?,
+            _ requantization: Requantization, activationsAreSigned: Bool, _ isa: kernels_isa
+        ) throws(Failure) {
+            (self.shape, self.weights) = (shape, weights)
+            zero = try ByteZeroPoints(
+                requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned,
+                isa: isa)
+            unsignedZero = try ByteZeroPoints(
+                requantization, weightsAreSigned: weightsAreSigned, activationsAreSigned: activationsAreSigned)
+            scales = try requantization.channelScales(
+                shape.outputChannels, inputs: zero.activations, weights: zero.weights, outputs: zero.activations)
+            self.bias = try expect(bias, count: shape.outputChannels)
+        }
+
+        /// All that packing depends on.
+        var form: Sentence {
+            "\(shape.depth)x\(shape.groupOutputs)x\(shape.groups) \(zero.form) \(digest(bias)) \(digest(scales))"
+        }
+
+        func withSource<R>(
+            _ zero: ByteZeroPoints, group: Int = 0, pieces: Int = 1, _ body: (inout eo_u8_gemm_weights) -> R
+        ) -> R {
+            let (depth, outputs) = (shape.depth, shape.groupOutputs)
+            return bias.withUnsafeBufferPointer { bias in
+                scales.withUnsafeBufferPointer { scales in
+                    var source = zero.source(
+                        weights.baseAddress + group * outputs * depth, depth: depth, columns: outputs,
+                        bias: bias.baseAddress! + group * outputs, scales: scales.baseAddress! + group * outputs,
+                        pieces: pieces)
+                    return body(&source)
+                }
+            }
+        }
+
+        /// Winograd's filtering and its weights; nil: sums may be too large for it.
+        func filter(_ cache: PackedWeightCache, slots: Int) throws(Failure) -> (ByteWinogradPlan, Storage)? {
+            let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
+            let (size, form) = (eo_u8_winograd_packed_size(inputs, outputs), "u8_winograd \(form)" as Sentence)
+            if !cache.isPacked(weights, form: form, count: size) {
+                try weights.compute()
+                var window = shape.window
+                guard withSource(unsignedZero, { eo_u8_winograd_fits(&window, &$0) }) else { return nil }
+            }
+            let packed = try cache.packed(weights, form: form, count: size) { base in
+                withSource(unsignedZero) { eo_u8_winograd_pack(inputs, &$0, base) }
+            }
+            return (ByteWinogradPlan(shape, unsignedZero, slots: slots), packed)
+        }
     }
 
     /// `input` and `output`: NHWC bytes, int8 or uint8 as `init` was told. `scratch`: of `scratchByteCount` bytes.
@@ -68,7 +151,12 @@ package final class ByteConvolution: @unchecked Sendable {
         _ input: Span<UInt8>, _ output: inout MutableSpan<UInt8>, scratch: inout MutableSpan<UInt8>,
         finish: Finish = Finish(), pool: ThreadPool
     ) {
-        plan.run(input, &output, packed, parameters, scratch: &scratch, finish: finish, pool: pool)
+        switch form {
+        case .direct(let plan):
+            plan.run(input, &output, packed, parameters, scratch: &scratch, finish: finish, pool: pool)
+        case .winograd(let plan):
+            plan.run(input, &output, packed, parameters, scratch: &scratch, finish: finish, pool: pool)
+        }
     }
 }
 

@@ -84,7 +84,8 @@ struct HybridProduct: ~Copyable {
             guard let halves = float16(scales) else { preconditionFailure("scales of blocks must be float16") }
             (blockScales, scales) = (halves, [Float](repeating: 1, count: shape.outputChannels))
         }
-        let kernel = eo_hybrid4_gemm_best().pointee
+        let row = eo_hybrid4_gemm_best()
+        let kernel = row.pointee
         let block = weights.blockSize.map(block(dividing:)) ?? Int(EO_HYBRID4_BLOCK)
         return HybridProduct(
             name: kernel.name, isa: kernel.isa, mr: kernel.mr, nr: kernel.nr, run: kernel.run,
@@ -101,7 +102,7 @@ struct HybridProduct: ~Copyable {
                             bits: Int32(bits), block: block, scale: scales.baseAddress! + first,
                             bias: bias.baseAddress! + first, block_scale: blockScales.baseAddress!, scales: blocks,
                             scale_block: scaleBlock)
-                        eo_hybrid4_gemm_pack(kernel.nr, &source, packed)
+                        eo_hybrid4_gemm_pack(row, &source, packed)
                     }
                 }
             }

@@ -15,13 +15,16 @@ enum TopK {
             guard indices.shape == shape else {
                 throw op.invalid("\(indices.described) must have shape \(text(shape))")
             }
-            let rows = Rows(
-                count: shape.dropLast().reduce(1, &*), length: input.shape[input.rank - 1], k: shape[shape.count - 1])
-            switch indices.type {
-            case .int32: return try kernel(op, rows, Int32.self)
-            case .int16: return try kernel(op, rows, Int16.self)
-            default: throw op.unsupportedTypes()
+            let isShort = indices.type == .int16
+            guard indices.type == .int32 || isShort else { throw op.unsupportedTypes() }
+            let length = input.shape[input.rank - 1]
+            guard length <= Int(isShort ? Int32(Int16.max) : Int32.max) else {
+                throw op.invalid("\(length) indices do not fit their type")
             }
+            let (count, k) = (shape.dropLast().reduce(1, &*), shape[shape.count - 1])
+            let heaps = isShort ? op.scratch(bytes: count &* k &* 4) : nil
+            let rows = Rows(count: count, length: length, k: k, heaps: heaps)
+            return try kernel(op, rows)
         }.gradient { g throws(Failure) in
             // They were taken like GATHER takes them from each row.
             let row = Int64(g.outputs[1].rank - 1)
@@ -41,17 +44,14 @@ enum TopK {
         return input.shape.dropLast() + [max(0, k)]
     }
 
-    private static func kernel<I: FixedWidthInteger & BitwiseCopyable>(
-        _ op: Preparation, _ rows: Rows, _: I.Type
-    ) throws(Failure) -> Kernel {
-        guard rows.length <= Int(I.max) else { throw op.invalid("\(rows.length) indices do not fit their type") }
+    private static func kernel(_ op: Preparation, _ rows: Rows) throws(Failure) -> Kernel {
         switch try op.input(0).type {
-        case .float32: return rows.kernel(Float.self, I.self)
-        case .int8: return rows.kernel(Int8.self, I.self)
-        case .uint8: return rows.kernel(UInt8.self, I.self)
-        case .int16: return rows.kernel(Int16.self, I.self)
-        case .int32: return rows.kernel(Int32.self, I.self)
-        case .int64: return rows.kernel(Int64.self, I.self)
+        case .float32: return rows.kernel(Float.self)
+        case .int8: return rows.kernel(Int8.self)
+        case .uint8: return rows.kernel(UInt8.self)
+        case .int16: return rows.kernel(Int16.self)
+        case .int32: return rows.kernel(Int32.self)
+        case .int64: return rows.kernel(Int64.self)
         default: throw op.unsupportedTypes()
         }
     }
@@ -60,31 +60,44 @@ enum TopK {
         let count: Int
         let length: Int
         let k: Int
+        /// For indices of 32 bits, where those of the output have 16.
+        let heaps: Scratch?
 
-        /// The indices output is a heap whose root is the least of the best so far; sorting it empties it from the end.
-        func kernel<T: Comparable & BitwiseCopyable, I: FixedWidthInteger & BitwiseCopyable>(
-            _: T.Type, _: I.Type
-        ) -> Kernel {
+        func kernel<T: Comparable & BitwiseCopyable>(_: T.Type) -> Kernel {
             return { io in
                 guard k > 0 else { return }
                 let x = io.input(0, as: T.self)
-                var best = io.output(1, as: I.self)
-                for row in 0..<count {
-                    let (start, heap) = (row &* length, row &* k)
-                    for i in 0..<k { best[heap &+ i] = I(truncatingIfNeeded: i) }
-                    for i in stride(from: k / 2 - 1, through: 0, by: -1) { sink(i, k, x, start, &best, heap) }
-                    for i in k..<max(k, length) where precedes(i, Int(best[heap]), x, start) {
-                        best[heap] = I(truncatingIfNeeded: i)
-                        sink(0, k, x, start, &best, heap)
-                    }
-                    for end in stride(from: k - 1, to: 0, by: -1) {
-                        best.swapAt(heap, heap &+ end)
-                        sink(0, end, x, start, &best, heap)
-                    }
-                }
                 var y = io.output(as: T.self)
-                for i in 0..<count &* k { y[i] = x[i / k &* length &+ Int(best[i])] }
+                guard let heaps else {
+                    var best = io.output(1, as: Int32.self)
+                    return select(x, &y, &best)
+                }
+                var best = io.scratch(heaps, as: Int32.self)
+                select(x, &y, &best)
+                var indices = io.output(1, as: Int16.self)
+                for i in 0..<count &* k { indices[i] = Int16(truncatingIfNeeded: best[i]) }
             }
+        }
+
+        /// The indices of a row are a heap whose root is the least of the best so far; sorting it empties it from the end.
+        @inline(never)
+        private func select<T: Comparable & BitwiseCopyable>(
+            _ x: Span<T>, _ y: inout MutableSpan<T>, _ best: inout MutableSpan<Int32>
+        ) {
+            for row in 0..<count {
+                let (start, heap) = (row &* length, row &* k)
+                for i in 0..<k { best[heap &+ i] = Int32(truncatingIfNeeded: i) }
+                for i in stride(from: k / 2 - 1, through: 0, by: -1) { sink(i, k, x, start, &best, heap) }
+                for i in k..<max(k, length) where precedes(i, Int(best[heap]), x, start) {
+                    best[heap] = Int32(truncatingIfNeeded: i)
+                    sink(0, k, x, start, &best, heap)
+                }
+                for end in stride(from: k - 1, to: 0, by: -1) {
+                    best.swapAt(heap, heap &+ end)
+                    sink(0, end, x, start, &best, heap)
+                }
+            }
+            for i in 0..<count &* k { y[i] = x[i / k &* length &+ Int(best[i])] }
         }
 
         /// NaN comes after every number.
@@ -98,8 +111,8 @@ enum TopK {
         }
 
         @inline(never)
-        private func sink<T: Comparable & BitwiseCopyable, I: FixedWidthInteger & BitwiseCopyable>(
-            _ from: Int, _ size: Int, _ x: Span<T>, _ start: Int, _ best: inout MutableSpan<I>, _ heap: Int
+        private func sink<T: Comparable & BitwiseCopyable>(
+            _ from: Int, _ size: Int, _ x: Span<T>, _ start: Int, _ best: inout MutableSpan<Int32>, _ heap: Int
         ) {
             var parent = from
             while 2 &* parent &+ 1 < size {

@@ -55,6 +55,7 @@ void test_elementwise(void);
 void test_lstm(void);
 void test_training(void);
 void test_winograd(void);
+void test_u8_winograd(void);
 void test_bfloats(void);
 void test_parts(void);
 void test_combine(void);

@@ -52,7 +52,7 @@ static struct block hybrid4_product(const eo_hybrid4_gemm_kernel *kernel, struct
     struct block input = byte_rows(kernel->isa, &size, filled.base, false, &is_signed);
     struct block packed =
         block_of(eo_hybrid4_gemm_packed_size(kernel->nr, p.size.depth, p.size.columns, weights->block));
-    eo_hybrid4_gemm_pack(kernel->nr, weights, packed.base);
+    eo_hybrid4_gemm_pack(kernel, weights, packed.base);
     struct block output = run(&p, kernel->run, step, &input, &packed);
     block_free(&filled), block_free(&input), block_free(&packed);
     return output;

@@ -109,9 +109,9 @@ void compared(const char *kernel, const char *isa) { printf("  %s%s%s\n", kernel
 int main(void) {
     printf("kernels up to %s:\n", kernels_isa_name());
     // The numbers of a test do not depend on how many kernels the test before had.
-    void (*const tests[])(void) = {test_products, test_hybrid_products, test_depthwise, test_rows,    test_elementwise,
-                                   test_lstm,     test_training,        test_winograd,  test_bfloats, test_parts,
-                                   test_combine};
+    void (*const tests[])(void) = {
+        test_products, test_hybrid_products, test_depthwise,   test_rows,    test_elementwise, test_lstm,
+        test_training, test_winograd,        test_u8_winograd, test_bfloats, test_parts,       test_combine};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         state = i;
         tests[i]();

@@ -318,6 +318,11 @@ static inline bool eo_gemm_takes_signed_rows(enum kernels_isa isa) {
 static inline bool eo_gemm_takes_wide_rows(enum kernels_isa isa) {
     return isa == ISA_SCALAR || isa == ISA_AVX2 || isa == ISA_AVX512 || isa == ISA_NEON;
 }
+// Of each four weights of a column the second and the third change places: even and odd bytes are pairs then.
+static inline bool eo_gemm_takes_turned_quads(enum kernels_isa isa) { return isa == ISA_AVX2; }
+static inline uint32_t eo_turned_quad(uint32_t quad) {
+    return (quad & 0xff0000ff) | (quad & 0xff00) << 8 | (quad >> 8 & 0xff00);
+}
 static inline size_t eo_gemm_depth_step(enum kernels_isa isa) { return isa == ISA_I8MM ? 8 : 4; }
 
 // Result: f = (float)sum * scale[column]; f = min(max(f, minimum), maximum); byte of rint_ties_even(f) + output zero
@@ -338,7 +343,7 @@ struct eo_u8_gemm_parameters {
     X86_ROW(ROW, eo_u8_gemm_14x32__avx512vnni, ISA_AVX512VNNI, 14, 32)                                                 \
     X86_ROW(ROW, eo_u8_gemm_12x16__avx512, ISA_AVX512, 12, 16)                                                         \
     X86_ROW(ROW, eo_u8_gemm_6x16__avxvnni, ISA_AVXVNNI, 6, 16)                                                         \
-    X86_ROW(ROW, eo_u8_gemm_6x8__avx2, ISA_AVX2, 6, 8)                                                                 \
+    X86_ROW(ROW, eo_u8_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                               \
     ARM_ROW(ROW, eo_u8_gemm_10x8__i8mm, ISA_I8MM, 10, 8)                                                               \
     ARM_ROW(ROW, eo_u8_gemm_12x8__neondot, ISA_NEONDOT, 12, 8)                                                         \
     ARM_ROW(ROW, eo_u8_gemm_8x8__neon, ISA_NEON, 8, 8)                                                                 \
@@ -382,7 +387,7 @@ static inline const struct eo_hybrid_row *_Nonnull eo_hybrid_row_of(const struct
     X86_ROW(ROW, eo_hybrid_gemm_14x32__avx512vnni, ISA_AVX512VNNI, 14, 32)                                             \
     X86_ROW(ROW, eo_hybrid_gemm_12x16__avx512, ISA_AVX512, 12, 16)                                                     \
     X86_ROW(ROW, eo_hybrid_gemm_6x16__avxvnni, ISA_AVXVNNI, 6, 16)                                                     \
-    X86_ROW(ROW, eo_hybrid_gemm_6x8__avx2, ISA_AVX2, 6, 8)                                                             \
+    X86_ROW(ROW, eo_hybrid_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                           \
     ARM_ROW(ROW, eo_hybrid_gemm_10x8__i8mm, ISA_I8MM, 10, 8)                                                           \
     ARM_ROW(ROW, eo_hybrid_gemm_12x8__neondot, ISA_NEONDOT, 12, 8)                                                     \
     ARM_ROW(ROW, eo_hybrid_gemm_8x8__neon, ISA_NEON, 8, 8)                                                             \
@@ -416,7 +421,7 @@ enum { EO_HYBRID4_BLOCK = 256, EO_HYBRID4_STEP = 8 }; // the largest block; what
 #define EO_HYBRID4_GEMM_ROWS(ROW)                                                                                      \
     X86_ROW(ROW, eo_hybrid4_gemm_28x32__avx512vnni, ISA_AVX512VNNI, 28, 32)                                            \
     X86_ROW(ROW, eo_hybrid4_gemm_12x16__avxvnni, ISA_AVXVNNI, 12, 16)                                                  \
-    X86_ROW(ROW, eo_hybrid4_gemm_12x8__avx2, ISA_AVX2, 12, 8)                                                          \
+    X86_ROW(ROW, eo_hybrid4_gemm_12x16__avx2, ISA_AVX2, 12, 16)                                                        \
     ARM_ROW(ROW, eo_hybrid4_gemm_24x8__neondot, ISA_NEONDOT, 24, 8)                                                    \
     ARM_ROW(ROW, eo_hybrid4_gemm_16x8__neon, ISA_NEON, 16, 8)                                                          \
     ROW(eo_hybrid4_gemm_4x8__scalar, ISA_SCALAR, 4, 8)
@@ -435,7 +440,8 @@ struct eo_hybrid4_gemm_weights {
 };
 float eo_half(uint16_t half); // finite float16 as float
 size_t eo_hybrid4_gemm_packed_size(int nr, size_t depth, size_t columns, size_t block);
-void eo_hybrid4_gemm_pack(int nr, const struct eo_hybrid4_gemm_weights *_Nonnull weights, void *_Nonnull packed);
+void eo_hybrid4_gemm_pack(const eo_hybrid4_gemm_kernel *_Nonnull kernel,
+                          const struct eo_hybrid4_gemm_weights *_Nonnull weights, void *_Nonnull packed);
 
 // ------------------------------------------------------------------------------------------------- 16 bits to 16 bits
 

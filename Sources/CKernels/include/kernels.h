@@ -20,5 +20,6 @@
 #include "optimizers.h"
 #include "pooled.h"
 #include "training.h"
+#include "u8_winograd.h"
 
 #endif

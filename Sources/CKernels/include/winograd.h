@@ -53,6 +53,18 @@ typedef void eo_winograd_output_function(const struct eo_winograd_output *_Nonnu
     ROW(eo_winograd_output__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_winograd_output)
 
+// How many tiles there are.
+size_t eo_winograd_tiles(const struct eo_window *_Nonnull window, size_t m);
+
+// The output pixels of some tiles.
+struct eo_winograd_pixels {
+    const struct eo_window *_Nonnull window;
+    size_t m, first, tiles;
+};
+// Finishes channels `begin` to `end` of them, elements of `size` bytes.
+void eo_winograd_finish(const struct eo_finish *_Nonnull finish, const struct eo_winograd_pixels *_Nonnull pixels,
+                        size_t begin, size_t end, void *_Nonnull output, size_t size);
+
 // m if the convolution is faster so than by its definition; 0 if it is not.
 size_t eo_winograd_size(const struct eo_window *_Nonnull window);
 // Whether m = 2 and 4 can run it.

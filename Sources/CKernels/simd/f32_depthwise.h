@@ -91,7 +91,7 @@ struct rectangle {
 
 // Input pixels of a rectangle, a vector of channels of each, side by side: no bounds, and no lines of the cache that
 // share a set. What lies outside the image is zero already.
-SIMD void copy_channels(const struct rectangle *r, size_t channel, size_t part) {
+static __attribute__((noinline)) TARGET void copy_channels(const struct rectangle *r, size_t channel, size_t part) {
     const struct view *v = r->view;
     const struct eo_window *w = &v->window;
     const bool rounded = v->lines->input_is_rounded;
@@ -123,6 +123,13 @@ struct pixels {
     ptrdiff_t top, left; // where the first tap of the rectangle's first pixel is
 };
 static const _Alignas(64) float outside[LANES];
+
+// Rounded, or a part of their channels.
+static __attribute__((noinline)) TARGET void store_pixels(const struct view *v, int count, const float *sums,
+                                                          char *output, size_t part) {
+    for (; count > 0; count--, sums += LANES, output += v->output_pixel)
+        depthwise_store(&v->lines->parameters, vec_load(sums), output, v->lines->output_is_rounded, part);
+}
 
 // A vector of channels of `count` neighbouring pixels, of which the first one's first tap is at line `y`, column `x`;
 // `weights` is the bias, before the weights. `size`, `count` and `step` are constants where this is called, or `count`
@@ -159,10 +166,16 @@ SIMD void convolve_pixels(const int size, const int count, const int step, const
             }
         }
     }
+    if (part || v->lines->output_is_rounded) {
+        float sums[NEIGHBOURS * LANES];
+#pragma clang loop unroll(full)
+        for (int p = 0; p < count; p++) vec_store(sums + p * LANES, sum[p]);
+        store_pixels(v, count, sums, output, part);
+        return;
+    }
 #pragma clang loop unroll(full)
     for (int p = 0; p < count; p++)
-        depthwise_store(&v->lines->parameters, sum[p], output + (size_t)p * v->output_pixel,
-                        v->lines->output_is_rounded, part);
+        depthwise_store(&v->lines->parameters, sum[p], output + (size_t)p * v->output_pixel, false, 0);
 }
 
 // `vectors` vectors of channels of a rectangle, from `channel` on. `size` and `step` are constants where this is

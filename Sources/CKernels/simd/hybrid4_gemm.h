@@ -1,5 +1,5 @@
 // Body of the products with weights of four bits, over the words of u8_gemm.h, which goes before, and
-//   bvec_of(bytes)   weights of a vector of columns, STEP deep, out of a vector
+//   bvec_of(bytes)   weights of a vector of columns, STEP deep, out of a vector; of several phases bvec_of_phase
 //   FEW_COUNTS       UP_TO_n of row_counts.h, and FEW_ROWS n: the sums and totals of so many rows fit the registers
 //
 // Halves of bytes are multiplied as they stand in them, 16 times too large. Many rows share the unpacking of a block's
@@ -9,6 +9,10 @@
 #ifndef FEW_ROWS
 #define FEW_ROWS 1
 #define FEW_COUNTS UP_TO_1
+#endif
+
+#if PHASES == 1
+#define bvec_of_phase(bytes, phase) bvec_of(bytes)
 #endif
 
 enum { PAIR = 2 * STEP };
@@ -40,11 +44,15 @@ SIMD void multiply_halves(const int rows, const char *input, size_t stride, cons
             __builtin_prefetch(at + AHEAD / 2);
 #pragma clang loop unroll(full)
             for (int upper = 0; upper < 2; upper++) {
-                const bvec b = bvec_of(bytes_halves(at, upper));
+                const ivec bytes = bytes_halves(at, upper);
 #pragma clang loop unroll(full)
-                for (int i = 0; i < rows; i++) {
-                    const avec a = avec_load((const ROW *)(input + i * stride) + k + upper * STEP);
-                    sum[upper][i][j] = acc_step(sum[upper][i][j], a, b);
+                for (int phase = 0; phase < PHASES; phase++) {
+                    const bvec b = bvec_of_phase(bytes, phase);
+#pragma clang loop unroll(full)
+                    for (int i = 0; i < rows; i++) {
+                        const ROW *row = (const ROW *)(input + i * stride) + k + upper * STEP;
+                        sum[upper][i][j] = acc_step(sum[upper][i][j], avec_load_phase(row, phase), b);
+                    }
                 }
             }
         }

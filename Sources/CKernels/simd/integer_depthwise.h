@@ -51,6 +51,7 @@ SIMD void finish_block(const struct eo_depthwise_run *r, size_t pixel, size_t ch
     group_store((number *)((char *)r->output + pixel * r->output_stride) + channel, sum, p, part);
 }
 
+// Taps are in the order of groups.
 SIMD void block_of_channels(const struct eo_depthwise_run *r, size_t pixel, size_t channel, size_t part,
                             const char *block) {
     const parameters *p = r->parameters;
@@ -65,12 +66,11 @@ SIMD void block_of_channels(const struct eo_depthwise_run *r, size_t pixel, size
     }
     const size_t each = eo_depthwise_group(TAPS, r->taps);
     for (size_t group = 0; group * each < r->taps; group++, w += CHANNELS * TAPS) {
-        const size_t count = taps_at(r, group);
         const number *x[TAPS];
 #pragma clang loop unroll(full)
         for (size_t i = 0; i < TAPS; i++) {
             // Taps that fill up a group have weights of zero: any readable row will do.
-            const size_t t = eo_depthwise_tap(TAPS, r->taps, i < count ? group * each + i : 0);
+            const size_t next = group * each + i, t = next < r->taps ? next : 0;
             x[i] = (const number *)((const char *)r->tap[t] + pixel * r->step[t]) + channel;
         }
         ivec v[TAPS];
@@ -78,7 +78,7 @@ SIMD void block_of_channels(const struct eo_depthwise_run *r, size_t pixel, size
 #pragma clang loop unroll(full)
         for (int i = 0; i < TAPS; i++)
             sum[i] = group_dot(sum[i], v[i], ivec_load((const int32_t *)(w + i * LANES * TAPS)));
-        if (WEIGHT_ZERO_POINT(p) != 0) add_taps(tap_sum, v, count);
+        if (WEIGHT_ZERO_POINT(p) != 0) add_taps(tap_sum, v, taps_at(r, group));
     }
     finish_block(r, pixel, channel, part, sum, tap_sum, scale);
 }
@@ -258,9 +258,21 @@ SIMD void depthwise_run(const struct eo_depthwise_run *r) {
     if (together == 1 && shares_taps(r))
         for (; pixel + 2 <= r->pixels; pixel += 2) channels_of_pair(r, pixel, &blocks);
 #endif
+    struct eo_depthwise_run ordered = *r;
+#if TAPS == 2
+    const void *tap[9];
+    size_t step[9];
+    if (r->taps == 9) {
+        for (size_t i = 0; i < 9; i++) {
+            const size_t t = eo_depthwise_tap(TAPS, 9, i);
+            tap[i] = r->tap[t], step[i] = r->step[t];
+        }
+        ordered.tap = tap, ordered.step = step;
+    }
+#endif
     for (; pixel < r->pixels; pixel += together) {
         // The last ones go with some that are done already.
         if (pixel + together > r->pixels) pixel = r->pixels - together;
-        channels_of_pixel(r, pixel, together * r->channels, &blocks);
+        channels_of_pixel(&ordered, pixel, together * r->channels, &blocks);
     }
 }

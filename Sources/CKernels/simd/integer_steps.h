@@ -3,6 +3,13 @@
 //   acc   running sums of one vector of columns       acc_start(start), acc_step(acc, a, b), acc_total(acc, start)
 //   bvec  weights of a vector of columns, STEP deep   bvec_load(bytes)
 //   avec  STEP activations of a row, everywhere       avec_load(row)
+// Where a step is multiplied in several PHASES, the words of loading take the number of one as well, and give what it
+// multiplies.
+#ifndef PHASES
+#define PHASES 1
+#define bvec_load_phase(bytes, phase) bvec_load(bytes)
+#define avec_load_phase(row, phase) avec_load(row)
+#endif
 
 // An address for every third row suffices (the processor adds their distance or twice that): none leaves the registers.
 // Weights are fetched AHEAD bytes before they are multiplied: what comes from the third-level cache takes longer than
@@ -19,9 +26,6 @@ SIMD void step(const int rows, const int vectors, const int8_t *w, const char *b
     // Compilers would keep an address for each row.
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i += EACH) __asm__("" : "+r"(base[i / EACH]));
-    bvec b[VECTORS];
-#pragma clang loop unroll(full)
-    for (int j = 0; j < vectors; j++) b[j] = bvec_load(w + j * LANES * STEP);
 #pragma clang loop unroll(full)
     for (int j = 0; j < STEP * NR; j += LINE)
         if (rows <= FEW)
@@ -29,10 +33,18 @@ SIMD void step(const int rows, const int vectors, const int8_t *w, const char *b
         else
             __builtin_prefetch(w + AHEAD + j, 0, 2);
 #pragma clang loop unroll(full)
-    for (int i = 0; i < rows; i++) {
-        const avec a = avec_load((const ROW *)(base[i / EACH] + i % EACH * stride));
+    for (int phase = 0; phase < PHASES; phase++) {
+        bvec b[VECTORS];
 #pragma clang loop unroll(full)
-        for (int j = 0; j < vectors; j++) sum[i][j] = acc_step(sum[i][j], a, b[j]);
+        for (int j = 0; j < vectors; j++) b[j] = bvec_load_phase(w + j * LANES * STEP, phase);
+#pragma clang loop unroll(full)
+        for (int i = 0; i < rows; i++) {
+            const avec a = avec_load_phase((const ROW *)(base[i / EACH] + i % EACH * stride), phase);
+#pragma clang loop unroll(full)
+            for (int j = 0; j < vectors; j++) sum[i][j] = acc_step(sum[i][j], a, b[j]);
+        }
+        // What a phase has loaded would stay in registers that sums need.
+        if (PHASES > 1) __asm__("" : "+r"(w));
     }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i += EACH) base[i / EACH] += STEP * sizeof(ROW);

@@ -11,8 +11,12 @@ typedef uint8_t number;
 #define WEIGHT_ZERO_POINT(p) (p)->weight_zero_point
 
 SIMD ivec row_load(const number *x, const parameters *p, size_t part) {
-    const __m128i bytes = part ? half_load_part(x, part) : _mm_loadu_si128((const __m128i *)x);
-    return _mm256_cvtepu8_epi16(_mm_xor_si128(_mm_set1_epi8((char)p->flip), bytes));
+    // Both halves get all bytes, which is loading alone, and each spreads its own: no byte changes sides.
+    const __m256i bytes =
+        _mm256_broadcastsi128_si256(part ? half_load_part(x, part) : _mm_loadu_si128((const void *)x));
+    const __m256i places = _mm256_setr_epi8(0, -1, 1, -1, 2, -1, 3, -1, 4, -1, 5, -1, 6, -1, 7, -1, //
+                                            8, -1, 9, -1, 10, -1, 11, -1, 12, -1, 13, -1, 14, -1, 15, -1);
+    return _mm256_shuffle_epi8(_mm256_xor_si256(_mm256_set1_epi8((char)p->flip), bytes), places);
 }
 
 SIMD ivec group_dot(ivec sum, ivec v, ivec w) { return words_dot(sum, v, w); }

@@ -2,47 +2,34 @@
 #include "../simd/i32_avx2.h"
 
 // Multiplying unsigned by signed bytes (maddubs) saturates at 16 bits, so both are widened and multiplied and added in
-// pairs. Each sum is kept as two halves: columns 0-3 and 4-7, each with one number for the even and one for the odd
-// pair of the four.
-typedef struct {
-    __m256i half[2];
-} acc, bvec;
-typedef __m256i avec;
+// pairs: weights by shifts, which leave the even bytes of a quad or the odd ones (eo_turned_quad), one pair a phase.
+typedef __m256i acc, bvec, avec;
 #define ROW int16_t
 #define STEP 4
-#define VECTORS 1
+#define PHASES 2
+#define VECTORS 2
 #define MR 6
 #define HALF_COUNTS UP_TO_3
 
-SIMD acc acc_start(ivec bias) { return (void)bias, (acc){{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
-SIMD acc acc_step(acc sum, avec a, bvec b) {
-    sum.half[0] = _mm256_add_epi32(sum.half[0], _mm256_madd_epi16(a, b.half[0]));
-    sum.half[1] = _mm256_add_epi32(sum.half[1], _mm256_madd_epi16(a, b.half[1]));
-    return sum;
+SIMD acc acc_start(ivec bias) { return bias; }
+SIMD acc acc_step(acc sum, avec a, bvec b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+SIMD ivec acc_total(acc sum, ivec bias) { return (void)bias, sum; }
+SIMD bvec bvec_of_phase(ivec bytes, const int phase) {
+    return _mm256_srai_epi16(phase == 0 ? _mm256_slli_epi16(bytes, 8) : bytes, 8);
 }
-SIMD ivec acc_total(acc sum, ivec bias) {
-    // Columns 0 1 4 5, 2 3 6 7.
-    const __m256i pairs = _mm256_hadd_epi32(sum.half[0], sum.half[1]);
-    return _mm256_add_epi32(bias, _mm256_permute4x64_epi64(pairs, 0xd8));
+SIMD bvec bvec_load_phase(const int8_t *p, const int phase) {
+    return bvec_of_phase(_mm256_loadu_si256((const __m256i *)p), phase);
 }
-SIMD bvec bvec_of(ivec bytes) {
-    return (bvec){{_mm256_cvtepi8_epi16(_mm256_castsi256_si128(bytes)),
-                   _mm256_cvtepi8_epi16(_mm256_extracti128_si256(bytes, 1))}};
-}
-SIMD bvec bvec_load(const int8_t *p) {
-    return (bvec){{_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p)),
-                   _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(p + 16)))}};
-}
-SIMD avec avec_load(const ROW *p) {
-    int64_t quad;
-    __builtin_memcpy(&quad, p, sizeof quad);
-    return _mm256_set1_epi64x(quad);
+SIMD avec avec_load_phase(const ROW *p, const int phase) {
+    int32_t pair;
+    __builtin_memcpy(&pair, p + 2 * phase, sizeof pair);
+    return _mm256_set1_epi32(pair);
 }
 
 #include "../simd/u8_gemm.h"
 #include "../simd/hybrid4_gemm.h"
 
-TARGET void eo_u8_gemm_6x8__avx2(const struct eo_gemm_tile *t) { tile(REQUANTIZE, t); }
-TARGET void eo_hybrid_gemm_6x8__avx2(const struct eo_gemm_tile *t) { tile(DEQUANTIZE, t); }
-TARGET void eo_hybrid4_gemm_12x8__avx2(const struct eo_gemm_tile *t) { halves_tile(t); }
+TARGET void eo_u8_gemm_6x16__avx2(const struct eo_gemm_tile *t) { tile(REQUANTIZE, t); }
+TARGET void eo_hybrid_gemm_6x16__avx2(const struct eo_gemm_tile *t) { tile(DEQUANTIZE, t); }
+TARGET void eo_hybrid4_gemm_12x16__avx2(const struct eo_gemm_tile *t) { halves_tile(t); }
 #endif

@@ -221,7 +221,9 @@ extension LinearLayer {
         _ weights: Bytes, elementSize: Int, _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
     ) throws(Failure) -> Kernel? {
         guard windows.form == .transposed else { return try launch(try make(shape, weights)) }
-        return try transposedKernel(weights, elementSize: elementSize, make)
+        return try transposedKernel(weights, elementSize: elementSize) { shape, weights throws(Failure) in
+            DenseLayer(try make(shape, weights), input: roles.input)
+        }
     }
 
     private func launch<Layer: PackedLayer>(_ layer: Layer) throws(Failure) -> Kernel {

@@ -34,17 +34,37 @@ private struct PhasePart {
     let spread: StridedCopy
 }
 
+/// The convolution of a part. What it is made of is left behind here: the kernel around it exists once for all types.
+struct DenseLayer {
+    let kernelName: String
+    let scratchByteCount: Int
+    /// The layer's result goes to the first scratch memory; the second one is the layer's own.
+    let run: (borrowing Invocation, Scratch, Scratch) -> Void
+
+    /// `input`: which input of the operator the layer reads.
+    init<Layer: PackedLayer>(_ layer: Layer, input: Int) {
+        kernelName = layer.kernelName
+        scratchByteCount = layer.scratchByteCount
+        run = { io, dense, work in
+            var result = io.scratch(dense, as: Layer.Output.self)
+            var workspace = io.scratch(work, as: UInt8.self)
+            layer.run(
+                io.input(input, as: Layer.Input.self), &result, scratch: &workspace, finish: Finish(), pool: io.pool)
+        }
+    }
+}
+
 /// TRANSPOSE_CONV by the kernels of CONV_2D: one small convolution for each position within a stride, whose dense
 /// result is then spread over the output.
 extension LinearLayer {
-    func transposedKernel<Layer: PackedLayer>(
+    func transposedKernel(
         _ weights: Bytes, elementSize: Int,
-        _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
+        _ make: (ConvolutionShape, Bytes) throws(Failure) -> DenseLayer
     ) throws(Failure) -> Kernel? {
         let outputSize = (output.type.bits ?? 8) / 8
         guard let plan = try parts(weights, elementSize: elementSize, outputSize: outputSize)
         else { return nil }
-        var parts: [(layer: Layer, spread: StridedCopy)] = []
+        var parts: [(layer: DenseLayer, spread: StridedCopy)] = []
         var (workBytes, denseCount) = (0, 0)
         for part in plan {
             let layer = try make(part.shape, part.weights)
@@ -55,14 +75,9 @@ extension LinearLayer {
         op.kernelName = parts.count.description + " x " + parts[0].layer.kernelName
         let work = op.scratch(bytes: workBytes)
         let dense = op.scratch(bytes: denseCount * outputSize)
-        let inputIndex = roles.input
         return { [parts] io throws(Failure) in
             for (layer, spread) in parts {
-                var result = io.scratch(dense, as: Layer.Output.self)
-                var workspace = io.scratch(work, as: UInt8.self)
-                layer.run(
-                    io.input(inputIndex, as: Layer.Input.self), &result, scratch: &workspace, finish: Finish(),
-                    pool: io.pool)
+                layer.run(io, dense, work)
                 var y = io.output(as: UInt8.self)
                 let values = io.scratch(dense, as: UInt8.self)
                 spread.run(from: values.span, to: &y, pool: io.pool)

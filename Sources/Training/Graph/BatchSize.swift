@@ -143,8 +143,7 @@ private struct BatchSizeChange {
         case .concatenation, .pack: try spread(index, &kept)
         case .transposeConv:
             guard op.inputs.count > 2, let axis = batchAxis(op.inputs[2]) else { return }
-            let size = new
-            try edit(index, input: 0) { numbers in if numbers.indices.contains(axis) { numbers[axis] = size } }
+            try edit(index, input: 0, axis, to: new)
         case .reshape:
             guard let axis = batchAxis(first) else { return }
             try reshape(index, axis)
@@ -152,21 +151,14 @@ private struct BatchSizeChange {
             guard let axis = batchAxis(first) else { return }
             let skipped = model.subgraphs[0].tensors[op.outputs[0]].shape.count - before[first].count
             let size = model.subgraphs[0].tensors[first].shape[axis]
-            try edit(index, input: 1) { numbers in
-                if numbers.indices.contains(axis + skipped) { numbers[axis + skipped] = size }
-            }
+            try edit(index, input: 1, axis + skipped, to: size)
         case .slice:
             guard let axis = batchAxis(first) else { return }
-            let whole = before[first][axis]
-            try edit(index, input: 2) { numbers in
-                if numbers.indices.contains(axis), numbers[axis] == whole { numbers[axis] = -1 }
-            }
+            try edit(index, input: 2, axis, from: before[first][axis], to: -1)
         case .stridedSlice:
             guard let axis = batchAxis(first) else { return }
-            let (whole, size) = (before[first][axis], model.subgraphs[0].tensors[first].shape[axis])
-            try edit(index, input: 2) { numbers in
-                if numbers.indices.contains(axis), numbers[axis] == whole { numbers[axis] = size }
-            }
+            let size = model.subgraphs[0].tensors[first].shape[axis]
+            try edit(index, input: 2, axis, from: before[first][axis], to: size)
         default: break
         }
     }
@@ -221,15 +213,15 @@ private struct BatchSizeChange {
         }
     }
 
-    /// Replaces a constant index input of an operator.
+    /// Replaces a number of a constant index input of an operator; only `old`, if that is given.
     private mutating func edit(
-        _ index: Int, input place: Int, _ change: (inout [Int]) -> Void
+        _ index: Int, input place: Int, _ axis: Int, from old: Int? = nil, to new: Int
     ) throws(Failure) {
         let inputs = model.subgraphs[0].operators[index].inputs
         guard place < inputs.count, inputs[place] >= 0, let present = info(inputs[place])?.integers else { return }
+        guard present.indices.contains(axis), old == nil || present[axis] == old, present[axis] != new else { return }
         var numbers = present
-        change(&numbers)
-        guard numbers != present else { return }
+        numbers[axis] = new
         let pattern = model.subgraphs[0].tensors[inputs[place]]
         model.subgraphs[0].operators[index].inputs[place] =
             pattern.type == .int64
