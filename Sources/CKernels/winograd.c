@@ -147,15 +147,19 @@ void eo_winograd_pack_strided(int nr, size_t m, const struct eo_strided_weights 
 
 // ---------------------------------------------------------------------------------------------------------------- work
 
+// Floats from an element of `tiles` rows to the next one: a line of the cache more than they have, since at multiples
+// of 4096 bytes all elements of a tile would share a set of the cache.
+static size_t apart(size_t tiles, size_t columns) { return tiles * columns + 64 / sizeof(float); }
+
 static size_t input_size(const struct eo_winograd *w) {
-    return ceiling(elements(w->m) * w->most_tiles * w->window.input_channels * sizeof(float), 64) * 64;
+    return ceiling(elements(w->m) * apart(w->most_tiles, w->window.input_channels) * sizeof(float), 64) * 64;
 }
 
 void eo_winograd_plan(struct eo_winograd *w) {
     const size_t tile = elements(w->m) * w->window.input_channels * sizeof(float);
     const size_t fitting = larger(w->mr, unit_size / tile / w->mr * w->mr);
     w->most_tiles = smaller(eo_winograd_tiles(&w->window, w->m), fitting);
-    w->slot_size = input_size(w) + elements(w->m) * w->most_tiles * w->nr * sizeof(float);
+    w->slot_size = input_size(w) + elements(w->m) * apart(w->most_tiles, w->nr) * sizeof(float);
 }
 
 size_t eo_winograd_start(struct eo_winograd *w, size_t workers) {
@@ -193,10 +197,10 @@ static void run_chunk(const struct eo_winograd *w, size_t chunk, size_t last, si
                 .rows = smaller(w->mr, tiles - row),
                 .columns = columns,
                 .depth = depth,
-                .input = input + (e * tiles + row) * depth,
+                .input = input + e * apart(tiles, depth) + row * depth,
                 .input_stride = depth * sizeof(float),
                 .weights = weights,
-                .output = products + (e * tiles + row) * nr,
+                .output = products + e * apart(tiles, nr) + row * nr,
                 .output_stride = nr * sizeof(float),
                 .parameters = &unbounded,
                 .ahead = more ? (const char *)(weights + block) + part * share : NULL,
@@ -209,7 +213,7 @@ static void run_chunk(const struct eo_winograd *w, size_t chunk, size_t last, si
         .window = window,
         .m = w->m,
         .transformed = products,
-        .element_stride = tiles * nr,
+        .element_stride = apart(tiles, nr),
         .tile_stride = nr,
         .first = first,
         .tiles = tiles,
@@ -258,7 +262,7 @@ void eo_winograd_work(const struct eo_winograd *w, size_t unit, size_t worker) {
         .first = first,
         .tiles = tiles,
         .transformed = (float *)slot,
-        .element_stride = tiles * window->input_channels,
+        .element_stride = apart(tiles, window->input_channels),
         .tile_stride = window->input_channels,
     };
     w->transform_input(&input);

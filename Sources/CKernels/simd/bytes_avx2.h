@@ -49,13 +49,23 @@ SIMD void bytes_copy_16(uint8_t *to, const uint8_t *from, uint8_t flip) {
     _mm_storeu_si128((__m128i *)to, _mm_xor_si128(_mm_loadu_si128((const __m128i *)from), flips));
 }
 
-// bytes_copy, each byte becoming 16 bits.
+// bytes_copy, each byte becoming 16 bits: a run of 8 bytes or more ends with a vector that overlaps the one before.
+#define BYTES_WIDEN_16
+SIMD void bytes_widen_16(uint16_t *to, const uint8_t *from, uint8_t flip) {
+    const __m128i part = _mm_xor_si128(_mm_loadu_si128((const __m128i *)from), _mm_set1_epi8((char)flip));
+    _mm256_storeu_si256((__m256i *)to, _mm256_cvtepu8_epi16(part));
+}
+SIMD void bytes_widen_8(uint16_t *to, const uint8_t *from, uint8_t flip) {
+    const __m128i part = _mm_xor_si128(_mm_loadl_epi64((const __m128i *)from), _mm_set1_epi8((char)flip));
+    _mm_storeu_si128((__m128i *)to, _mm_cvtepu8_epi16(part));
+}
 SIMD void bytes_widen(uint16_t *to, const uint8_t *from, size_t count, uint8_t flip) {
-    const __m128i flips = _mm_set1_epi8((char)flip);
     size_t at = 0;
-    for (; at + 16 <= count; at += 16) {
-        const __m128i part = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(from + at)), flips);
-        _mm256_storeu_si256((__m256i *)(to + at), _mm256_cvtepu8_epi16(part));
+    for (; at + 16 <= count; at += 16) bytes_widen_16(to + at, from + at, flip);
+    if (count - at >= 8) bytes_widen_8(to + at, from + at, flip), at += 8;
+    if (count >= 8) {
+        if (at < count) bytes_widen_8(to + count - 8, from + count - 8, flip);
+        return;
     }
     for (; at < count; at++) to[at] = from[at] ^ flip;
 }

@@ -26,7 +26,10 @@ SIMD void gather_fill(const enum form form, const struct eo_gather *g, uint8_t *
         if (form == SPLIT) bytes_fill(to + g->row_stride / 2, value, count / 2);
         return;
     }
-    for (size_t i = 0; i < count; i++) ((uint16_t *)to)[i] = value;
+    for (size_t i = 0; i < count; i++) {
+        ((uint16_t *)to)[i] = value;
+        __asm__("" ::: "memory"); // mostly a few: no call of memset
+    }
 }
 
 // The taps of one kernel row: `from` is the image row, or null above and below the image; `x` the column of the first
@@ -87,6 +90,13 @@ SIMD void gather_line(const enum form form, const struct eo_gather *g, const uin
                 const uint8_t *end = from + w->input_width * w->input_channels * g->element_size;
                 for (; x < last && end - pixel >= 16; x++, to += stride, pixel += step)
                     bytes_copy_16(to, pixel, g->flip);
+            }
+#endif
+#ifdef BYTES_WIDEN_16
+            if (form == WIDE && taps <= 16 && place + 32 <= stride) {
+                const uint8_t *end = from + w->input_width * w->input_channels * g->element_size;
+                for (; x < last && end - pixel >= 16; x++, to += stride, pixel += step)
+                    bytes_widen_16((uint16_t *)to, pixel, g->flip);
             }
 #endif
 #ifdef BYTES_SPLIT_16

@@ -132,7 +132,7 @@ EXTREME(f32_maximum, -INFINITY, >)
 EXTREME(f32_minimum, INFINITY, <)
 
 INLINE void exp_step(size_t n, const float *x, float *y, float largest, float beta) {
-    store_f32(y, exp_f32((load_f32(x, n) - largest) * beta), n);
+    store_f32(y, exp_normal((load_f32(x, n) - largest) * beta), n);
 }
 
 static float K(f32_exp_sum)(size_t n, const float *x, float *y, float largest, float beta) {
