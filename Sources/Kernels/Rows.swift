@@ -9,8 +9,15 @@ package enum RowFunction: Sendable {
     /// x / max(|x|, 1e-6), |x| the Euclidean length.
     case normalize
 
-    /// One row; `y` may be `x`.
-    func apply(_ depth: Int, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>) {
+    /// Rows one after the other; `y` may be `x`.
+    func apply(_ rows: Int, _ depth: Int, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>) {
+        if case .softmax(let beta) = self, rows >= 4, 2...ShortRows.mostElements ~= depth {
+            return ShortRows.softmax(rows, depth, x, y, beta: beta)
+        }
+        for row in 0..<rows { apply(depth, x + row * depth, y + row * depth) }
+    }
+
+    private func apply(_ depth: Int, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>) {
         var none = eo_f32_params(low: -.infinity, high: .infinity)
         let table = kernelTable
         switch self {
@@ -115,9 +122,7 @@ private struct RowsJob {
 
     func run(_ piece: Int) {
         let elements = cut.elements(piece)
-        for row in stride(from: elements.lowerBound, to: elements.upperBound, by: cut.depth) {
-            function.apply(cut.depth, x + row, y + row)
-        }
+        function.apply(elements.count / cut.depth, cut.depth, x + elements.lowerBound, y + elements.lowerBound)
     }
 }
 
@@ -141,9 +146,7 @@ private struct QuantizedRowsJob {
         for start in stride(from: elements.lowerBound, to: elements.upperBound, by: together) {
             let count = min(together, elements.upperBound - start)
             toFloat(count, x + start * sizeX, rows, &from)
-            for row in stride(from: 0, to: count, by: cut.depth) {
-                function.apply(cut.depth, rows + row, rows + row)
-            }
+            function.apply(count / cut.depth, cut.depth, rows, rows)
             fromFloat(count, rows, y + start * sizeY, &to)
         }
     }

@@ -177,7 +177,7 @@ func gatheringIsThatOfTheScalarTwin(_ shape: ConvolutionShape, _ elementSize: In
             let outputs = table.map { run, isa -> [UInt8]? in
                 guard kernels_isa_available(isa) else { return nil }
                 let stride = (shape.depth * elementSize + fill) * width + 40
-                let rows = Block(pixels * stride - 40)
+                let rows = Block(pixels * stride)
                 var gather = eo_gather(
                     window: window.base.assumingMemoryBound(to: eo_window.self), input: input.base, first: first,
                     pixels: pixels, element_size: elementSize,

@@ -181,9 +181,10 @@ static void test_fusing(void) {
     } while (0)
 
 // Rows end where memory ends.
-static void transpose_case(size_t size, size_t rows, size_t columns) {
-    const size_t from_stride = (columns + 3) * size, to_stride = (rows + 1) * size;
-    struct block from = bytes(rows * from_stride - 3 * size, 0, 255), to = block_of(columns * to_stride - size);
+static void transpose_case(size_t size, size_t rows, size_t columns, size_t from_gap, size_t to_gap) {
+    const size_t from_stride = (columns + from_gap) * size, to_stride = (rows + to_gap) * size;
+    struct block from = bytes(rows * from_stride - from_gap * size, 0, 255);
+    struct block to = block_of(columns * to_stride - to_gap * size);
     eo_transpose(size, rows, columns, from.base, (ptrdiff_t)from_stride, to.base, (ptrdiff_t)to_stride);
     bool right = true;
     for (size_t i = 0; i < rows; i++)
@@ -191,7 +192,8 @@ static void transpose_case(size_t size, size_t rows, size_t columns) {
             right &= memcmp((char *)to.base + j * to_stride + i * size, (char *)from.base + i * from_stride + j * size,
                             size) == 0;
     for (size_t j = 0; j + 1 < columns; j++)
-        for (size_t k = 0; k < size; k++) right &= ((uint8_t *)to.base)[j * to_stride + rows * size + k] == 0xa5;
+        for (size_t k = 0; k < to_gap * size; k++)
+            right &= ((uint8_t *)to.base)[j * to_stride + rows * size + k] == 0xa5;
     check(right, "eo_transpose", "%zu rows of %zu elements of %zu bytes", rows, columns, size);
     digest(to.base, to.size);
     block_free(&from), block_free(&to);
@@ -200,8 +202,10 @@ static void transpose_case(size_t size, size_t rows, size_t columns) {
 static void test_transposition(void) {
     for (size_t size = 1; size <= 16; size *= 2)
         for (size_t rows = 1; rows <= 34; rows += rows < 10 ? 1 : 6)
-            for (size_t columns = 1; columns <= 34; columns += columns < 10 ? 1 : 6)
-                transpose_case(size, rows, columns);
+            for (size_t columns = 1; columns <= 34; columns += columns < 10 ? 1 : 6) {
+                transpose_case(size, rows, columns, 3, 1);
+                transpose_case(size, rows, columns, 0, 0);
+            }
     compared("eo_transpose", NULL);
 }
 

@@ -31,7 +31,7 @@ struct eo_gather {
     size_t first, pixels;
     size_t element_size;
     void *_Nonnull rows;
-    size_t row_stride; // bytes; what is behind `fill` may be overwritten
+    size_t row_stride; // bytes, of the last row too; what is behind `fill` may be overwritten
     size_t fill;       // bytes, as the image counts them, to be zeroed behind the taps
     uint8_t padding, flip;
     size_t parts; // of bfloat16, for each float

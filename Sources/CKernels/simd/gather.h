@@ -32,110 +32,113 @@ SIMD void gather_fill(const enum form form, const struct eo_gather *g, uint8_t *
     }
 }
 
-// The taps of one kernel row: `from` is the image row, or null above and below the image; `x` the column of the first
-// tap, which may lie outside.
-SIMD void gather_taps(const enum form form, const struct eo_gather *g, const uint8_t *from, ptrdiff_t x, uint8_t *to) {
-    const struct eo_window *w = g->window;
-    const size_t size = w->input_channels * g->element_size, pixel = w->groups * size;
-    const ptrdiff_t width = (ptrdiff_t)w->input_width, taps = (ptrdiff_t)w->kernel_width;
-    if (!from) {
-        gather_fill(form, g, to, g->padding, taps * size);
-        return;
-    }
-    const int contiguous = w->dilation_width == 1 && w->groups == 1;
-    if (contiguous && x >= 0 && x + taps <= width) {
-        gather_copy(form, g, to, from + x * (ptrdiff_t)pixel, taps * size);
-        return;
-    }
-    for (ptrdiff_t tap = 0; tap < taps; tap++, x += w->dilation_width, to += gather_place(form, size)) {
-        if (x < 0 || x >= width)
-            gather_fill(form, g, to, g->padding, size);
-        else
-            gather_copy(form, g, to, from + x * (ptrdiff_t)pixel, size);
-    }
+SIMD void gather_fills(const enum form form, const struct eo_gather *g, uint8_t *to, uint8_t value, size_t count,
+                       size_t rows) {
+    for (size_t i = 0; count > 0 && i < rows; i++, to += g->row_stride) gather_fill(form, g, to, value, count);
 }
 
-// Output columns from `begin` up to `end` (excluded) have all their taps of a kernel row inside the image row.
-struct gather_interior {
-    size_t begin, end;
+// Taps that are neighbours in the image are copied as one run, others each by itself.
+struct gather_run {
+    size_t count; // taps
+    size_t size;  // bytes of each, in the image
+    size_t pixel; // bytes from column to column of the image
+    size_t row;   // bytes of an image row
 };
 
-static inline struct gather_interior gather_interior(const struct eo_window *w) {
-    const size_t room = w->input_width + w->padding_left;
-    const size_t begin = (w->padding_left + w->stride_width - 1) / w->stride_width;
-    const int contiguous = w->dilation_width == 1 && w->groups == 1 && room >= w->kernel_width;
-    return (struct gather_interior){begin, contiguous ? (room - w->kernel_width) / w->stride_width + 1 : 0};
+static inline struct gather_run gather_run(const struct eo_gather *g) {
+    const struct eo_window *w = g->window;
+    const size_t size = w->input_channels * g->element_size, pixel = w->groups * size;
+    const size_t count = w->dilation_width == 1 && w->groups == 1 ? w->kernel_width : 1;
+    return (struct gather_run){.count = count, .size = size, .pixel = pixel, .row = w->input_width * pixel};
 }
 
-// One kernel row of `count` neighbouring pixels of an output row, the first in column `x`, at `place` of the rows.
-SIMD void gather_line(const enum form form, const struct eo_gather *g, const uint8_t *from, size_t x, size_t count,
-                      uint8_t *to, size_t place) {
-    const struct eo_window *w = g->window;
-    const size_t taps = w->kernel_width * w->input_channels * g->element_size;
-    to += place;
-    if (!from) {
-        for (size_t i = 0; i < count; i++) gather_fill(form, g, to + i * g->row_stride, g->padding, taps);
-        return;
-    }
-    const struct gather_interior inside = gather_interior(w);
-    const size_t end = x + count, step = w->stride_width * w->groups * w->input_channels * g->element_size;
-    const size_t padding = w->padding_left * w->groups * w->input_channels * g->element_size, stride = g->row_stride;
-    while (x < end) {
-        if (x >= inside.begin && x < inside.end) {
-            const size_t last = end < inside.end ? end : inside.end;
-            const uint8_t *pixel = from + (x * step - padding);
-#ifdef BYTES_COPY_16
-            // What is too much is overwritten by the next kernel row, or never read.
-            if (form == PLAIN && taps <= 16 && place + 16 <= stride) {
-                const uint8_t *end = from + w->input_width * w->input_channels * g->element_size;
-                for (; x < last && end - pixel >= 16; x++, to += stride, pixel += step)
-                    bytes_copy_16(to, pixel, g->flip);
-            }
-#endif
-#ifdef BYTES_WIDEN_16
-            if (form == WIDE && taps <= 16 && place + 32 <= stride) {
-                const uint8_t *end = from + w->input_width * w->input_channels * g->element_size;
-                for (; x < last && end - pixel >= 16; x++, to += stride, pixel += step)
-                    bytes_widen_16((uint16_t *)to, pixel, g->flip);
-            }
-#endif
-#ifdef BYTES_SPLIT_16
-            if (form == SPLIT && taps <= 32 && place + 16 <= stride / 2) {
-                const uint8_t *end = from + w->input_width * w->input_channels * g->element_size;
-                for (; x < last && end - pixel >= 32; x++, to += stride, pixel += step)
-                    bytes_split_16(to, to + stride / 2, pixel);
-            }
-#endif
-            for (; x < last; x++, to += stride, pixel += step) gather_copy(form, g, to, pixel, taps);
-        } else {
-            gather_taps(form, g, from, (ptrdiff_t)(x * w->stride_width) - (ptrdiff_t)w->padding_left, to);
-            x++, to += stride;
-        }
+// A run whose first tap is in column `x` of the image row, some of its taps perhaps outside.
+SIMD void gather_taps(const enum form form, const struct eo_gather *g, const struct gather_run *run,
+                      const uint8_t *from, ptrdiff_t x, uint8_t *to) {
+    for (size_t tap = 0; tap < run->count; tap++, x++, to += gather_place(form, run->size)) {
+        if (x < 0 || x >= (ptrdiff_t)g->window->input_width)
+            gather_fill(form, g, to, g->padding, run->size);
+        else
+            gather_copy(form, g, to, from + x * (ptrdiff_t)run->pixel, run->size);
     }
 }
+
+// Output columns from `begin` up to `end` (excluded) have all their taps of a run inside the image row.
+struct gather_interior {
+    ptrdiff_t begin, end;
+};
+
+// `column`: that of the run's first tap for output column 0.
+static inline struct gather_interior gather_interior(const struct eo_window *w, ptrdiff_t taps, ptrdiff_t column) {
+    const ptrdiff_t stride = (ptrdiff_t)w->stride_width, room = (ptrdiff_t)w->input_width - taps - column;
+    if (stride == 1) return (struct gather_interior){-column, room + 1};
+    return (struct gather_interior){column < 0 ? (stride - 1 - column) / stride : 0, room < 0 ? 0 : room / stride + 1};
+}
+
+// While a whole vector lies in the image row and in what is left of the gathered one. What is too much is overwritten
+// by the next run, or never read.
+#define GATHER_VECTORS(FORM, bytes, written, copy)                                                                     \
+    if (form == FORM && size <= bytes && place + written <= (form == SPLIT ? stride / 2 : stride))                     \
+        for (; i < last && from + run->row - pixel >= bytes; i++, to += stride, pixel += step) copy;
+
+// One run of `count` neighbouring pixels of an output row, the first in column `x`, at `place` of the rows; `column` of
+// the image has the run's first tap for output column 0.
+SIMD void gather_line(const enum form form, const struct eo_gather *g, const struct gather_run *run,
+                      const uint8_t *from, ptrdiff_t column, size_t x, size_t count, uint8_t *to, size_t place) {
+    const struct eo_window *w = g->window;
+    const struct gather_interior inside = gather_interior(w, (ptrdiff_t)run->count, column);
+    const size_t size = run->count * run->size, step = w->stride_width * run->pixel, stride = g->row_stride;
+    const ptrdiff_t end = (ptrdiff_t)(x + count);
+    to += place;
+    for (ptrdiff_t i = (ptrdiff_t)x; i < end;) {
+        const ptrdiff_t at = i * (ptrdiff_t)w->stride_width + column;
+        if (i < inside.begin || i >= inside.end) {
+            gather_taps(form, g, run, from, at, to);
+            i++, to += stride;
+            continue;
+        }
+        const ptrdiff_t last = end < inside.end ? end : inside.end;
+        const uint8_t *pixel = from + at * (ptrdiff_t)run->pixel;
+#ifdef BYTES_COPY_16
+        GATHER_VECTORS(PLAIN, 16, 16, bytes_copy_16(to, pixel, g->flip))
+#endif
+#ifdef BYTES_WIDEN_16
+        GATHER_VECTORS(WIDE, 8, 16, bytes_widen_8((uint16_t *)to, pixel, g->flip))
+        GATHER_VECTORS(WIDE, 16, 32, bytes_widen_16((uint16_t *)to, pixel, g->flip))
+#endif
+#ifdef BYTES_SPLIT_16
+        GATHER_VECTORS(SPLIT, 32, 16, bytes_split_16(to, to + stride / 2, pixel))
+#endif
+        for (; i < last; i++, to += stride, pixel += step) gather_copy(form, g, to, pixel, size);
+    }
+}
+#undef GATHER_VECTORS
 
 SIMD void gather_rows(const enum form form, const struct eo_gather *g) {
     const struct eo_window *w = g->window;
-    const size_t size = w->input_channels * g->element_size;
-    const size_t row = w->input_width * w->groups * size, taps = w->kernel_width * size;
+    const struct gather_run run = gather_run(g);
+    const size_t taps = w->kernel_width * run.size;
     size_t x = g->first % w->output_width, y = g->first / w->output_width % w->output_height;
     const uint8_t *image =
-        (const uint8_t *)g->input + g->first / w->output_width / w->output_height * (w->input_height * row);
+        (const uint8_t *)g->input + g->first / w->output_width / w->output_height * (w->input_height * run.row);
     uint8_t *to = g->rows;
     for (size_t done = 0, count; done < g->pixels; done += count, to += count * g->row_stride) {
         count = w->output_width - x < g->pixels - done ? w->output_width - x : g->pixels - done;
         ptrdiff_t line = (ptrdiff_t)(y * w->stride_height) - (ptrdiff_t)w->padding_top;
         for (size_t j = 0; j < w->kernel_height; j++, line += w->dilation_height) {
-            const int inside = line >= 0 && line < (ptrdiff_t)w->input_height;
-            gather_line(form, g, inside ? image + line * (ptrdiff_t)row : NULL, x, count, to,
-                        gather_place(form, j * taps));
+            if (line < 0 || line >= (ptrdiff_t)w->input_height) {
+                gather_fills(form, g, to + gather_place(form, j * taps), g->padding, taps, count);
+                continue;
+            }
+            const uint8_t *from = image + line * (ptrdiff_t)run.row;
+            for (size_t tap = 0; tap < w->kernel_width; tap += run.count)
+                gather_line(form, g, &run, from, (ptrdiff_t)(tap * w->dilation_width) - (ptrdiff_t)w->padding_left, x,
+                            count, to, gather_place(form, j * taps + tap * run.size));
         }
-        if (g->fill > 0)
-            for (size_t i = 0; i < count; i++)
-                gather_fill(form, g, to + i * g->row_stride + gather_place(form, w->kernel_height * taps), 0, g->fill);
+        gather_fills(form, g, to + gather_place(form, w->kernel_height * taps), 0, g->fill, count);
         x = 0;
         if (++y < w->output_height) continue;
         y = 0;
-        image += w->input_height * row;
+        image += w->input_height * run.row;
     }
 }
