@@ -177,7 +177,8 @@ func gatheringIsThatOfTheScalarTwin(_ shape: ConvolutionShape, _ elementSize: In
             let outputs = table.map { run, isa -> [UInt8]? in
                 guard kernels_isa_available(isa) else { return nil }
                 let stride = (shape.depth * elementSize + fill) * width + 40
-                let rows = Block(pixels * stride)
+                let guarded = [UInt8](repeating: 0xa5, count: pixels * stride + 64)
+                let rows = Block(guarded)
                 var gather = eo_gather(
                     window: window.base.assumingMemoryBound(to: eo_window.self), input: input.base, first: first,
                     pixels: pixels, element_size: elementSize,
@@ -186,6 +187,7 @@ func gatheringIsThatOfTheScalarTwin(_ shape: ConvolutionShape, _ elementSize: In
                 run(&gather)
                 // What is behind the fill may be overwritten.
                 let bytes = rows.array(of: UInt8.self)
+                #expect(bytes.suffix(64) == guarded.suffix(64), "\(shape) \(first) \(pixels): behind the rows")
                 return (0..<pixels).flatMap { bytes[$0 * stride..<($0 + 1) * stride - 40] }
             }
             for output in outputs.compactMap({ $0 }) { #expect(output == outputs.last!, "\(shape) \(first) \(pixels)") }
