@@ -82,7 +82,10 @@ size_t eo_convolution_start(struct eo_convolution *c, size_t workers) {
     c->unit_tiles = workers == 1 ? tiles : ceiling(c->share_tiles, wanted);
     c->chunks = ceiling(w->output_channels, c->chunk_columns);
     c->strips = ceiling(c->share_tiles, c->unit_tiles);
-    return c->shares * w->groups * c->chunks * c->strips;
+    // One table of pieces serves all groups, and what ends a layer finds whole pixels.
+    const bool is_shared = c->segments > 0 && c->call_lines == 0 && c->chunks == 1 && c->shares == workers;
+    c->unit_groups = is_shared ? w->groups : 1;
+    return c->shares * (w->groups / c->unit_groups) * c->chunks * c->strips;
 }
 
 static void gather(const struct eo_convolution *c, const char *input, size_t first, size_t count, char *rows) {
@@ -106,7 +109,7 @@ static void gather(const struct eo_convolution *c, const char *input, size_t fir
 // that cross an edge.
 struct pieces {
     size_t rows, columns; // pieces of a pixel: all kernel rows, and all taps of one or 1
-    size_t size, taps;    // bytes of a piece, and its pixels
+    size_t size, taps;    // bytes of a piece of one group, and its pixels
     size_t table, zeros;  // bytes in the slot
 };
 
@@ -119,7 +122,7 @@ static struct pieces pieces_of(const struct eo_convolution *c) {
     p.taps = w->kernel_width / p.columns;
     p.size = p.taps * w->input_channels * c->input_element_size;
     p.table = round_up(p.rows * p.columns * c->mr * sizeof(void *));
-    p.zeros = round_up(p.size);
+    p.zeros = round_up(p.size * w->groups);
     return p;
 }
 
@@ -376,10 +379,21 @@ static void finish(const struct eo_convolution *c, size_t column, size_t columns
         eo_finish_run(&c->finish, c->output, first * pixel + column * size, columns * size, size);
 }
 
-// Tiles of rows from number `first` on, a chunk of columns of one group.
+// Tiles of rows from number `first` on, a chunk of columns of some groups.
 struct unit {
     size_t group, chunk, first, tiles;
 };
+
+// A tile of all groups of a unit.
+static void run_groups(const struct eo_convolution *c, struct eo_gemm_tile tile) {
+    const struct eo_window *w = &c->window;
+    for (size_t group = 0; group < c->unit_groups; group++) {
+        c->run(&tile);
+        tile.weights = (const char *)tile.weights + c->group_size;
+        tile.output = (char *)tile.output + w->output_channels * c->output_element_size;
+        tile.segment_offset += w->input_channels * c->input_element_size;
+    }
+}
 
 __attribute__((noinline)) static void run_unit(const struct eo_convolution *c, const struct pieces *pieces,
                                                const struct unit *unit, char *rows) {
@@ -413,7 +427,7 @@ __attribute__((noinline)) static void run_unit(const struct eo_convolution *c, c
         tile.ahead =
             (const char *)tile.weights + c->chunk_columns / c->nr * c->block_size + unit->first % c->share_tiles * part;
     tile.ahead_size = part;
-    const size_t end = smaller(all, (unit->first + unit->tiles) * c->mr);
+    const size_t end = smaller(all, (unit->first + unit->tiles) * c->mr), columns = tile.columns * c->unit_groups;
     const bool finishes = eo_finish_is_needed(&c->finish);
     size_t finished = unit->first * c->mr;
     for (size_t pixel = unit->first * c->mr; pixel < end; pixel += c->mr) {
@@ -427,10 +441,10 @@ __attribute__((noinline)) static void run_unit(const struct eo_convolution *c, c
             tile.input = c->gather ? rows : input + pixel * in_pixel;
         tile.output = output + pixel * out_pixel;
         tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_stride;
-        c->run(&tile);
+        run_groups(c, tile);
         const size_t done = pixel + tile.rows;
-        if (finishes && (done == end || (done - finished) * tile.columns * c->output_element_size >= finished_size)) {
-            finish(c, group * w->output_channels + column, tile.columns, finished, done);
+        if (finishes && (done == end || (done - finished) * columns * c->output_element_size >= finished_size)) {
+            finish(c, group * w->output_channels + column, columns, finished, done);
             finished = done;
         }
         if (part > 0) tile.ahead = (const char *)tile.ahead + part;
@@ -452,9 +466,9 @@ __attribute__((noinline)) static struct eo_convolution frame(const struct eo_con
 
 void eo_convolution_work(const struct eo_convolution *c, size_t number, size_t worker) {
     const size_t strip = number % c->strips, column = number / c->strips, part = column / c->chunks;
-    const size_t share = part / c->window.groups;
+    const size_t units = c->window.groups / c->unit_groups, share = part / units;
     const struct unit unit = {
-        .group = part % c->window.groups,
+        .group = part % units * c->unit_groups,
         .chunk = column % c->chunks,
         .first = share * c->share_tiles + strip * c->unit_tiles,
         .tiles = smaller(c->unit_tiles, c->share_tiles - strip * c->unit_tiles),

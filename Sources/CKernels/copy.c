@@ -56,6 +56,15 @@ void eo_copy_places(size_t count, size_t size, const void *from, const int64_t *
     for (size_t i = 0; i < count; i++) memcpy(target + i * size, source + places[i] * (ptrdiff_t)size, size);
 }
 
+// As often as a word holds it.
+static inline uint64_t word_of(size_t size, const void *pattern) {
+    const unsigned char *bytes = pattern;
+    uint64_t word = bytes[0];
+    for (size_t i = 1; i < size; i++) word |= (uint64_t)bytes[i] << 8 * i;
+    for (; size < sizeof word; size *= 2) word |= word << 8 * size;
+    return word;
+}
+
 void eo_fill(size_t bytes, size_t size, const void *pattern, void *to) {
     char *at = to;
     if (size == 0 || bytes < size) return;
@@ -66,9 +75,19 @@ void eo_fill(size_t bytes, size_t size, const void *pattern, void *to) {
             memcpy(at + done, at, done < bytes - done ? done : bytes - done);
         return;
     }
-    uint64_t word = 0;
-    memcpy(&word, pattern, size);
-    for (; size < 8; size *= 2) word |= word << 8 * size;
-    for (; bytes >= 8; bytes -= 8, at += 8) memcpy(at, &word, 8);
-    memcpy(at, &word, bytes);
+    const uint64_t word = word_of(size, pattern);
+    if (bytes < sizeof word) {
+        memcpy(at, &word, bytes);
+        return;
+    }
+    // The last word may begin before the one in front of it ends: the pattern divides the distance.
+    char *const last = at + bytes - sizeof word;
+    for (; at < last; at += sizeof word) memcpy(at, &word, sizeof word);
+    memcpy(last, &word, sizeof word);
+}
+
+void eo_spread(size_t count, size_t length, size_t size, const void *elements, void *to) {
+    const char *element = elements;
+    char *row = to;
+    for (; count > 0; count--, element += size, row += length * size) eo_fill(length * size, size, element, row);
 }

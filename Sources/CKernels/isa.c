@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(__x86_64__)
 #include <cpuid.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
 #elif defined(__aarch64__) && defined(__linux__)
@@ -17,41 +19,62 @@ static const char *const names[ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx51
 
 static uint32_t bit(enum kernels_isa isa) { return 1u << isa; }
 
+// More than a level says: AVX-512 with permutations of bytes.
+static const uint32_t byte_tables = 1u << ISA_COUNT;
+
 #if defined(__x86_64__)
+// What the processor has, by leaf of cpuid and register (Intel SDM, volume 2A; the compiler's __builtin_cpu_supports
+// knows every processor there is, in 4 KB).
+struct processor {
+    unsigned c1, b7, c7, d7, a71;
+    unsigned saved; // sets of registers that the operating system saves (XCR0)
+};
+enum { YMM_SAVED = 0x6, ZMM_SAVED = 0xe6 };
+
+static bool has(unsigned bits, unsigned wanted) { return (bits & wanted) == wanted; }
+
+static struct processor processor(void) {
+    struct processor p = {0};
+    unsigned a, b, c, d;
+    if (__get_cpuid(1, &a, &b, &p.c1, &d) && has(p.c1, bit_OSXSAVE))
+        __asm__("xgetbv" : "=a"(p.saved), "=d"(d) : "c"(0));
+    if (__get_cpuid_count(7, 0, &a, &p.b7, &p.c7, &p.d7) && a > 0) __get_cpuid_count(7, 1, &p.a71, &b, &c, &d);
+    return p;
+}
+
 // Tile registers are large, so Linux grants them to processes that ask; it refuses where a thread's signal stack would
 // be too small for them.
-static bool tiles_granted(void) {
+static bool tiles_granted(const struct processor *p) {
 #if defined(EDGEOPT_EMULATED_TILES) // by a test, see Tests/kernels/emulated_tiles.h
+    (void)p;
     return true;
 #elif defined(__linux__) && defined(SYS_arch_prctl)
-    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18, AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, AMX_INT8 = 1 << 25 };
-    const unsigned all = AMX_BF16 | AMX_TILE | AMX_INT8;
-    unsigned a, b, c, d;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & all) != all) return false;
-    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
+    return has(p->d7, bit_AMXBF16 | bit_AMXTILE | bit_AMXINT8) &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
 #else
+    (void)p;
     return false;
 #endif
 }
 #endif
 
-// __builtin_cpu_supports asks the processor and whether the operating system saves the registers.
 static uint32_t detect(uint32_t permitted) {
     uint32_t found = bit(ISA_SCALAR);
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c")) {
+    const struct processor p = processor();
+    if (has(p.saved, YMM_SAVED) && has(p.c1, bit_FMA | bit_F16C) && has(p.b7, bit_AVX2)) {
         found |= bit(ISA_AVX2);
-        if (__builtin_cpu_supports("avxvnni")) found |= bit(ISA_AVXVNNI);
-    }
-    if ((found & bit(ISA_AVX2)) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-        found |= bit(ISA_AVX512);
-        if (__builtin_cpu_supports("avx512vnni")) found |= bit(ISA_AVX512VNNI);
+        if (has(p.a71, bit_AVXVNNI)) found |= bit(ISA_AVXVNNI);
+        if (has(p.saved, ZMM_SAVED) && has(p.b7, bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL)) {
+            found |= bit(ISA_AVX512);
+            if (has(p.c7, bit_AVX512VBMI)) found |= byte_tables;
+            if (has(p.c7, bit_AVX512VNNI)) found |= bit(ISA_AVX512VNNI);
+        }
     }
     // Not asked for if it may not be used.
-    if ((found & bit(ISA_AVX512VNNI)) && (permitted & bit(ISA_AMX)) && __builtin_cpu_supports("avx512bf16") &&
-        tiles_granted())
+    if ((found & permitted & bit(ISA_AVX512VNNI)) && (permitted & bit(ISA_AMX)) && has(p.a71, bit_AVX512BF16) &&
+        tiles_granted(&p))
         found |= bit(ISA_AMX);
 #elif defined(__aarch64__)
     found |= bit(ISA_NEON); // part of the architecture
@@ -66,7 +89,7 @@ static uint32_t detect(uint32_t permitted) {
 static uint32_t cap(void) {
     const char *limit = getenv("EDGEOPT_ISA");
     for (int isa = 0; limit && isa < ISA_COUNT; isa++)
-        if (strcmp(limit, names[isa]) == 0) return (2u << isa) - 1;
+        if (strcmp(limit, names[isa]) == 0) return ((2u << isa) - 1) | byte_tables;
     return ~0u;
 }
 
@@ -82,12 +105,6 @@ static uint32_t available(void) {
 
 bool kernels_isa_available(enum kernels_isa isa) { return (available() & bit(isa)) != 0; }
 
-const char *kernels_isa_name(void) { return names[31 - __builtin_clz(available())]; }
+const char *kernels_isa_name(void) { return names[31 - __builtin_clz(available() & ~byte_tables)]; }
 
-bool kernels_has_byte_tables(void) {
-#if defined(__x86_64__)
-    return kernels_isa_available(ISA_AVX512) && __builtin_cpu_supports("avx512vbmi");
-#else
-    return false;
-#endif
-}
+bool kernels_has_byte_tables(void) { return kernels_isa_available(ISA_AVX512) && (available() & byte_tables) != 0; }

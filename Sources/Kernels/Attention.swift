@@ -164,8 +164,8 @@ package struct Attention: @unchecked Sendable {
             var tile = eo_gemm_tile(
                 rows: rows, columns: columns, depth: depth, input: x, input_stride: stride * 4, weights: packed,
                 output: y, output_stride: outputStride * 4, parameters: $0, row_parameters: nil,
-                row_parameters_stride: 0, segments: 0, segment: nil, line_rows: 0, line_stride: 0, segment_stride: 0,
-                in_tiles: false, rounds: false, ahead: nil, ahead_size: 0)
+                row_parameters_stride: 0, segments: 0, segment_offset: 0, segment: nil, line_rows: 0, line_stride: 0,
+                segment_stride: 0, in_tiles: false, rounds: false, ahead: nil, ahead_size: 0)
             kernel.run(&tile)
         }
     }

@@ -60,9 +60,39 @@ package struct Broadcast: Sendable {
 
     /// The operand that is the same in `runs` neighbouring runs, if both advance within a run, the other's lying one
     /// behind the other.
-    var repeated: (operand: Operand, runs: Int)? {
+    private var repeated: (operand: Operand, runs: Int)? {
         guard form == .vectorVector, let last = outer.last else { return nil }
         return last.strideB == 0 ? (.b, last.count) : last.strideA == 0 ? (.a, last.count) : nil
+    }
+
+    /// The operand that gives one element to each of many short runs, its elements and the other's runs lying one behind
+    /// another: a number for each row.
+    private var spread: Operand? {
+        guard form != .vectorVector, length <= Self.longestSpread, outer.count == 1, runs > 1 else { return nil }
+        return form == .vectorScalar
+            ? (outer[0].strideA == length && outer[0].strideB == 1 ? .b : nil)
+            : (outer[0].strideB == length && outer[0].strideA == 1 ? .a : nil)
+    }
+
+    /// Kernels take longer runs by themselves in the time in which the element could be written out.
+    private static let longestSpread = 128
+
+    /// How short runs become long ones for a kernel.
+    enum Joint: Sendable {
+        /// The operand is the same in so many neighbouring runs and is written out that often.
+        case repeated(Operand, runs: Int)
+        /// Each element of the operand is written out over a run.
+        case spread(Operand)
+    }
+
+    /// The form of the runs that kernels see.
+    var kernelForm: Form { spread == nil ? form : .vectorVector }
+
+    /// `sizes`: bytes of an element; `bytes`: room for what is written out.
+    func joint(_ sizes: (a: Int, b: Int), bytes: Int) -> Joint? {
+        if let spread { return .spread(spread) }
+        guard length * max(sizes.a, sizes.b) <= bytes / 2, let (operand, runs) = repeated else { return nil }
+        return .repeated(operand, runs: runs)
     }
 
     /// Where a run begins in a and b.

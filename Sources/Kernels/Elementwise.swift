@@ -184,7 +184,7 @@ package enum Elementwise {
         a.withUnsafeBytes { a in
             b.withUnsafeBytes { b in
                 y.withUnsafeMutableBytes { y in
-                    let kernel = shape.form.kernel(kernel)
+                    let kernel = shape.kernelForm.kernel(kernel)
                     if shape.runs == 1, shape.length <= elementsPerPiece {
                         return kernel(shape.length, a.baseAddress!, b.baseAddress!, y.baseAddress!, parameters)
                     }
@@ -260,9 +260,8 @@ private struct BinaryJob {
 
     func run(_ piece: Int) {
         let (elements, length) = (pieces[piece], shape.length)
-        if let (operand, neighbours) = shape.repeated, elements.count > length,
-            length * max(sizes.a, sizes.b) <= Self.repeatedBytes / 2
-        {
+        switch shape.joint((sizes.a, sizes.b), bytes: Self.writtenBytes) {
+        case .repeated(let operand, let neighbours) where elements.count > length:
             let end = elements.upperBound / length
             var run = elements.lowerBound / length
             while run < end {
@@ -271,6 +270,9 @@ private struct BinaryJob {
                 run = next
             }
             return
+        case .spread(let operand):
+            return runTogether(elements.lowerBound / length..<elements.upperBound / length, spreading: operand)
+        default: break
         }
         var element = elements.lowerBound
         while element < elements.upperBound {
@@ -281,28 +283,50 @@ private struct BinaryJob {
         }
     }
 
-    /// What Swift still puts on the stack.
-    private static let repeatedBytes = 1024
+    /// What Swift still puts on the stack, with an alignment of 16 at most.
+    private static let writtenBytes = 1024
 
-    /// Short runs, one operand the same in all of them (three numbers for the colours of each pixel): it is written out
-    /// often enough that the kernel has a long run.
+    /// One operand the same in all runs (three numbers for the colours of each pixel).
     private func runTogether(_ runs: Range<Int>, repeating operand: Broadcast.Operand) {
-        let isB = operand == .b
         let start = shape.start(ofRun: runs.lowerBound)
-        let (firstA, firstB) = (a + start.a * sizes.a, b + start.b * sizes.b)
-        let (length, runSize) = (shape.length, shape.length * (isB ? sizes.b : sizes.a))
-        withUnsafeTemporaryAllocation(byteCount: Self.repeatedBytes, alignment: 64) { row in
-            let together = min(Self.repeatedBytes / runSize, runs.count)
-            eo_fill(together * runSize, runSize, isB ? firstB : firstA, row.baseAddress!)
-            let same = UnsafeRawPointer(row.baseAddress!)
+        let first = (a: a + start.a * sizes.a, b: b + start.b * sizes.b)
+        withUnsafeTemporaryAllocation(byteCount: Self.writtenBytes, alignment: 16) { row in
+            let runSize = shape.length * (operand == .a ? sizes.a : sizes.b)
+            let together = min(Self.writtenBytes / runSize, runs.count)
+            eo_fill(together * runSize, runSize, operand == .a ? first.a : first.b, row.baseAddress!)
             for index in stride(from: 0, to: runs.count, by: together) {
-                let place = index * length
-                kernel(
-                    min(together, runs.count - index) * length, isB ? firstA + place * sizes.a : same,
-                    isB ? same : firstB + place * sizes.b, y + (runs.lowerBound * length + place) * sizes.y,
-                    parameters)
+                let place = index * shape.length
+                run(
+                    min(together, runs.count - index), writtenOut: operand, row.baseAddress!,
+                    other: operand == .a ? first.b + place * sizes.b : first.a + place * sizes.a,
+                    to: runs.lowerBound + index)
             }
         }
+    }
+
+    /// Of one operand the next element in each run (the mean of each row).
+    private func runTogether(_ runs: Range<Int>, spreading operand: Broadcast.Operand) {
+        let length = shape.length
+        let (column, size) = operand == .a ? (a, sizes.a) : (b, sizes.b)
+        let (rows, rowSize) = operand == .a ? (b, sizes.b) : (a, sizes.a)
+        withUnsafeTemporaryAllocation(byteCount: Self.writtenBytes, alignment: 16) { row in
+            let together = Self.writtenBytes / (length * size)
+            for first in stride(from: runs.lowerBound, to: runs.upperBound, by: together) {
+                let count = min(together, runs.upperBound - first)
+                eo_spread(count, length, size, column + first * size, row.baseAddress!)
+                run(count, writtenOut: operand, row.baseAddress!, other: rows + first * length * rowSize, to: first)
+            }
+        }
+    }
+
+    private func run(
+        _ count: Int, writtenOut operand: Broadcast.Operand, _ row: UnsafeMutableRawPointer,
+        other: UnsafeRawPointer, to run: Int
+    ) {
+        let row = UnsafeRawPointer(row)
+        kernel(
+            count * shape.length, operand == .a ? row : other, operand == .a ? other : row,
+            y + run * shape.length * sizes.y, parameters)
     }
 
     private func run(_ index: Int, from start: Int, count: Int) {

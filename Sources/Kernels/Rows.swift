@@ -35,9 +35,9 @@ package enum RowFunction: Sendable {
         }
     }
 
-    /// Exponentials that need not be kept, 4 KiB of the stack at a time.
+    /// Exponentials that need not be kept, as many at a time as Swift still puts on the stack.
     private static func exponentialSum(_ depth: Int, _ x: UnsafePointer<Float>, _ largest: Float) -> Float {
-        let block = 1024
+        let block = 256
         return withUnsafeTemporaryAllocation(of: Float.self, capacity: block) { exponentials in
             var sum: Float = 0
             for start in stride(from: 0, to: depth, by: block) {

@@ -5,15 +5,20 @@ import CKernels
 enum ShortRows {
     /// Sums of this many have one element in each lane of `f32_sum`.
     static let mostElements = 16
-    /// Rows at once: their elements and sums take 6 KiB of the stack.
+    /// Rows at once.
     private static let together = 64
+    /// Their elements and sums: 6 KiB, which Swift would not put on the stack by itself.
+    private typealias Memory = InlineArray<1536, Float>
 
     /// `y` may be `x`.
+    @inline(never)
     static func softmax(
         _ rows: Int, _ depth: Int, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, beta: Float
     ) {
-        let halves = mostElements / 2
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: (depth + halves) * together) { memory in
+        var memory = Memory(repeating: 0)
+        precondition((depth + mostElements / 2) * together <= memory.count)
+        var span = memory.mutableSpan
+        span.withUnsafeMutableBufferPointer { memory in
             for start in stride(from: 0, to: rows, by: together) {
                 let (count, size) = (min(together, rows - start), MemoryLayout<Float>.stride)
                 let (place, elements) = (start * depth, memory.baseAddress!)

@@ -57,7 +57,7 @@ extension Elementwise {
         _ function: BinaryFunction, _ shape: Broadcast, _ a: Span<T>, _ b: Span<B>, _ y: inout MutableSpan<T>,
         from inputs: (a: Quantizer, b: Quantizer), to output: Quantizer, minimum: Int, maximum: Int, pool: ThreadPool
     ) {
-        var job = BinaryThroughFloatJob(function, shape.form, T.self, B.self, inputs.a, inputs.b, output)
+        var job = BinaryThroughFloatJob(function, shape.kernelForm, T.self, B.self, inputs.a, inputs.b, output)
         job.output.low = Float(minimum - output.zeroPoint)
         job.output.high = Float(maximum - output.zeroPoint)
         let run: eo_binary_form = { count, a, b, y, job in
@@ -67,7 +67,7 @@ extension Elementwise {
     }
 }
 
-/// Elements that are float at a time: 1 KiB of the stack for each operand.
+/// Elements that are float at a time: the 1 KiB that Swift still puts on the stack.
 private let block = 256
 
 private struct ThroughFloatJob {
@@ -136,10 +136,10 @@ private struct BinaryThroughFloatJob {
     func run(_ count: Int, _ a: UnsafeRawPointer, _ b: UnsafeRawPointer, _ y: UnsafeMutableRawPointer) {
         var (parametersA, parametersB, output) = (self.a, self.b, output)
         var none = eo_f32_params(low: -.infinity, high: .infinity)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * block) { values in
-            let (left, right) = (values.baseAddress!, values.baseAddress! + block)
-            for start in stride(from: 0, to: count, by: block) {
-                let count = min(block, count - start)
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: block) { values in
+            let (left, right) = (values.baseAddress!, values.baseAddress! + block / 2)
+            for start in stride(from: 0, to: count, by: block / 2) {
+                let count = min(block / 2, count - start)
                 floatA(steps.a == 0 ? 1 : count, a + start * steps.a * sizeA, left, &parametersA)
                 floatB(steps.b == 0 ? 1 : count, b + start * steps.b * sizeB, right, &parametersB)
                 // A single operand stays where it is; the result goes to the other's place.

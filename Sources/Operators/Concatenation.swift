@@ -125,8 +125,7 @@ enum Concatenation {
                     continue
                 }
                 change.apply(io, index)
-                let changed = io.scratch(change.block, as: UInt8.self)
-                copies[index].run(from: changed.span, to: &y, pool: io.pool)
+                copies[index].run(from: io.written(change.block), to: &y, pool: io.pool)
             }
         }
     }

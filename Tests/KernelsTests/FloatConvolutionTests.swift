@@ -84,6 +84,7 @@ let convolutionShapes: [ConvolutionShape] = [
     .init(6, 6, 8, outputs: 12, kernel: (3, 3), padding: 1, groups: 4),
     .init(6, 4, 8, outputs: 66, stride: 2, groups: 2),
     .init(4, 4, 6, outputs: 4, groups: 2),
+    .init(24, 25, 32, outputs: 32, kernel: (3, 3), padding: 1, groups: 4),
     .init(3, 3, 5, outputs: 9, kernel: (5, 5), padding: 3, batch: 3),
     .init(7, 9, 64, outputs: 40, kernel: (3, 2), stride: 2, padding: 1, batch: 2),
     .init(19, 30, 40, outputs: 72),

@@ -37,8 +37,8 @@ private struct Product {
                 parameters: parameters.base,
                 row_parameters: rowParameters.map { UnsafeRawPointer($0.base + first * rowParametersStride) },
                 row_parameters_stride: rowParametersStride,
-                segments: pieces?.count ?? 0, segment: pieces?.table, line_rows: 0, line_stride: 0, segment_stride: 0,
-                in_tiles: false, rounds: false, ahead: packed.base, ahead_size: packed.count)
+                segments: pieces?.count ?? 0, segment_offset: 0, segment: pieces?.table, line_rows: 0, line_stride: 0,
+                segment_stride: 0, in_tiles: false, rounds: false, ahead: packed.base, ahead_size: packed.count)
             kernel(&tile)
         }
         return output.array(of: UInt8.self)

@@ -128,7 +128,35 @@ static void recur(const char *path, eo_scheme scheme, int threads) {
     eo_model_destroy(file);
 }
 
-int main(void) {
+// A model that somebody else made, with zeros for inputs; false: it cannot run like that.
+static bool runs(const char *path, int threads) {
+    eo_model *model = NULL;
+    eo_interpreter *interpreter = NULL;
+    eo_interpreter_options options = EO_INTERPRETER_OPTIONS_INIT;
+    options.num_threads = threads;
+    const bool is_ready = eo_model_open(path, &model) == EO_OK &&
+                          eo_interpreter_create(model, &options, &interpreter) == EO_OK &&
+                          eo_interpreter_invoke(interpreter) == EO_OK;
+    if (is_ready) {
+        const int before = __atomic_load_n(&allocations, __ATOMIC_RELAXED);
+        CHECK(eo_interpreter_invoke(interpreter) == EO_OK);
+        const int during = __atomic_load_n(&allocations, __ATOMIC_RELAXED) - before;
+        CHECK(during == 0);
+        if (during) fprintf(stderr, "%s: %d allocations with %d threads\n", path, during, threads);
+    }
+    eo_interpreter_destroy(interpreter);
+    eo_model_destroy(model);
+    return is_ready;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) {
+        int skipped = 0;
+        for (int i = 1; i < argc; i++) skipped += !runs(argv[i], 1 + i % 2);
+        printf("%d models, %d of them skipped: they do not run on zeros\n", argc - 1, skipped);
+        CHECK(skipped < (argc - 1) / 4);
+        return failures != 0;
+    }
     run(1, EO_PRECISION_FLOAT32), run(1, EO_PRECISION_BFLOAT16);
     run(2, EO_PRECISION_FLOAT32), run(2, EO_PRECISION_BFLOAT16);
     for (int threads = 1; threads <= 2; threads++) {

@@ -106,7 +106,26 @@ void digest(const void *results, size_t size) {
 
 void compared(const char *kernel, const char *isa) { printf("  %s%s%s\n", kernel, isa ? "__" : "", isa ? isa : ""); }
 
+// What the compiler's own library says of the processor.
+static void test_detection(void) {
+#if defined(__x86_64__)
+    if (getenv("EDGEOPT_ISA")) return;
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+    check(kernels_isa_available(ISA_AVX2) == avx2, "isa", "avx2");
+    check(kernels_isa_available(ISA_AVXVNNI) == (avx2 && __builtin_cpu_supports("avxvnni")), "isa", "avxvnni");
+    check(kernels_isa_available(ISA_AVX512) == avx512, "isa", "avx512");
+    check(kernels_isa_available(ISA_AVX512VNNI) == vnni, "isa", "avx512vnni");
+    check(!kernels_isa_available(ISA_AMX) || (vnni && __builtin_cpu_supports("avx512bf16")), "isa", "amx");
+    const bool tables = avx512 && __builtin_cpu_supports("avx512vbmi");
+    check(kernels_has_byte_tables() == tables, "isa", "avx512vbmi");
+#endif
+}
+
 int main(void) {
+    test_detection();
     printf("kernels up to %s:\n", kernels_isa_name());
     // The numbers of a test do not depend on how many kernels the test before had.
     void (*const tests[])(void) = {

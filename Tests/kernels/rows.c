@@ -209,9 +209,36 @@ static void test_transposition(void) {
     compared("eo_transpose", NULL);
 }
 
+// Memory ends behind the last element.
+static void repetition_case(size_t size, size_t count, size_t length) {
+    struct block from = bytes(count * size, 0, 255);
+    struct block rows = block_of(count * length * size), pattern = block_of(rows.size);
+    bool right = true;
+    if (size <= 8) {
+        eo_spread(count, length, size, from.base, rows.base);
+        for (size_t i = 0; i < count * length; i++)
+            right &= memcmp((char *)rows.base + i * size, (char *)from.base + i / length * size, size) == 0;
+        check(right, "eo_spread", "%zu elements of %zu bytes, %zu times", count, size, length);
+    }
+    eo_fill(pattern.size, count * size, from.base, pattern.base);
+    for (size_t i = 0; i < pattern.size; i++)
+        right &= ((uint8_t *)pattern.base)[i] == ((uint8_t *)from.base)[i % (count * size)];
+    check(right, "eo_fill", "with %zu bytes, %zu times", count * size, length);
+    digest(rows.base, rows.size), digest(pattern.base, pattern.size);
+    block_free(&from), block_free(&rows), block_free(&pattern);
+}
+
+static void test_repetition(void) {
+    for (size_t size = 1; size <= 16; size *= 2)
+        for (size_t count = 1; count <= 4; count++)
+            for (size_t length = 1; length <= 40; length++) repetition_case(size, count, length);
+    compared("eo_spread, eo_fill", NULL);
+}
+
 void test_rows(void) {
     test_gathering();
     test_transposition();
+    test_repetition();
     test_fusing();
     for (size_t count = 0; count <= 70; count++) range_case(count);
     EACH_NAME(eo_gather);

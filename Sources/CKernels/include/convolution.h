@@ -127,8 +127,8 @@ struct eo_convolution {
     struct eo_finish finish;
 
     // How the work is cut: set by eo_convolution_start. A share is the rows of one worker, or all rows; strips are its
-    // parts.
-    size_t chunk_columns, share_tiles, unit_tiles, shares, chunks, strips, workers;
+    // parts. A unit takes so many groups.
+    size_t chunk_columns, share_tiles, unit_tiles, unit_groups, shares, chunks, strips, workers;
 };
 
 // Makes the rows of `convolution` pieces in the image: sets `segments` and `slot_size`. For kernels that take pieces.

@@ -14,8 +14,11 @@ void eo_copy_rows(size_t count, size_t size, const void *_Nonnull from, ptrdiff_
 void eo_copy_places(size_t count, size_t size, const void *_Nonnull from, const int64_t *_Nonnull places,
                     void *_Nonnull to);
 
-// Repeats a pattern of `size` bytes, which may be the first of the target.
+// Repeats a pattern of `size` bytes, which may be the first of the target; `bytes` are a multiple of them.
 void eo_fill(size_t bytes, size_t size, const void *_Nonnull pattern, void *_Nonnull to);
+
+// Repeats each of `count` elements of 1, 2, 4 or 8 bytes `length` times.
+void eo_spread(size_t count, size_t length, size_t size, const void *_Nonnull elements, void *_Nonnull to);
 
 // Element (i, j) of `rows` rows of `columns` neighbouring elements becomes element (j, i). Rows of the source and of
 // the target lie so many bytes apart; an element has `size` bytes: 1, 2, 4, 8 or 16. They do not overlap.

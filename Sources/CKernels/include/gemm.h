@@ -24,8 +24,9 @@ struct eo_gemm_tile {
     size_t row_parameters_stride;         // 0: all rows share them
     // Float only. Rows in pieces, if `segments` is not 0: piece s of row i is depth / segments elements at
     // segment[s * MR + i], and `input` is not used; if input_stride is not 0, there are MR
-    // rows, pieces of neighbouring ones lie that far apart, and the table need only hold the first one's.
-    size_t segments;
+    // rows, pieces of neighbouring ones lie that far apart, and the table need only hold the first one's. All pieces
+    // begin `segment_offset` bytes behind where the table says.
+    size_t segments, segment_offset;
     const void *_Nonnull const *_Nullable segment;
     // Tile kernels, if `segments` is not 0: rows straight from an image. Row i begins at input + i / line_rows *
     // line_stride + i % line_rows * input_stride, and its pieces of depth / segments bytes lie segment_stride apart.

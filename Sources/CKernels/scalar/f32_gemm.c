@@ -13,7 +13,7 @@ static float element(const struct eo_gemm_tile *t, size_t i, size_t k) {
     const size_t depth = t->depth / t->segments;
     const void *const *segment = t->segment + k / depth * MR;
     const char *row = t->input_stride > 0 ? (const char *)segment[0] + i * t->input_stride : segment[i];
-    return ((const float *)row)[k % depth];
+    return ((const float *)(row + t->segment_offset))[k % depth];
 }
 
 void eo_f32_gemm_4x8__scalar(const struct eo_gemm_tile *t) {

@@ -12,7 +12,8 @@
 struct block {
     size_t segments, depth; // of a segment
     const void *const *segment;
-    size_t apart; // bytes between neighbouring rows where they are the same for all
+    size_t offset; // of all pieces
+    size_t apart;  // bytes between neighbouring rows where they are the same for all
     const float *weights;
     float *output;
     size_t part;
@@ -55,7 +56,7 @@ SIMD void multiply(const int rows, const int vectors, const struct eo_gemm_tile 
     for (size_t s = 0; s < block->segments; s++, segment += MR) {
         const float *row[MR];
 #pragma clang loop unroll(full)
-        for (int i = 0; i < rows; i++) row[i] = segment[i];
+        for (int i = 0; i < rows; i++) row[i] = (const float *)((const char *)segment[i] + block->offset);
         for (size_t k = 0; k < depth; k++) {
             vec b[2];
 #pragma clang loop unroll(full)
@@ -112,7 +113,7 @@ SIMD void multiply_apart(const int vectors, const struct eo_gemm_tile *t, const 
     for (size_t s = 0; s < block->segments; s++, segment += MR) {
         const char *base[BASES];
 #pragma clang loop unroll(full)
-        for (int i = 0; i < BASES; i++) base[i] = (const char *)*segment + i * EACH * apart;
+        for (int i = 0; i < BASES; i++) base[i] = (const char *)*segment + block->offset + i * EACH * apart;
         size_t k = block->depth;
         for (; k >= STEPS; k -= STEPS, w += STEPS * NR, ahead += STEPS * step)
             multiply_steps(STEPS, vectors, base, apart, w, ahead, step, sum);
@@ -130,7 +131,7 @@ static TARGET void multiply_together(const struct eo_gemm_tile *t, const struct 
     for (int n = 0; n < TOGETHER; n++) start(1, 2, block->weights + n * size, &sum[n]);
     const void *const *segment = block->segment;
     for (size_t s = 0; s < block->segments; s++, segment += MR) {
-        const float *row = *segment;
+        const float *row = (const float *)((const char *)*segment + block->offset);
         for (size_t k = 0; k < block->depth; k++, w += NR) {
             const vec a = vec_set(row[k]);
 #pragma clang loop unroll(full)
@@ -165,7 +166,7 @@ static multiplication *const multiply_all_rows[2] = {narrow_all, multiply_all};
 // All columns of `rows` rows from number `first` on, which are all of a tile or at most half of that.
 SIMD void rows_of_tile(const struct eo_gemm_tile *t, size_t first, size_t rows) {
     const void *row[MR];
-    struct block block = {.segments = t->segments, .weights = t->weights};
+    struct block block = {.segments = t->segments, .offset = t->segment_offset, .weights = t->weights};
     block.output = (float *)((char *)t->output + first * t->output_stride);
     block.segment = t->segment + first;
     block.apart = rows == MR ? t->input_stride : 0;

@@ -32,6 +32,10 @@ enum { RESIZE_LANES = 1, WHOLE_LANES = 1 };
 typedef float resize_f32s __attribute__((ext_vector_type(RESIZE_LANES)));
 typedef int32_t resize_s32s __attribute__((ext_vector_type(RESIZE_LANES)));
 typedef uint8_t resize_u8s __attribute__((ext_vector_type(RESIZE_LANES)));
+typedef int8_t resize_s8s __attribute__((ext_vector_type(RESIZE_LANES)));
+typedef double resize_f64s __attribute__((ext_vector_type(WHOLE_LANES)));
+typedef int32_t whole_s32s __attribute__((ext_vector_type(WHOLE_LANES)));
+typedef int16_t whole_s16s __attribute__((ext_vector_type(WHOLE_LANES)));
 LOAD_STORE(resize_f32, float, resize_f32s)
 LOAD_STORE(resize_u8, uint8_t, resize_u8s)
 
@@ -72,51 +76,48 @@ INLINE void u8_resize_pixels(const struct eo_resize *line, size_t begin, size_t 
     }
 }
 
-// Integers with sign, of 8 bits or `wide`, by one code: size.
-typedef double resize_f64s __attribute__((ext_vector_type(WHOLE_LANES)));
-typedef int32_t whole_s32s __attribute__((ext_vector_type(WHOLE_LANES)));
-typedef int16_t whole_s16s __attribute__((ext_vector_type(WHOLE_LANES)));
-typedef int8_t whole_s8s __attribute__((ext_vector_type(WHOLE_LANES)));
+// Weights have 10 bits each: sums of bytes have 28. To the nearest, ties away from zero.
+INLINE void s8_resize_pixels(const struct eo_resize *line, size_t begin, size_t end, size_t n, const int8_t *first,
+                             const int8_t *second, int8_t *y) {
+#define LOAD(from, at) (resize_s8s) LOAD_PART(u8, (const uint8_t *)(from + at), n)
+    CORNERS(LOAD, resize_s32s)
+#undef LOAD
+    const int32_t above = (int32_t)line->above, below = (int32_t)line->below;
+    a = a * above + b * below, c = c * above + d * below;
+    const resize_s32s whole = a * 1024, step = c - a;
+    _Pragma("clang loop unroll(disable)") for (size_t i = begin; i < end; i++) {
+        const resize_s32s sum = whole + step * (int32_t)line->taps[i].right;
+        const resize_s32s rounded = (sum + (1 << 19) + (sum >> 31)) >> 20;
+        STORE_PART(u8, (uint8_t *)(y + i * line->channels), __builtin_convertvector(rounded, resize_u8s), n);
+    }
+}
 
-INLINE whole_s32s load_whole(const char *p, bool wide, size_t n) {
+// Exact in double precision.
+INLINE whole_s32s load_whole(const int16_t *p, size_t n) {
 #ifdef LANES_MASK
-    return (wide ? TO_S32(load_s16((const int16_t *)p, n)) : TO_S32(load_s8((const int8_t *)p, n))).lo;
+    return TO_S32(load_s16(p, n)).lo;
 #else
     (void)n;
     whole_s16s words;
-    whole_s8s bytes;
-    if (!wide) {
-        __builtin_memcpy(&bytes, p, sizeof bytes);
-        return __builtin_convertvector(bytes, whole_s32s);
-    }
     __builtin_memcpy(&words, p, sizeof words);
     return __builtin_convertvector(words, whole_s32s);
 #endif
 }
 
-INLINE void store_whole(char *p, whole_s32s v, bool wide, size_t n) {
+INLINE void store_whole(int16_t *p, whole_s32s v, size_t n) {
 #ifdef LANES_MASK
     const s32s all = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7);
-    if (wide)
-        store_s16((int16_t *)p, __builtin_convertvector(all, s16s), n);
-    else
-        store_s8((int8_t *)p, __builtin_convertvector(all, s8s), n);
+    store_s16(p, __builtin_convertvector(all, s16s), n);
 #else
     (void)n;
     const whole_s16s words = __builtin_convertvector(v, whole_s16s);
-    const whole_s8s bytes = __builtin_convertvector(v, whole_s8s);
-    if (wide)
-        __builtin_memcpy(p, &words, sizeof words);
-    else
-        __builtin_memcpy(p, &bytes, sizeof bytes);
+    __builtin_memcpy(p, &words, sizeof words);
 #endif
 }
 
-// Exact in double precision, then to the nearest, ties away from zero: the weights have 10 bits each.
-INLINE void whole_resize_pixels(const struct eo_resize *line, size_t begin, size_t end, size_t n, bool wide,
-                                const char *first, const char *second, char *y) {
-    const size_t size = wide ? 2 : 1;
-#define LOAD(from, at) load_whole(from + at * size, wide, n)
+INLINE void s16_resize_pixels(const struct eo_resize *line, size_t begin, size_t end, size_t n, const int16_t *first,
+                              const int16_t *second, int16_t *y) {
+#define LOAD(from, at) load_whole(from + at, n)
     CORNERS(LOAD, resize_f64s)
 #undef LOAD
     const double above = line->above, below = line->below;
@@ -124,7 +125,7 @@ INLINE void whole_resize_pixels(const struct eo_resize *line, size_t begin, size
     _Pragma("clang loop unroll(disable)") for (size_t i = begin; i < end; i++) {
         const resize_f64s sum = a * (double)line->taps[i].left + c * (double)line->taps[i].right;
         const resize_f64s shifted = (sum + (sum > 0.0 ? (resize_f64s)0x1p19 : (resize_f64s)-0x1p19)) * 0x1p-20;
-        store_whole(y + i * line->channels * size, __builtin_convertvector(shifted, whole_s32s), wide, n);
+        store_whole(y + i * line->channels, __builtin_convertvector(shifted, whole_s32s), n);
     }
 }
 
@@ -141,29 +142,15 @@ INLINE void whole_resize_pixels(const struct eo_resize *line, size_t begin, size
         }                                                                                                              \
     }
 
-#define RESIZE(t, type)                                                                                                \
+#define RESIZE(t, type, lanes)                                                                                         \
     static void K(t##_resize)(const struct eo_resize *line_, const void *first, const void *second, void *y) {         \
         const struct eo_resize copy = *line_, *line = &copy; /* that no store could change */                          \
         const size_t n = line->channels;                                                                               \
-        LEAVE_FEW(t##_resize, RESIZE_LANES)                                                                            \
-        EACH_PART(RESIZE_LANES, t##_resize_pixels(line, begin, end, part, (const type *)first + c,                     \
-                                                  (const type *)second + c, (type *)y + c))                            \
+        LEAVE_FEW(t##_resize, lanes)                                                                                   \
+        EACH_PART(lanes, t##_resize_pixels(line, begin, end, part, (const type *)first + c, (const type *)second + c,  \
+                                           (type *)y + c))                                                             \
     }
-RESIZE(f32, float)
-RESIZE(u8, uint8_t)
-
-static __attribute__((noinline)) void K(whole_resize)(const struct eo_resize *line_, const void *first,
-                                                      const void *second, void *y, bool wide) {
-    const struct eo_resize copy = *line_, *line = &copy;
-    const size_t n = line->channels, size = wide ? 2 : 1;
-    EACH_PART(WHOLE_LANES, whole_resize_pixels(line, begin, end, part, wide, (const char *)first + c * size,
-                                               (const char *)second + c * size, (char *)y + c * size))
-}
-static void K(s8_resize)(const struct eo_resize *line_, const void *first, const void *second, void *y) {
-    LEAVE_FEW(s8_resize, WHOLE_LANES)
-    K(whole_resize)(line_, first, second, y, false);
-}
-static void K(s16_resize)(const struct eo_resize *line_, const void *first, const void *second, void *y) {
-    LEAVE_FEW(s16_resize, WHOLE_LANES)
-    K(whole_resize)(line_, first, second, y, true);
-}
+RESIZE(f32, float, RESIZE_LANES)
+RESIZE(u8, uint8_t, RESIZE_LANES)
+RESIZE(s8, int8_t, RESIZE_LANES)
+RESIZE(s16, int16_t, WHOLE_LANES)

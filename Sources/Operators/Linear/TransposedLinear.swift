@@ -79,8 +79,7 @@ extension LinearLayer {
             for (layer, spread) in parts {
                 layer.run(io, dense, work)
                 var y = io.output(as: UInt8.self)
-                let values = io.scratch(dense, as: UInt8.self)
-                spread.run(from: values.span, to: &y, pool: io.pool)
+                spread.run(from: io.written(dense), to: &y, pool: io.pool)
             }
         }
     }
