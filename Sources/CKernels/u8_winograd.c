@@ -48,24 +48,30 @@ bool eo_u8_winograd_is_faster(const struct eo_window *w, enum kernels_isa isa) {
 }
 
 static size_t depth_of(size_t inputs) { return (inputs + 1) / 2 * 2; }
-static size_t block_size(size_t inputs) { return NR * (2 * sizeof(int32_t) + TAPS * depth_of(inputs)); }
+static size_t block_size(size_t inputs, bool has_grid) {
+    return NR * ((has_grid ? 3 : 2) * sizeof(int32_t) + TAPS * depth_of(inputs));
+}
 
-size_t eo_u8_winograd_packed_size(size_t inputs, size_t outputs) { return ceiling(outputs, NR) * block_size(inputs); }
+size_t eo_u8_winograd_packed_size(size_t inputs, size_t outputs, bool has_grid) {
+    return ceiling(outputs, NR) * block_size(inputs, has_grid);
+}
 
-void eo_u8_winograd_pack(size_t inputs, const struct eo_u8_gemm_weights *w, void *packed) {
+void eo_u8_winograd_pack(size_t inputs, const struct eo_u8_gemm_weights *w, const float *bias, void *packed) {
     char *block = packed;
-    memset(packed, 0, eo_u8_winograd_packed_size(inputs, w->columns));
-    for (size_t first = 0; first < w->columns; first += NR, block += block_size(inputs)) {
-        int32_t *bias = (int32_t *)block;
-        float *scale = (float *)(bias + NR);
-        uint8_t *to = (uint8_t *)(scale + NR);
+    memset(packed, 0, eo_u8_winograd_packed_size(inputs, w->columns, bias));
+    for (size_t first = 0; first < w->columns; first += NR, block += block_size(inputs, bias)) {
+        int32_t *start = (int32_t *)block;
+        float *scale = (float *)(start + NR), *added = scale + NR;
+        uint8_t *to = (uint8_t *)(bias ? added + NR : added);
         const size_t count = smaller(NR, w->columns - first);
         for (size_t j = 0; j < count; j++) {
             const uint8_t *from = w->weights + (first + j) * w->depth;
             uint32_t sum = 0;
             for (size_t k = 0; k < w->depth; k++) sum += (uint32_t)(int8_t)(from[k] ^ w->flip);
-            bias[j] = (int32_t)((w->bias ? (uint32_t)w->bias[first + j] : 0) - (uint32_t)w->input_zero_point * sum);
+            const uint32_t whole = w->bias ? (uint32_t)w->bias[first + j] : 0;
+            start[j] = (int32_t)(bias ? sum : whole - (uint32_t)w->input_zero_point * sum);
             scale[j] = w->scale[first + j];
+            if (bias) added[j] = bias[first + j];
             for (size_t tap = 0; tap < TAPS; tap++, from += inputs)
                 for (size_t c = 0; c < inputs; c++) to[((c / 2 * TAPS + tap) * NR + j) * 2 + c % 2] = from[c] ^ w->flip;
         }
@@ -103,11 +109,12 @@ void eo_u8_winograd_work(const struct eo_u8_winograd *w, size_t unit, size_t wor
     const struct eo_u8_winograd_unit work = {
         .window = window,
         .input = w->input,
-        .padding = w->padding,
+        .padding = w->grid ? (uint8_t)w->grid->zero_point : w->padding,
         .flip = w->flip,
         .weights = w->weights,
-        .block_size = block_size(window->input_channels),
-        .parameters = *(const struct eo_u8_gemm_parameters *)w->parameters,
+        .block_size = block_size(window->input_channels, w->grid),
+        .grid = w->grid,
+        .parameters = w->parameters,
         .output = w->output,
         .first = first,
         .tiles = smaller(w->unit_tiles, eo_winograd_tiles(window, M) - first),
@@ -117,5 +124,6 @@ void eo_u8_winograd_work(const struct eo_u8_winograd *w, size_t unit, size_t wor
     };
     w->run(&work);
     const struct eo_winograd_pixels pixels = {window, M, work.first, work.tiles};
-    eo_winograd_finish(&w->finish, &pixels, begin * NR, smaller(end * NR, window->output_channels), w->output, 1);
+    eo_winograd_finish(&w->finish, &pixels, begin * NR, smaller(end * NR, window->output_channels), w->output,
+                       w->grid ? sizeof(float) : 1);
 }

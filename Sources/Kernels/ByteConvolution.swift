@@ -132,17 +132,9 @@ package final class ByteConvolution: @unchecked Sendable {
 
         /// Winograd's filtering and its weights; nil: sums may be too large for it.
         func filter(_ cache: PackedWeightCache, slots: Int) throws(Failure) -> (ByteWinogradPlan, Storage)? {
-            let (inputs, outputs) = (shape.inputChannels, shape.outputChannels)
-            let (size, form) = (eo_u8_winograd_packed_size(inputs, outputs), "u8_winograd \(form)" as Sentence)
-            if !cache.isPacked(weights, form: form, count: size) {
-                try weights.compute()
-                var window = shape.window
-                guard withSource(unsignedZero, { eo_u8_winograd_fits(&window, &$0) }) else { return nil }
-            }
-            let packed = try cache.packed(weights, form: form, count: size) { base in
-                withSource(unsignedZero) { eo_u8_winograd_pack(inputs, &$0, base) }
-            }
-            return (ByteWinogradPlan(shape, unsignedZero, slots: slots), packed)
+            try ByteWinogradPlan.packing(
+                shape, weights, unsignedZero, bias: nil, form: "u8_winograd \(form)", cache, slots: slots
+            ) { body in withSource(unsignedZero) { body(&$0) } }
         }
     }
 

@@ -1,4 +1,5 @@
 import CKernels
+import Model
 
 /// An integer type of quantized tensors that has kernels.
 package protocol QuantizedInteger: FixedWidthInteger & BitwiseCopyable & Sendable {
@@ -113,5 +114,22 @@ package enum Conversion {
     /// Single to half precision, as bits: ties to even, overflow to infinity, NaN to 0x7e00.
     package static func narrow(_ x: Span<Float>, _ y: inout MutableSpan<UInt16>, pool: ThreadPool) {
         Elementwise.unary(kernelTable.pointee.f32_to_f16, x, &y, nil, pool)
+    }
+}
+
+extension FloatValues {
+    /// The nearest numbers of half precision, as bits; see `Elementwise.narrow`.
+    package static func halves(_ numbers: [Float]) -> [UInt16] {
+        [UInt16](unsafeUninitializedCapacity: numbers.count) { halves, count in
+            count = numbers.count
+            guard let to = halves.baseAddress else { return }
+            numbers.withUnsafeBufferPointer { kernelTable.pointee.f32_to_f16(count, $0.baseAddress!, to, nil) }
+        }
+    }
+
+    package static func half(_ number: Float) -> UInt16 {
+        var (number, half) = (number, UInt16(0))
+        kernelTable.pointee.f32_to_f16(1, &number, &half, nil)
+        return half
     }
 }

@@ -10,17 +10,25 @@ package final class HybridConvolution: @unchecked Sendable {
     package let scratchByteCount: Int
     package let quantizer: DynamicRangeQuantizer
 
-    /// Of all images if each is a single pixel, otherwise of one image after the other.
-    private let plan: ConvolutionPlan
+    /// Of all images if each is a single pixel, otherwise of one image after the other. Not copied when it runs.
+    private enum Form: ~Copyable {
+        case direct(ConvolutionPlan)
+        case winograd(ByteWinogradPlan)
+    }
+    private let form: Form
     private let passes: Int
+    /// Of a pass.
+    private let inputCount: Int
+    private let outputCount: Int
     private let packed: Storage
     private let parameters: eo_hybrid_gemm_parameters
 
     /// `bias`: [outputChannels] or nil. `asymmetric`: activations use the whole int8 range with a zero point, otherwise
-    /// -127...127 with zero point 0. `threads`: for how many threads scratch memory is asked.
+    /// -127...127 with zero point 0. `threads`: for how many threads scratch memory is asked. `isFiltered`: by Winograd's
+    /// filtering, where that is possible; nil: where it is thought faster.
     package init(
         _ shape: ConvolutionShape, weights: HybridWeights, bias: [Float]?, minimum: Float, maximum: Float,
-        asymmetric: Bool, cache: PackedWeightCache, threads: Int = 4
+        asymmetric: Bool, cache: PackedWeightCache, threads: Int = 4, isFiltered: Bool? = nil
     ) throws(Failure) {
         try shape.check()
         let bias = bias ?? [Float](repeating: 0, count: shape.outputChannels)
@@ -31,25 +39,56 @@ package final class HybridConvolution: @unchecked Sendable {
         let isPixel = shape.isPointwise && shape.inputHeight * shape.inputWidth == 1
         var pass = shape
         if !isPixel { pass.batch = 1 }
-        plan = ConvolutionPlan(
+        passes = shape.batch / pass.batch
+        (inputCount, outputCount) = (pass.inputCount, pass.outputCount)
+        quantizer = DynamicRangeQuantizer(
+            rows: isPixel ? shape.batch : 1, length: isPixel ? shape.inputChannels : pass.inputCount,
+            asymmetric: asymmetric)
+        parameters = eo_hybrid_gemm_parameters(minimum: minimum, maximum: maximum, block: product.block)
+        var window = pass.window
+        if weights.bits == 8, isFiltered ?? eo_u8_winograd_is_faster(&window, product.isa),
+            let (plan, packed) = try Self.filter(pass, weights, bias, cache, slots: threads)
+        {
+            form = .winograd(plan)
+            self.packed = packed
+            kernelName = ByteWinogradPlan.kernelName
+            scratchByteCount = quantizer.byteCount + plan.scratchByteCount
+            return
+        }
+        let plan = ConvolutionPlan(
             pass, run: product.run, mr: product.mr, nr: product.nr, blockSize: product.packedSize,
             rows: .init(
                 inputSize: 1, outputSize: 4, multiple: product.depthStep, wide: eo_gemm_takes_wide_rows(product.isa),
                 flip: eo_gemm_takes_unsigned_rows(product.isa) ? 0 : 0x80),
             slots: threads)
-        passes = shape.batch / pass.batch
-        quantizer = DynamicRangeQuantizer(
-            rows: isPixel ? shape.batch : 1, length: isPixel ? shape.inputChannels : pass.inputCount,
-            asymmetric: asymmetric)
-        scratchByteCount = quantizer.byteCount + plan.scratchByteCount
         let groupSize = plan.context.group_size
-        let form: Sentence =
+        let name: Sentence =
             "\(product.name) \(weights.bits) \(product.block) \(shape.depth)x\(shape.groupOutputs)x\(shape.groups) \(digest(bias)) \(digest(weights.scales))"
-        packed = try cache.packed(weights.stored, form: form, count: groupSize * shape.groups) { base in
+        packed = try cache.packed(weights.stored, form: name, count: groupSize * shape.groups) { base in
             for group in 0..<shape.groups { product.pack(group, base + group * groupSize) }
         }
-        parameters = eo_hybrid_gemm_parameters(minimum: minimum, maximum: maximum, block: product.block)
         kernelName = product.name
+        scratchByteCount = quantizer.byteCount + plan.scratchByteCount
+        form = .direct(plan)
+    }
+
+    /// Winograd's filtering and its weights; nil: sums may be too large for it.
+    private static func filter(
+        _ shape: ConvolutionShape, _ weights: HybridWeights, _ bias: [Float], _ cache: PackedWeightCache, slots: Int
+    ) throws(Failure) -> (ByteWinogradPlan, Storage)? {
+        let (stored, outputs) = (weights.stored, shape.outputChannels)
+        let scales = try eachChannel(weights.scales, outputs)
+        let form: Sentence = "hybrid_winograd \(shape.depth)x\(outputs) \(digest(bias)) \(digest(scales))"
+        return try ByteWinogradPlan.packing(shape, stored, nil, bias: bias, form: form, cache, slots: slots) { body in
+            scales.withUnsafeBufferPointer { scales in
+                var source = eo_u8_gemm_weights(
+                    depth: shape.depth, columns: outputs,
+                    weights: stored.baseAddress.assumingMemoryBound(to: UInt8.self),
+                    flip: 0, weight_zero_point: 0, input_zero_point: 0, bias: nil, scale: scales.baseAddress!, pieces: 1
+                )
+                body(&source)
+            }
+        }
     }
 
     /// Does a layer multiply weights of fewer than 8 bits as they are? Otherwise it wants them as int8: tiles take those
@@ -101,19 +140,25 @@ package final class HybridConvolution: @unchecked Sendable {
         _ pass: Int, _ input: Span<Float>, _ output: inout MutableSpan<Float>, quantized: UnsafeMutableRawPointer,
         isQuantized: Bool, scratch: UnsafeMutableRawBufferPointer, _ finish: Finish, _ pool: ThreadPool
     ) {
-        precondition(input.count >= plan.inputCount * passes && output.count >= plan.outputCount * passes)
+        precondition(input.count >= inputCount * passes && output.count >= outputCount * passes)
         withUnsafePointer(to: parameters) { parameters in
             input.withUnsafeBufferPointer { input in
                 output.withUnsafeMutableBufferPointer { output in
-                    if !isQuantized {
-                        quantizer.run(input.baseAddress! + pass * plan.inputCount, quantized, pool: pool)
-                    }
+                    if !isQuantized { quantizer.run(input.baseAddress! + pass * inputCount, quantized, pool: pool) }
                     let results = quantizer.results(quantized)
-                    plan.run(
-                        input: results.bytes, output: output.baseAddress! + pass * plan.outputCount,
-                        weights: Bytes(packed).baseAddress, parameters: parameters,
-                        grids: .init(results.rows, stride: quantizer.rowStride),
-                        finish: finish.advanced(by: pass * plan.outputCount * 4).raw, scratch: scratch, pool: pool)
+                    let (to, weights) = (output.baseAddress! + pass * outputCount, Bytes(packed).baseAddress)
+                    let finish = finish.advanced(by: pass * outputCount * 4).raw
+                    switch form {
+                    case .direct(let plan):
+                        plan.run(
+                            input: results.bytes, output: to, weights: weights, parameters: parameters,
+                            grids: .init(results.rows, stride: quantizer.rowStride), finish: finish, scratch: scratch,
+                            pool: pool)
+                    case .winograd(let plan):
+                        plan.run(
+                            input: results.bytes, output: to, weights: weights, parameters: parameters,
+                            grid: results.rows, finish: finish, scratch: scratch, pool: pool)
+                    }
                 }
             }
         }

@@ -116,12 +116,7 @@ struct HybridProduct: ~Copyable {
 
     /// The same numbers; nil if float16 has not all of them.
     private static func float16(_ numbers: [Float]) -> [UInt16]? {
-        let halves = [UInt16](unsafeUninitializedCapacity: numbers.count) { halves, count in
-            numbers.withUnsafeBufferPointer {
-                kernelTable.pointee.f32_to_f16($0.count, $0.baseAddress!, halves.baseAddress!, nil)
-            }
-            count = numbers.count
-        }
+        let halves = FloatValues.halves(numbers)
         return zip(halves, numbers).allSatisfy { FloatValues.float(half: $0) == $1 } ? halves : nil
     }
 

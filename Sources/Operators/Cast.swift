@@ -104,7 +104,7 @@ private enum Number {
         case .float64: self = .real(Self.double(bytes, i), imaginary: 0)
         case .float16:
             let bits = UInt16(truncatingIfNeeded: loadInteger(bytes, i, width: 2))
-            self = .real(Double(Float16(bitPattern: bits)), imaginary: 0)
+            self = .real(Double(FloatValues.float(half: bits)), imaginary: 0)
         case .bfloat16:
             let bits = UInt32(UInt16(truncatingIfNeeded: loadInteger(bytes, i, width: 2)))
             self = .real(Double(Float(bitPattern: bits << 16)), imaginary: 0)
@@ -172,7 +172,7 @@ private enum Number {
         case .int2: PackedElements(type).store(small(-2, 1), &bytes, i)
         case .float32: storeInteger(Int(float.bitPattern), &bytes, i, width: 4)
         case .float64: storeInteger(Int(truncatingIfNeeded: double.bitPattern), &bytes, i, width: 8)
-        case .float16: storeInteger(Int(Float16(float).bitPattern), &bytes, i, width: 2)
+        case .float16: storeInteger(Int(FloatValues.half(float)), &bytes, i, width: 2)
         case .bfloat16: storeInteger(Int(SmallFloat.bfloat16(float)), &bytes, i, width: 2)
         case .complex64:
             storeInteger(Int(float.bitPattern), &bytes, 2 * i, width: 4)

@@ -52,6 +52,38 @@ func hybridConvolutionIsItsDefinition(_ shape: ConvolutionShape, _ asymmetric: B
     }
 }
 
+/// Winograd's filtering in whole numbers leaves the same bits, whatever the threads.
+@Test(
+    arguments: [
+        .init(9, 11, 3, outputs: 5, kernel: (3, 3), padding: 1), .init(13, 6, 35, outputs: 40, kernel: (3, 3)),
+        .init(8, 8, 16, outputs: 16, kernel: (3, 3), padding: 1, batch: 2),
+    ] as [ConvolutionShape], [true, false])
+func filteredHybridConvolutionHasTheSameBits(_ shape: ConvolutionShape, _ asymmetric: Bool) throws {
+    var numbers = Numbers(seed: shape.inputCount)
+    let input = numbers.floats(shape.inputCount).map { $0 + 0.25 }
+    let weights = HybridWeights(
+        try Bytes(copying: numbers.integers(shape.outputChannels * shape.depth, -127...127).map(byte)),
+        scales: numbers.floats(shape.outputChannels).map { abs($0) + 0.01 })
+    let bias = numbers.floats(shape.outputChannels)
+    func output(_ isFiltered: Bool, threads: Int) throws -> (name: String, bits: [UInt32]) {
+        let convolution = try HybridConvolution(
+            shape, weights: weights, bias: bias, minimum: -9, maximum: 11, asymmetric: asymmetric,
+            cache: PackedWeightCache(), isFiltered: isFiltered)
+        var output = [Float](repeating: .nan, count: shape.outputCount)
+        var scratch = [UInt8](repeating: 0xff, count: convolution.scratchByteCount)
+        var outputSpan = output.mutableSpan
+        var scratchSpan = scratch.mutableSpan
+        convolution.run(input.span, &outputSpan, scratch: &scratchSpan, pool: try ThreadPool(threads: threads))
+        return (convolution.kernelName, output.map { $0.bitPattern })
+    }
+    let expected = try output(false, threads: 1)
+    for threads in [1, 3] {
+        let found = try output(true, threads: threads)
+        #expect(found.name.contains("winograd") && !expected.name.contains("winograd"))
+        #expect(found.bits == expected.bits)
+    }
+}
+
 /// Weights of 4 and 2 bits, multiplied in halves of bytes; with a scale for each channel and, where each row is a pixel,
 /// for each block of 8, 40 or 256.
 @Test(

@@ -16,15 +16,18 @@
 enum { EO_U8_WINOGRAD_TILE = 4, EO_U8_WINOGRAD_ELEMENTS = 36, EO_U8_WINOGRAD_CHANNELS = 16, EO_U8_WINOGRAD_LINE = 64 };
 
 // Tiles of 4 x 4 output pixels are counted along the lines of an image, then down, then over images. Results are those
-// of eo_u8_gemm. Block, for 16 output channels: int32 bias[16]; float scale[16]; int8 weights[channels / 2][9][16][2].
+// of eo_u8_gemm; with a `grid`, in which all of the input was quantized, those of eo_hybrid_gemm. Block, for 16 output
+// channels: int32 bias[16]; float scale[16]; int8 weights[channels / 2][9][16][2]. With a grid: int32 sums[16]; float
+// scale[16]; float bias[16]; weights.
 struct eo_u8_winograd_unit {
     const struct eo_window *_Nonnull window;
     const uint8_t *_Nonnull input;
     uint8_t padding, flip; // padding: after the flip, which is xored into every byte
     const char *_Nonnull weights;
     size_t block_size;
-    struct eo_u8_gemm_parameters parameters;
-    uint8_t *_Nonnull output;
+    const struct eo_hybrid_row *_Nullable grid;
+    const void *_Nonnull parameters; // eo_u8_gemm_parameters or, with a grid, eo_hybrid_gemm_parameters
+    void *_Nonnull output;
     size_t first, tiles;    // tiles computed
     size_t begin, end;      // and blocks
     void *_Nonnull scratch; // of eo_u8_winograd_scratch, aligned to 64 bytes
@@ -51,8 +54,10 @@ bool eo_u8_winograd_fits(const struct eo_window *_Nonnull window, const struct e
 // Whether that is faster than eo_u8_gemm on a machine of this richest instruction set.
 bool eo_u8_winograd_is_faster(const struct eo_window *_Nonnull window, enum kernels_isa isa);
 
-size_t eo_u8_winograd_packed_size(size_t inputs, size_t outputs);
-void eo_u8_winograd_pack(size_t inputs, const struct eo_u8_gemm_weights *_Nonnull weights, void *_Nonnull packed);
+// `bias`: [columns], for a grid, and then that of `weights` and the input's zero point do not matter; null: for none.
+size_t eo_u8_winograd_packed_size(size_t inputs, size_t outputs, bool has_grid);
+void eo_u8_winograd_pack(size_t inputs, const struct eo_u8_gemm_weights *_Nonnull weights, const float *_Nullable bias,
+                         void *_Nonnull packed);
 
 // A convolution ready to run.
 struct eo_u8_winograd {
@@ -63,6 +68,7 @@ struct eo_u8_winograd {
     size_t slot_size;  // bytes of scratch for a worker
 
     const void *_Nullable input, *_Nullable weights, *_Nullable parameters;
+    const struct eo_hybrid_row *_Nullable grid; // its zero point is that of the padding
     void *_Nullable output, *_Nullable scratch;
     struct eo_finish finish;
 

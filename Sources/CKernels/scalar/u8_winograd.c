@@ -22,15 +22,24 @@ static int32_t sum_of(const struct eo_u8_winograd_unit *u, size_t image, size_t 
 #pragma clang attribute push(__attribute__((minsize)), apply_to = function)
 static void pixel(const struct eo_u8_winograd_unit *u, size_t image, size_t y, size_t x) {
     const struct eo_window *w = u->window;
-    const struct eo_u8_gemm_parameters *p = &u->parameters;
-    uint8_t *output = u->output + ((image * w->output_height + y) * w->output_width + x) * w->output_channels;
+    const size_t place = ((image * w->output_height + y) * w->output_width + x) * w->output_channels;
     for (size_t channel = u->begin * NR; channel < u->end * NR && channel < w->output_channels; channel++) {
-        const int32_t *bias = (const int32_t *)(u->weights + channel / NR * u->block_size);
-        const float *scale = (const float *)(bias + NR);
+        const int32_t *start = (const int32_t *)(u->weights + channel / NR * u->block_size);
+        const float *scale = (const float *)(start + NR), *bias = scale + NR;
         const size_t j = channel % NR;
-        const int32_t sum = sum_of(u, image, y, x, (const int8_t *)(scale + NR) + 2 * j);
-        output[channel] = (uint8_t)requantize((float)(int32_t)((uint32_t)sum + (uint32_t)bias[j]), scale[j], p->minimum,
-                                              p->maximum, p->output_zero_point);
+        const int8_t *weights = (const int8_t *)(u->grid ? bias + NR : bias) + 2 * j;
+        const uint32_t sum = (uint32_t)sum_of(u, image, y, x, weights);
+        if (u->grid) {
+            const struct eo_hybrid_gemm_parameters *p = u->parameters;
+            const int32_t total = (int32_t)(sum - (uint32_t)u->grid->zero_point * (uint32_t)start[j]);
+            const float product = (float)total * (u->grid->scale * scale[j]), result = product + bias[j];
+            ((float *)u->output)[place + channel] = clamp(result, p->minimum, p->maximum);
+        } else {
+            const struct eo_u8_gemm_parameters *p = u->parameters;
+            const float total = (float)(int32_t)(sum + (uint32_t)start[j]);
+            ((uint8_t *)u->output)[place + channel] =
+                (uint8_t)requantize(total, scale[j], p->minimum, p->maximum, p->output_zero_point);
+        }
     }
 }
 

@@ -90,17 +90,19 @@ static TARGET void multiply_row(const struct operands *o, int32_t *sums) {
         for (int j = 0; j < VECTORS; j++)
             sum[n][j] = acc_start(ivec_load((const int32_t *)(start + n * o->start_apart) + j * LANES));
     const ROW *row = (const ROW *)o->input;
-    for (const int8_t *w = o->weights, *end = w + o->depth * NR; w < end; w += STEP * NR, row += STEP) {
-        const avec a = avec_load(row);
+    for (const int8_t *w = o->weights, *end = w + o->depth * NR; w < end; w += STEP * NR, row += STEP)
 #pragma clang loop unroll(full)
-        for (int n = 0; n < BLOCKS; n++)
+        for (int phase = 0; phase < PHASES; phase++) {
+            const avec a = avec_load_phase(row, phase);
 #pragma clang loop unroll(full)
-            for (int j = 0; j < VECTORS; j++) {
-                const int8_t *at = w + n * o->apart + j * LANES * STEP;
-                __builtin_prefetch(at + AHEAD / 2 / BLOCKS);
-                sum[n][j] = acc_step(sum[n][j], a, bvec_load(at));
-            }
-    }
+            for (int n = 0; n < BLOCKS; n++)
+#pragma clang loop unroll(full)
+                for (int j = 0; j < VECTORS; j++) {
+                    const int8_t *at = w + n * o->apart + j * LANES * STEP;
+                    if (phase == 0) __builtin_prefetch(at + AHEAD / 2 / BLOCKS);
+                    sum[n][j] = acc_step(sum[n][j], a, bvec_load_phase(at, phase));
+                }
+        }
 #pragma clang loop unroll(full)
     for (int n = 0; n < BLOCKS; n++)
 #pragma clang loop unroll(full)

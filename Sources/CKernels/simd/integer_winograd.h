@@ -195,23 +195,53 @@ static TARGET void output_tile(const int32_t *from, size_t step, const int32_t *
     }
 }
 
-// Results of a tile, pixels beyond the image left out.
-static __attribute__((noinline)) TARGET void leave(const struct eo_u8_winograd_unit *u, const struct requantization *r,
-                                                   const float *scales, size_t columns, const int32_t *from,
-                                                   struct place at, size_t channel) {
-    const struct eo_window *w = u->window;
-    const size_t pixel = w->output_channels;
+// A tile of a block on its way to the output.
+struct results {
+    const struct eo_u8_winograd_unit *unit;
+    const int32_t *sums; // [M * M][COLUMNS]
+    const float *scales; // of the block
+    struct place at;
+    size_t channel, columns;
+};
+
+// Calls body with the pixel's number in the tile and in the image, beyond which pixels are left out.
+#define EACH_PIXEL(r, body)                                                                                            \
+    do {                                                                                                               \
+        const struct eo_window *w = (r)->unit->window;                                                                 \
+        for (size_t y = 0; y < M && (r)->at.y + y < w->output_height; y++)                                             \
+            for (size_t x = 0; x < M && (r)->at.x + x < w->output_width; x++) {                                        \
+                const size_t line = (r)->at.image * w->output_height + (r)->at.y + y;                                  \
+                const size_t place = (line * w->output_width + (r)->at.x + x) * w->output_channels + (r)->channel;     \
+                const int32_t *sums = (r)->sums + (y * M + x) * COLUMNS;                                               \
+                body                                                                                                   \
+            }                                                                                                          \
+    } while (0)
+
+static __attribute__((noinline)) TARGET void leave_bytes(const struct requantization *q, const struct results *r) {
     struct requantized_row rows[M * M + TOGETHER];
     size_t count = 0;
-    for (size_t y = 0; y < M && at.y + y < w->output_height; y++)
-        for (size_t x = 0; x < M && at.x + x < w->output_width; x++)
-            rows[count++] = (struct requantized_row){
-                from + (y * M + x) * COLUMNS, 0,
-                (char *)u->output + ((at.image * w->output_height + at.y + y) * w->output_width + at.x + x) * pixel +
-                    channel};
+    EACH_PIXEL(r, rows[count++] = ((struct requantized_row){sums, 0, (char *)r->unit->output + place}););
     // The last one may be its own partner.
     rows[count] = rows[count - 1];
-    for (size_t i = 0; i < count; i += TOGETHER) requantize_together(1, r, scales, columns, rows + i);
+    for (size_t i = 0; i < count; i += TOGETHER) requantize_together(1, q, r->scales, r->columns, rows + i);
+}
+
+static __attribute__((noinline)) TARGET void leave_floats(const struct results *r) {
+    const struct eo_hybrid_gemm_parameters *p = r->unit->parameters;
+    const vec low = vec_set(p->minimum), high = vec_set(p->maximum), scale = vec_set(r->unit->grid->scale);
+    for (size_t j = 0; j < r->columns; j += LANES) {
+        const size_t left = r->columns - j;
+        const vec factor = vec_multiply(scale, vec_load(r->scales + j)), bias = vec_load(r->scales + COLUMNS + j);
+        EACH_PIXEL(r, {
+            const vec sum = vec_multiply(ivec_to_float(ivec_load(sums + j)), factor);
+            const vec result = vec_clamp(vec_add(sum, bias), low, high);
+            float *const to = (float *)r->unit->output + place + j;
+            if (left < LANES)
+                vec_store_part(to, result, left);
+            else
+                vec_store(to, result);
+        });
+    }
 }
 
 SIMD void winograd_unit(const struct eo_u8_winograd_unit *u) {
@@ -222,12 +252,16 @@ SIMD void winograd_unit(const struct eo_u8_winograd_unit *u) {
     const size_t products_apart = u->tiles * COLUMNS + WORDS / 2;
     int16_t *const input = u->scratch, *const weights = input + ELEMENTS * input_apart;
     int32_t *const products = (int32_t *)(weights + ELEMENTS * weights_apart);
-    const struct requantization r = requantization(&u->parameters);
+    struct requantization q;
+    if (!u->grid) q = requantization(u->parameters);
     transform_inputs(u, channels, input_apart, input);
     for (size_t block = u->begin; block < u->end; block++) {
-        const int32_t *bias = (const int32_t *)(u->weights + block * u->block_size);
-        const float *scales = (const float *)(bias + COLUMNS);
-        transform_block((const int8_t *)(scales + COLUMNS), depth, weights_apart, weights);
+        const int32_t *head = (const int32_t *)(u->weights + block * u->block_size);
+        const float *scales = (const float *)(head + COLUMNS);
+        transform_block((const int8_t *)(scales + (u->grid ? 2 : 1) * COLUMNS), depth, weights_apart, weights);
+        int32_t start[COLUMNS];
+        for (int j = 0; j < COLUMNS; j++)
+            start[j] = u->grid ? (int32_t)(0 - (uint32_t)u->grid->zero_point * (uint32_t)head[j]) : head[j];
         for (size_t e = 0; e < ELEMENTS; e++) {
             const struct element element = {depth, channels, weights + e * weights_apart};
             for (size_t tile = 0, rows; tile < u->tiles; tile += rows) {
@@ -236,12 +270,16 @@ SIMD void winograd_unit(const struct eo_u8_winograd_unit *u) {
                                           products + e * products_apart + tile * COLUMNS);
             }
         }
+        _Alignas(64) int32_t sums[M * M * COLUMNS];
         const size_t channel = block * COLUMNS, left = w->output_channels - channel;
-        const size_t columns = left < COLUMNS ? left : COLUMNS;
+        struct results results = {u, sums, scales, {0}, channel, left < COLUMNS ? left : COLUMNS};
         for (size_t tile = 0; tile < u->tiles; tile++) {
-            _Alignas(64) int32_t pixels[M * M * COLUMNS];
-            output_tile(products + tile * COLUMNS, products_apart, bias, pixels);
-            leave(u, &r, scales, columns, pixels, place_of(w, u->first + tile), channel);
+            output_tile(products + tile * COLUMNS, products_apart, start, sums);
+            results.at = place_of(w, u->first + tile);
+            if (u->grid)
+                leave_floats(&results);
+            else
+                leave_bytes(&q, &results);
         }
     }
 }

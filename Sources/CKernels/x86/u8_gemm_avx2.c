@@ -9,6 +9,7 @@ typedef __m256i acc, bvec, avec;
 #define PHASES 2
 #define VECTORS 2
 #define MR 6
+#define BLOCKS 2
 #define HALF_COUNTS UP_TO_3
 
 SIMD acc acc_start(ivec bias) { return bias; }

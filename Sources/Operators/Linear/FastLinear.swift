@@ -221,9 +221,10 @@ extension LinearLayer {
         _ weights: Bytes, elementSize: Int, _ make: (ConvolutionShape, Bytes) throws(Failure) -> Layer
     ) throws(Failure) -> Kernel? {
         guard windows.form == .transposed else { return try launch(try make(shape, weights)) }
-        return try transposedKernel(weights, elementSize: elementSize) { shape, weights throws(Failure) in
-            DenseLayer(try make(shape, weights), input: roles.input)
-        }
+        guard let parts = try parts(weights, elementSize: elementSize) else { return nil }
+        var layers: [DenseLayer] = []
+        for part in parts { layers.append(DenseLayer(try make(part.shape, part.weights), input: roles.input)) }
+        return transposedKernel(parts, layers)
     }
 
     private func launch<Layer: PackedLayer>(_ layer: Layer) throws(Failure) -> Kernel {

@@ -28,7 +28,7 @@ private struct Phase {
 }
 
 /// The convolution of a phase of rows and one of columns, and where its dense result goes.
-private struct PhasePart {
+struct PhasePart {
     let shape: ConvolutionShape
     let weights: Bytes
     let spread: StridedCopy
@@ -57,35 +57,29 @@ struct DenseLayer {
 /// TRANSPOSE_CONV by the kernels of CONV_2D: one small convolution for each position within a stride, whose dense
 /// result is then spread over the output.
 extension LinearLayer {
-    func transposedKernel(
-        _ weights: Bytes, elementSize: Int,
-        _ make: (ConvolutionShape, Bytes) throws(Failure) -> DenseLayer
-    ) throws(Failure) -> Kernel? {
-        let outputSize = (output.type.bits ?? 8) / 8
-        guard let plan = try parts(weights, elementSize: elementSize, outputSize: outputSize)
-        else { return nil }
-        var parts: [(layer: DenseLayer, spread: StridedCopy)] = []
+    private var outputSize: Int { (output.type.bits ?? 8) / 8 }
+
+    /// `layers`: of `parts`, of which there is one at least.
+    func transposedKernel(_ parts: [PhasePart], _ layers: [DenseLayer]) -> Kernel {
         var (workBytes, denseCount) = (0, 0)
-        for part in plan {
-            let layer = try make(part.shape, part.weights)
-            parts.append((layer, part.spread))
+        for (part, layer) in zip(parts, layers) {
             workBytes = max(workBytes, layer.scratchByteCount)
             denseCount = max(denseCount, part.shape.batch * part.shape.outputsPerImage)
         }
-        op.kernelName = parts.count.description + " x " + parts[0].layer.kernelName
+        op.kernelName = parts.count.description + " x " + layers[0].kernelName
         let work = op.scratch(bytes: workBytes)
         let dense = op.scratch(bytes: denseCount * outputSize)
-        return { [parts] io throws(Failure) in
-            for (layer, spread) in parts {
-                layer.run(io, dense, work)
+        return { io throws(Failure) in
+            for index in 0..<parts.count {
+                layers[index].run(io, dense, work)
                 var y = io.output(as: UInt8.self)
-                spread.run(from: io.written(dense), to: &y, pool: io.pool)
+                parts[index].spread.run(from: io.written(dense), to: &y, pool: io.pool)
             }
         }
     }
 
     /// One convolution for each pair of phases; nil if there are too many.
-    private func parts(_ weights: Bytes, elementSize: Int, outputSize: Int) throws(Failure) -> [PhasePart]? {
+    func parts(_ weights: Bytes, elementSize: Int) throws(Failure) -> [PhasePart]? {
         guard
             let rows = Phase.all(
                 output: shape.outputHeight, kernel: shape.kernelHeight, stride: shape.strideHeight,

@@ -1,3 +1,4 @@
+import Kernels
 import Model
 
 /// Weights stored as float16, each followed by a DEQUANTIZE that gives back float32: half the size, and a runtime with
@@ -46,7 +47,7 @@ enum Float16Scheme {
         if let known = halves[original.buffer] {
             buffer = known
         } else {
-            model.buffers.append(Buffer(try Bytes(copying: values.map { Float16($0).bitPattern })))
+            model.buffers.append(Buffer(try Bytes(copying: FloatValues.halves(values))))
             buffer = model.buffers.count - 1
             halves[original.buffer] = buffer
         }
