@@ -22,6 +22,9 @@ static const size_t gathered_size = 256 * 1024, gathered_parts = 512 * 1024;
 // An image that is copied with its padding rather than the pieces at its edges one by one.
 static const size_t framed_size = 32 * 1024;
 
+// Short rows are gathered for several calls of a kernel at once, as many as leave the nearest cache to the products.
+static const size_t gathered_at_once = 8 * 1024;
+
 static size_t ceiling(size_t a, size_t b) { return (a + b - 1) / b; }
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -47,6 +50,11 @@ size_t eo_convolution_rows(const struct eo_convolution *c, size_t mr, size_t wor
     // Calls of about the same size, of whole tiles.
     const size_t calls = ceiling(share, rows);
     return larger(tile_rows, ceiling(ceiling(share, calls), tile_rows / 2) * tile_rows / 2);
+}
+
+size_t eo_convolution_gathered(const struct eo_convolution *c) {
+    const size_t tiles = ceiling(pixels(&c->window), c->mr);
+    return smaller(tiles, larger(1, gathered_at_once / (c->mr * c->row_stride)));
 }
 
 // Workers share the rows, so that each finds in its cache what it wrote in the layer before, unless there are far more
@@ -429,16 +437,20 @@ __attribute__((noinline)) static void run_unit(const struct eo_convolution *c, c
     tile.ahead_size = part;
     const size_t end = smaller(all, (unit->first + unit->tiles) * c->mr), columns = tile.columns * c->unit_groups;
     const bool finishes = eo_finish_is_needed(&c->finish);
-    size_t finished = unit->first * c->mr;
+    size_t finished = unit->first * c->mr, gathered = finished;
+    const size_t at_once = c->mr * larger(1, c->gathered_tiles);
     for (size_t pixel = unit->first * c->mr; pixel < end; pixel += c->mr) {
         tile.rows = smaller(c->mr, end - pixel);
-        if (c->gather) gather(c, input, pixel, tile.rows, rows);
+        if (c->gather && (pixel == gathered || pixel - gathered >= at_once)) {
+            gathered = pixel;
+            gather(c, input, pixel, smaller(at_once, end - pixel), rows);
+        }
         if (c->call_lines)
             tile.input = point_lines(c, pixel, tile.rows, rows, &tile);
         else if (c->segments)
             tile.input_stride = point_pieces(c, pieces, input, pixel, tile.rows, rows);
         else
-            tile.input = c->gather ? rows : input + pixel * in_pixel;
+            tile.input = c->gather ? rows + (pixel - gathered) * c->row_stride : input + pixel * in_pixel;
         tile.output = output + pixel * out_pixel;
         tile.row_parameters = (const char *)c->row_parameters + pixel * c->row_parameters_stride;
         run_groups(c, tile);

@@ -74,7 +74,8 @@ package struct Broadcast: Sendable {
             : (outer[0].strideB == length && outer[0].strideA == 1 ? .a : nil)
     }
 
-    /// Kernels take longer runs by themselves in the time in which the element could be written out.
+    /// Kernels take longer runs by themselves in the time in which the element could be written out; so many of 8 bytes
+    /// are 1 KiB.
     private static let longestSpread = 128
 
     /// How short runs become long ones for a kernel.

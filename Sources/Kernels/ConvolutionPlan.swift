@@ -161,11 +161,13 @@ struct ConvolutionPlan: LayerPlan {
             context.row_stride = stride % 1024 == 0 ? stride + unit : stride
         }
         context.mr = eo_convolution_rows(&context, Int(mr), slots)
-        context.slot_size = context.row_stride * context.mr
         if context.parts > 0 {
             // Tiles come in pairs.
             let pair = 2 * Int(EO_BF16X3_SIDE)
             context.slot_size = context.row_stride * ((context.mr + pair - 1) / pair * pair)
+        } else if context.gather != nil {
+            context.gathered_tiles = eo_convolution_gathered(&context)
+            context.slot_size = context.row_stride * context.mr * context.gathered_tiles
         }
         if rows.pieces && !shape.isPointwise { eo_convolution_segment(&context) }
         if rows.byLines > 0 { eo_convolution_by_lines(&context, rows.byLines, slots) }

@@ -104,11 +104,12 @@ struct eo_convolution {
     eo_gemm_function *_Nullable run;
     eo_gather_function *_Nullable gather; // null: pointwise, rows straight from the image
     size_t mr, nr;
-    size_t depth;      // as the kernel counts it
-    size_t block_size; // bytes of packed weights for NR columns
-    size_t group_size; // bytes of packed weights for a group
-    size_t row_stride; // bytes of a gathered row
-    size_t slot_size;  // bytes of scratch for a worker
+    size_t depth;          // as the kernel counts it
+    size_t block_size;     // bytes of packed weights for NR columns
+    size_t group_size;     // bytes of packed weights for a group
+    size_t row_stride;     // bytes of a gathered row
+    size_t gathered_tiles; // of `mr` rows, that are gathered at once; 0: one
+    size_t slot_size;      // bytes of scratch for a worker
     size_t fill;
     uint8_t padding, flip;
     size_t parts;    // of bfloat16 that floats are gathered in; 0: they are not
@@ -144,6 +145,8 @@ void eo_convolution_by_lines(struct eo_convolution *_Nonnull convolution, size_t
 // How many rows a call of the kernel gets, of the `mr` that it takes at most, for up to `workers` workers. The scratch
 // slot must hold as many.
 size_t eo_convolution_rows(const struct eo_convolution *_Nonnull convolution, size_t mr, size_t workers);
+// For how many calls rows are gathered at once; the slot must hold them.
+size_t eo_convolution_gathered(const struct eo_convolution *_Nonnull convolution);
 // Decides how the work is cut for up to `workers` workers, sets `workers` to those there is work for and returns the
 // number of units. Neighbouring units belong to one worker. Results do not depend on how the work is cut.
 size_t eo_convolution_start(struct eo_convolution *_Nonnull convolution, size_t workers);

@@ -204,7 +204,7 @@ struct results {
     size_t channel, columns;
 };
 
-// Calls body with the pixel's number in the tile and in the image, beyond which pixels are left out.
+// `body` for each pixel of a tile inside the image, with its `sums` and the `place` of its first result.
 #define EACH_PIXEL(r, body)                                                                                            \
     do {                                                                                                               \
         const struct eo_window *w = (r)->unit->window;                                                                 \
