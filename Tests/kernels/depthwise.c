@@ -274,7 +274,7 @@ static struct eo_window lines_window(size_t size, size_t stride, size_t dilation
 }
 
 static void test_lines(void) {
-    static const size_t channels[] = {1, 3, 4, 5, 8, 15, 16, 17, 24, 33, 144};
+    static const size_t channels[] = {1, 3, 4, 5, 8, 15, 16, 17, 24, 33, 144, 256};
     for (size_t size = 3; size <= 5; size += 2)
         for (size_t stride = 1; stride <= 3; stride++)
             for (size_t dilation = 1; dilation <= 3; dilation++)

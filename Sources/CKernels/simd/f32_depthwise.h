@@ -87,25 +87,29 @@ struct rectangle {
     size_t height, width;
     ptrdiff_t top, left; // input position under the first tap of the first pixel
     size_t rows, columns;
+    size_t copied; // vectors of channels of an input pixel in a copy
 };
 
-// Input pixels of a rectangle, a vector of channels of each, side by side: no bounds, and no lines of the cache that
-// share a set. What lies outside the image is zero already.
-static __attribute__((noinline)) TARGET void copy_channels(const struct rectangle *r, size_t channel, size_t part) {
+// Input pixels of a rectangle, `vectors` vectors of channels of each, side by side: no bounds, and no lines of the
+// cache that share a set. What lies outside the image is zero already.
+static __attribute__((noinline)) TARGET void copy_channels(const struct rectangle *r, size_t channel, size_t vectors,
+                                                           size_t part) {
     const struct view *v = r->view;
     const struct eo_window *w = &v->window;
     const bool rounded = v->lines->input_is_rounded;
+    const size_t element = rounded ? 2 : 4;
     const ptrdiff_t height = (ptrdiff_t)w->input_height, width = (ptrdiff_t)w->input_width;
     const size_t first = r->left < 0 ? (size_t)-r->left : 0;
     const ptrdiff_t end = width - r->left < (ptrdiff_t)r->columns ? width - r->left : (ptrdiff_t)r->columns;
     for (size_t row = 0; row < r->rows; row++) {
         const ptrdiff_t y = r->top + (ptrdiff_t)row;
         if (y < 0 || y >= height) continue;
-        float *to = v->lines->scratch + (row * r->columns + first) * LANES;
+        float *to = v->lines->scratch + (row * r->columns + first) * r->copied * LANES;
         const char *from = v->input + (size_t)y * v->input_line +
-                           (size_t)(r->left + (ptrdiff_t)first) * v->input_pixel + channel * (rounded ? 2 : 4);
-        for (ptrdiff_t x = (ptrdiff_t)first; x < end; x++, to += LANES, from += v->input_pixel)
-            vec_store(to, depthwise_load(from, rounded, part));
+                           (size_t)(r->left + (ptrdiff_t)first) * v->input_pixel + channel * element;
+        for (ptrdiff_t x = (ptrdiff_t)first; x < end; x++, to += r->copied * LANES, from += v->input_pixel)
+            for (size_t i = 0; i < vectors; i++)
+                vec_store(to + i * LANES, depthwise_load(from + i * LANES * element, rounded, part));
     }
 }
 
@@ -225,31 +229,51 @@ SIMD bool is_inside(const struct rectangle *r) {
            r->left + (ptrdiff_t)r->columns <= (ptrdiff_t)w->input_width;
 }
 
-// Whole vectors of floats are read where they lie, others from a copy.
-SIMD void rectangle_run(const int size, const struct rectangle *r) {
+// Whether a copy costs less than lines of the cache that share a set: of pixels a multiple of 2048 bytes apart, say, a
+// line of output pixels reads more of them than a first-level cache holds, and each is fetched anew for every tap and
+// every vector in it. By a stride a pixel has fewer taps.
+SIMD bool lines_collide(const int size, const struct rectangle *r) {
+    enum { WAYS = 8, PERIOD = 4096, WORTH = sizeof(vec) < 64 ? 1 : 2 };
+    const size_t pixel = r->view->input_pixel | PERIOD, apart = pixel & -pixel;
+    return size * r->columns > WAYS * (PERIOD / apart) * r->view->window.stride_width * WORTH;
+}
+
+// The channels of the input pixels, from `channel` on, where they lie.
+SIMD struct pixels pixels_of_image(const struct rectangle *r, size_t channel) {
     const struct view *v = r->view;
-    const struct eo_window *w = &v->window;
-    const size_t channels = w->input_channels;
+    return (struct pixels){.first = (const float *)v->input + channel,
+                           .pixel = (ptrdiff_t)(v->input_pixel / sizeof(float)),
+                           .line = (ptrdiff_t)(v->input_line / sizeof(float)),
+                           .height = (ptrdiff_t)v->window.input_height,
+                           .width = (ptrdiff_t)v->window.input_width,
+                           .top = r->top,
+                           .left = r->left};
+}
+
+// Whole vectors of floats are read where they lie, others from a copy.
+SIMD void rectangle_run(const int size, struct rectangle *r) {
+    const struct eo_window *w = &r->view->window;
+    const size_t channels = w->input_channels, area = r->rows * r->columns;
     const ptrdiff_t rows = (ptrdiff_t)r->rows, columns = (ptrdiff_t)r->columns, width = (ptrdiff_t)w->input_width;
-    float *scratch = v->lines->scratch;
+    float *scratch = r->view->lines->scratch;
     const bool inside = is_inside(r), lacks_taps = r->left > -size && r->left + columns < width + size;
-    const bool copies = v->lines->input_is_rounded || !(inside || (shared_stride(r) > 0 && lacks_taps));
-    for (ptrdiff_t i = 0; i < rows * columns && !inside && (copies || channels % LANES); i++)
+    const bool copies =
+        r->view->lines->input_is_rounded || !(inside || (shared_stride(r) > 0 && lacks_taps)) || lines_collide(size, r);
+    const size_t room = EO_DEPTHWISE_SCRATCH / (LANES * sizeof(float)) / area;
+    const size_t most = copies && room < VECTORS_TOGETHER ? room : VECTORS_TOGETHER;
+    r->copied = copies && channels > LANES ? most : 1;
+    for (size_t i = 0; i < area * r->copied && !inside && (copies || channels % LANES); i++)
         vec_store(scratch + i * LANES, vec_set(0));
     for (size_t channel = 0, vectors; channel < channels; channel += vectors * LANES) {
         const size_t left = channels - channel, part = left < LANES ? left : 0;
-        struct pixels pixels = {scratch, LANES, columns * LANES, rows, columns, 0, 0};
+        const ptrdiff_t pixel = (ptrdiff_t)(r->copied * LANES);
+        struct pixels pixels = {scratch, pixel, columns * pixel, rows, columns, 0, 0};
         const bool is_copied = copies || part > 0;
-        vectors = is_copied ? 1 : left / LANES < VECTORS_TOGETHER ? left / LANES : VECTORS_TOGETHER;
-        if (is_copied) {
-            copy_channels(r, channel, part);
-        } else {
-            pixels.first = (const float *)v->input + channel;
-            pixels.pixel = (ptrdiff_t)(v->input_pixel / sizeof(float));
-            pixels.line = (ptrdiff_t)(v->input_line / sizeof(float));
-            pixels.height = (ptrdiff_t)w->input_height, pixels.width = width;
-            pixels.top = r->top, pixels.left = r->left;
-        }
+        vectors = part ? 1 : left / LANES < most ? left / LANES : most;
+        if (is_copied)
+            copy_channels(r, channel, vectors, part);
+        else
+            pixels = pixels_of_image(r, channel);
         if (inside || is_copied)
             convolve(size, 0, r, pixels, channel, vectors, part);
         else
