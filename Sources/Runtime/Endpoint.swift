@@ -8,7 +8,7 @@
     /// memory of its own to be replaced.
     let isOwn: Bool
     let bytes: Int
-    /// Bytes of one element, which direct memory must be aligned to.
+    /// Bytes of one element, a power of two, which direct memory must be aligned to.
     let alignment: Int
     /// The library's own memory for it.
     var home: UnsafeMutableRawPointer?
@@ -24,7 +24,7 @@
     }
 
     /// The caller's memory can be the tensor: it is aligned to the elements.
-    var isAligned: Bool { unsafe UInt(bitPattern: bound) % UInt(alignment) == 0 }
+    var isAligned: Bool { unsafe UInt(bitPattern: bound) & UInt(alignment - 1) == 0 }
 
     func overlaps(_ other: Endpoint) -> Bool {
         guard let mine = unsafe bound, let theirs = unsafe other.bound else { return false }

@@ -19,7 +19,9 @@ import Operators
     private var stateTensors: [(tensor: Int, offset: Int)] = []
     /// The first can be planned before anything runs; each of the others when those before it have run.
     private(set) var segments: [Segment] = []
-    /// Which blocks of which segment hold tensors of each endpoint.
+    /// Which tensors lie in the memory of each endpoint.
+    private var endpointTensors: [[Int]] = []
+    /// Which blocks of which segment hold them.
     private var endpointBlocks: [[(segment: Segment, blocks: [Int])]] = []
     var profile: Profile
     /// Shown what each step computes.
@@ -83,8 +85,12 @@ import Operators
         register(segment)
     }
 
-    /// Notes which blocks move with which endpoint.
+    /// Notes which tensors and blocks move with which endpoint.
     private func register(_ segment: Segment) {
+        endpointTensors = endpoints.map { _ in [] }
+        for (tensor, endpoint) in memory.endpoint.enumerated() where endpoint >= 0 {
+            endpointTensors[endpoint].append(tensor)
+        }
         if endpointBlocks.isEmpty { endpointBlocks = endpoints.map { _ in [] } }
         var blocks = [[Int]](repeating: [], count: endpoints.count)
         for (index, tensor) in segment.blockTensors.enumerated() where tensor >= 0 {
@@ -175,7 +181,7 @@ import Operators
             let address = unsafe binding == .direct ? endpoint.bound : endpoint.home,
             unsafe memory.data(endpoint.tensor) != address
         else { return }
-        unsafe memory.move(index, to: address)
+        unsafe memory.move(endpointTensors[index], to: address)
         for (segment, blocks) in endpointBlocks[index] { unsafe segment.move(blocks, to: address) }
     }
 

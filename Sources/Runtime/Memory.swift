@@ -38,8 +38,8 @@ import Operators
     }
 
     /// All tensors in the memory of an endpoint move.
-    mutating func move(_ number: Int, to address: UnsafeMutableRawPointer) {
-        for tensor in endpoint.indices where endpoint[tensor] == number { unsafe bases[tensor] = address }
+    mutating func move(_ tensors: [Int], to address: UnsafeMutableRawPointer) {
+        for tensor in tensors { unsafe bases[tensor] = address }
     }
 
     /// Notes where a segment's tensors lie. Outputs of the interpreter have their memory already.

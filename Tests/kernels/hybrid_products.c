@@ -16,12 +16,48 @@ static struct block hybrid_product(const eo_hybrid_gemm_kernel *kernel, struct p
     return output;
 }
 
+// Integer sums as floats: activations that all have one zero point.
+static struct block one_grid_product(const eo_hybrid_gemm_kernel *kernel, struct size size, size_t step,
+                                     const uint8_t *from, struct eo_u8_gemm_weights weights) {
+    bool is_signed;
+    struct block input = byte_rows(kernel->isa, &size, from, false, &is_signed);
+    const struct eo_hybrid_gemm_parameters parameters = {-1e6f, 1e6f, 0};
+    const struct eo_hybrid_row grid = eo_hybrid_one_grid(kernel->isa);
+    const size_t depth_step = eo_gemm_depth_step(kernel->isa);
+    const size_t filled = (size.depth + depth_step - 1) / depth_step * depth_step;
+    const struct product p = {size, filled, sizeof(float), &parameters, &grid, 0};
+    struct block packed = block_of(eo_hybrid_gemm_packed_size(kernel, size.depth, size.columns, 1));
+    weights.input_zero_point = is_signed ? 3 : 131;
+    eo_hybrid_gemm_pack_one_grid(kernel, &weights, packed.base);
+    struct block output = run(&p, kernel->run, step, &input, &packed);
+    block_free(&input), block_free(&packed);
+    return output;
+}
+
 static const eo_hybrid_gemm_kernel *hybrid_twin;
+
+static void one_grid_case(const void *kernel_, struct size size) {
+    const eo_hybrid_gemm_kernel *kernel = kernel_;
+    struct block input = bytes(size.rows * size.depth, 0, 255), weights = bytes(size.columns * size.depth, -128, 127);
+    struct block scale = scales(size.columns, 1.0f / 40000), bias = block_of(size.columns * sizeof(int32_t));
+    for (size_t i = 0; i < size.columns; i++) ((int32_t *)bias.base)[i] = number(-9000, 9000);
+    const struct eo_u8_gemm_weights w = {.depth = size.depth,
+                                         .columns = size.columns,
+                                         .weights = weights.base,
+                                         .bias = bias.base,
+                                         .scale = scale.base,
+                                         .pieces = 1};
+    struct block found = one_grid_product(kernel, size, size.rows, input.base, w);
+    struct block expected = one_grid_product(hybrid_twin, size, 1, input.base, w);
+    check(same(&found, &expected), kernel->name, "%zux%zux%zu, one zero point", size.rows, size.columns, size.depth);
+    block_free(&input), block_free(&weights), block_free(&scale), block_free(&bias);
+    block_free(&found), block_free(&expected);
+}
 
 static void hybrid_case(const void *kernel_, struct size size) {
     const eo_hybrid_gemm_kernel *kernel = kernel_;
     const struct eo_hybrid_gemm_parameters parameters = {-300, 300, 0};
-    struct block input = bytes(size.rows * size.depth, 0, 255), weights = bytes(size.columns * size.depth, -127, 127);
+    struct block input = bytes(size.rows * size.depth, 0, 255), weights = bytes(size.columns * size.depth, -128, 127);
     struct block scale = scales(size.columns, 1.0f / 40000), bias = floats(size.columns);
     struct block grids = block_of(size.rows * sizeof(struct eo_hybrid_row));
     for (size_t i = 0; i < size.rows; i++)
@@ -145,5 +181,6 @@ void test_hybrid_products(void) {
     TWIN(eo_hybrid_gemm, hybrid_twin, hybrid_case);
     TWIN(eo_hybrid4_gemm, hybrid4_twin, hybrid4_case);
     EACH_KERNEL(eo_hybrid_gemm, hybrid_twin, hybrid_case);
+    EACH_KERNEL(eo_hybrid_gemm, hybrid_twin, one_grid_case);
     EACH_KERNEL(eo_hybrid4_gemm, hybrid4_twin, hybrid4_case);
 }

@@ -43,6 +43,9 @@ void each_size(int mr, int nr, void (*body)(const void *kernel, struct size), co
             for (int d = blocks || all ? 0 : (int)columns % 3; d < DEPTHS; d += blocks || all ? 1 : 3)
                 if (depths[d] < 60 || columns % 8 < 2) body(kernel, (struct size){rows, columns, depths[d]});
     }
+    // Several blocks of columns at once, and what is left of them.
+    for (size_t columns = 4 * (size_t)nr; columns <= 9 * (size_t)nr; columns += (size_t)nr + 3)
+        for (int d = 0; d < DEPTHS; d++) body(kernel, (struct size){1, columns, depths[d]});
     // Layers of real networks: MobileNetV1's classifier, V2's last convolution, a 3x3 convolution of ResNet.
     body(kernel, (struct size){1, 1001, 1024});
     body(kernel, (struct size){rows_of(mr, 49), 64, 320});

@@ -31,7 +31,8 @@ struct block byte_rows(enum kernels_isa isa, const struct size *size, const uint
                        bool *is_signed);
 
 // Calls body for every number of rows; with the fewest and the most also for every number of columns up to two blocks
-// and one more. Kernels for many rows get sizes around their blocks and steps.
+// and one more; a single row also for four blocks and more. Kernels for many rows get sizes around their blocks and
+// steps.
 void each_size(int mr, int nr, void (*body)(const void *kernel, struct size), const void *kernel);
 
 // The last row of a table becomes `twin`, which must not mind how many rows it takes at once. Then all other rows.

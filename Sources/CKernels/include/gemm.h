@@ -328,9 +328,10 @@ static inline size_t eo_gemm_depth_step(enum kernels_isa isa) { return isa == IS
 
 // Result: f = (float)sum * scale[column]; f = min(max(f, minimum), maximum); byte of rint_ties_even(f) + output zero
 // point, where sum includes bias[column] and minus weight_zero_point times the sum of the row.
-// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4] (of I8MM: [depth / 8][NR][8]). For tile
-// kernels the depth is cut into steps of 64, the last of which ends with the row (where it overlaps the one before,
-// weights are 0), and the weights of a step are two tiles [depth / 4][16][4].
+// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4] (of I8MM: [depth / 8][NR][8]). Where quads are
+// turned, 128 times the sum of a column's weights, int32 [NR], stands before them. For tile kernels the depth is cut
+// into steps of 64, the last of which ends with the row (where it overlaps the one before, weights are 0), and the
+// weights of a step are two tiles [depth / 4][16][4].
 typedef eo_gemm_function eo_u8_gemm_function;
 struct eo_u8_gemm_parameters {
     float minimum, maximum; // relative to the output's zero point

@@ -5,12 +5,17 @@
 //   MR          rows of a tile
 //   HALF_COUNTS UP_TO_n of row_counts.h, n half of MR
 //   BLOCKS      of columns that a single row is multiplied by at once, if that is worth its size
+//   ROW_PIVOT   what is then taken off the row's numbers, if not 0: before the weights of a block stands as many times
+//               their sum, int32 [NR]
 #include "row_counts.h"
 #include <stddef.h>
 #include <stdint.h>
 
 #ifndef PRODUCTS
 #define PRODUCTS "integer_steps.h"
+#endif
+#ifndef ROW_PIVOT
+#define ROW_PIVOT 0
 #endif
 #define NR (VECTORS * LANES)
 
@@ -22,6 +27,7 @@ struct operands {
     const int32_t *start; // [NR], what sums begin with
     size_t apart;         // bytes from the weights of a block to those of the next one
     size_t start_apart;   // the same of what sums begin with
+    int32_t rest;         // row_rest of a single row
 };
 
 // multiply(rows, vectors, operands, sums): sums[rows][NR]. `rows` and `vectors` are constants where it is called:

@@ -80,35 +80,45 @@ SIMD void multiply(const int rows, const int vectors, const struct operands *o, 
 }
 
 #ifdef BLOCKS
+// Words of a single row, where those of several do: STEP numbers of it, everywhere in a vector; sum + their products
+// with as many weights of each column; what is left to add to the sums of all columns.
+#if ROW_PIVOT == 0
+typedef avec rvec;
+SIMD rvec rvec_load(const ROW *row) { return avec_load(row); }
+SIMD acc rvec_step(acc sum, rvec a, const int8_t *bytes) {
+    __builtin_prefetch(bytes + AHEAD / 2 / BLOCKS);
+    return acc_step(sum, a, bvec_load(bytes));
+}
+SIMD int32_t row_rest(const ROW *row, size_t depth) { return (void)row, (void)depth, 0; }
+#endif
+
+// What the sums of vector `j` of block `n` begin with.
+SIMD ivec row_start(const struct operands *o, int n, int j) {
+    const ivec start = ivec_load((const int32_t *)((const char *)o->start + n * o->start_apart) + j * LANES);
+    if (ROW_PIVOT == 0) return start;
+    const int32_t *pivot = (const int32_t *)(o->weights + n * o->apart) - NR + j * LANES;
+    return ivec_add(ivec_add(start, ivec_load(pivot)), ivec_set(o->rest));
+}
+
 // One row and BLOCKS neighbouring blocks: sums[BLOCKS][NR].
 static TARGET void multiply_row(const struct operands *o, int32_t *sums) {
     acc sum[BLOCKS][VECTORS];
-    const char *start = (const char *)o->start;
+#pragma clang loop unroll(full)
+    for (int n = 0; n < BLOCKS; n++)
+#pragma clang loop unroll(full)
+        for (int j = 0; j < VECTORS; j++) sum[n][j] = acc_start(row_start(o, n, j));
+    const ROW *row = (const ROW *)o->input;
+    for (const int8_t *w = o->weights, *end = w + o->depth * NR; w < end; w += STEP * NR, row += STEP) {
+        const rvec a = rvec_load(row);
+#pragma clang loop unroll(full)
+        for (int n = 0; n < BLOCKS; n++)
+#pragma clang loop unroll(full)
+            for (int j = 0; j < VECTORS; j++) sum[n][j] = rvec_step(sum[n][j], a, w + n * o->apart + j * LANES * STEP);
+    }
 #pragma clang loop unroll(full)
     for (int n = 0; n < BLOCKS; n++)
 #pragma clang loop unroll(full)
         for (int j = 0; j < VECTORS; j++)
-            sum[n][j] = acc_start(ivec_load((const int32_t *)(start + n * o->start_apart) + j * LANES));
-    const ROW *row = (const ROW *)o->input;
-    for (const int8_t *w = o->weights, *end = w + o->depth * NR; w < end; w += STEP * NR, row += STEP)
-#pragma clang loop unroll(full)
-        for (int phase = 0; phase < PHASES; phase++) {
-            const avec a = avec_load_phase(row, phase);
-#pragma clang loop unroll(full)
-            for (int n = 0; n < BLOCKS; n++)
-#pragma clang loop unroll(full)
-                for (int j = 0; j < VECTORS; j++) {
-                    const int8_t *at = w + n * o->apart + j * LANES * STEP;
-                    if (phase == 0) __builtin_prefetch(at + AHEAD / 2 / BLOCKS);
-                    sum[n][j] = acc_step(sum[n][j], a, bvec_load_phase(at, phase));
-                }
-        }
-#pragma clang loop unroll(full)
-    for (int n = 0; n < BLOCKS; n++)
-#pragma clang loop unroll(full)
-        for (int j = 0; j < VECTORS; j++) {
-            const int32_t *begun = (const int32_t *)(start + n * o->start_apart) + j * LANES;
-            ivec_store(sums + n * NR + j * LANES, acc_total(sum[n][j], ivec_load(begun)));
-        }
+            ivec_store(sums + n * NR + j * LANES, acc_total(sum[n][j], row_start(o, n, j)));
 }
 #endif

@@ -9,7 +9,7 @@
 
 enum epilogue { REQUANTIZE, DEQUANTIZE };
 // Numbers of 4 bytes each at the head of a block, for each column.
-#define HEAD(epilogue) (epilogue == REQUANTIZE ? 2 : 3)
+#define HEAD(epilogue) ((epilogue == REQUANTIZE ? 2 : 3) + (ROW_PIVOT != 0))
 
 // Sums of the rows of a tile and a block of columns, on their way to the output.
 struct totals {
@@ -114,6 +114,9 @@ SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
     struct operands o = {.input = t->input, .stride = t->input_stride, .depth = t->depth, .start = start};
     o.apart = NR * (HEAD(epilogue) * sizeof(int32_t) + t->depth);
     o.start_apart = epilogue == REQUANTIZE ? o.apart : 0;
+#ifdef BLOCKS
+    if (t->rows == 1) o.rest = row_rest(t->input, t->depth);
+#endif
     for (size_t column = 0; column < t->columns;) {
         o.weights = (const int8_t *)(s.head + HEAD(epilogue) * NR);
         if (epilogue == REQUANTIZE) o.start = s.head;

@@ -9,7 +9,8 @@ typedef __m256i acc, bvec, avec;
 #define PHASES 2
 #define VECTORS 2
 #define MR 6
-#define BLOCKS 2
+#define BLOCKS 4
+#define ROW_PIVOT 128
 #define HALF_COUNTS UP_TO_3
 
 SIMD acc acc_start(ivec bias) { return bias; }
@@ -25,6 +26,30 @@ SIMD avec avec_load_phase(const ROW *p, const int phase) {
     int32_t pair;
     __builtin_memcpy(&pair, p + 2 * phase, sizeof pair);
     return _mm256_set1_epi32(pair);
+}
+
+// With a single row the widening would take longer than the products. Its numbers less 128, a, fit signed bytes, and
+// a w = |a| w, or where a is negative |a| (-1 - w) + |a|: the sum of two |a| times a byte fits 16 bits, and what is
+// left to add is the same for all columns.
+typedef struct {
+    __m256i size, sign;
+} rvec;
+SIMD rvec rvec_load(const ROW *row) {
+    int64_t quad;
+    __builtin_memcpy(&quad, row, sizeof quad);
+    // The lower bytes, in the order of turned quads.
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi64x(quad), _mm256_set1_epi32(0x06020400));
+    const __m256i a = _mm256_xor_si256(bytes, _mm256_set1_epi8(-ROW_PIVOT));
+    return (rvec){_mm256_abs_epi8(a), _mm256_cmpgt_epi8(_mm256_setzero_si256(), a)};
+}
+SIMD acc rvec_step(acc sum, rvec a, const int8_t *bytes) {
+    const __m256i w = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)bytes), a.sign);
+    return words_dot(sum, _mm256_maddubs_epi16(a.size, w), _mm256_set1_epi16(1));
+}
+SIMD int32_t row_rest(const ROW *row, size_t depth) {
+    int32_t rest = 0;
+    for (size_t k = 0; k < depth; k++) rest += row[k] < ROW_PIVOT ? ROW_PIVOT - row[k] : 0;
+    return rest;
 }
 
 #include "../simd/u8_gemm.h"
