@@ -29,8 +29,8 @@ SIMD avec avec_load_phase(const ROW *p, const int phase) {
 }
 
 // With a single row the widening would take longer than the products. Its numbers less 128, a, fit signed bytes, and
-// a w = |a| w, or where a is negative |a| (-1 - w) + |a|: the sum of two |a| times a byte fits 16 bits, and what is
-// left to add is the same for all columns.
+// a w = |a| w, or where a is negative |a| (-1 - w) + |a|: two products of |a| and a byte together are at least
+// -2 * 128 * 128 and at most 2 * 128 * 127, which fits 16 bits, and what is left to add is the same for all columns.
 typedef struct {
     __m256i size, sign;
 } rvec;
