@@ -71,7 +71,7 @@ static void pack_blocks(struct form f, const struct eo_u8_gemm_weights *w, const
 }
 
 static struct form u8_form(const eo_u8_depthwise_kernel *kernel) {
-    const uint32_t offset = eo_gemm_takes_unsigned_rows(kernel->isa) ? 0 : 128;
+    const uint32_t offset = kernel->isa == ISA_NEONDOT ? 128 : 0;
     return (struct form){(size_t)kernel->mr, (size_t)kernel->nr, offset};
 }
 

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_COLUMNS = 32 }; // of a block
-
 static size_t blocks(int nr, size_t columns) { return (columns + nr - 1) / nr; }
 
 size_t eo_f32_gemm_packed_size(int nr, size_t depth, size_t columns) {
@@ -131,26 +129,12 @@ static void pack_steps(size_t depth, size_t pieces, size_t columns, size_t first
         }
 }
 
-// Numbers of a column that stand before the weights of a block.
-static size_t pivots(enum kernels_isa isa) { return eo_gemm_takes_turned_quads(isa) ? 1 : 0; }
-
-// The weights of a block, whose columns have these sums.
 static void pack_bytes(enum kernels_isa isa, int nr, size_t depth, size_t pieces, size_t columns, size_t first,
-                       const uint8_t *weights, uint8_t flip, const int32_t *sums, void *at) {
-    uint8_t *to = at;
-    for (size_t j = 0; j < nr * pivots(isa); j++, to += sizeof *sums)
-        *(int32_t *)to = (int32_t)(128 * (uint32_t)sums[j]);
+                       const uint8_t *weights, uint8_t flip, uint8_t *to) {
     if (isa == ISA_AMX)
         pack_steps(depth, pieces, columns, first, weights, flip, to);
     else
         pack_groups(eo_gemm_depth_step(isa), nr, depth, depth, columns, first, 0, depth, weights, flip, to);
-    if (eo_gemm_takes_turned_quads(isa))
-        for (size_t group = 0; group < packed_depth(isa, depth) * nr; group += 4) {
-            uint32_t quad;
-            memcpy(&quad, to + group, sizeof quad);
-            quad = eo_turned_quad(quad);
-            memcpy(to + group, &quad, sizeof quad);
-        }
 }
 
 static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
@@ -161,7 +145,7 @@ static int32_t column_sum(const uint8_t *column, size_t depth, uint8_t flip) {
 
 size_t eo_u8_gemm_packed_size(const eo_u8_gemm_kernel *kernel, size_t depth, size_t columns, size_t pieces) {
     const size_t filled = pieces * packed_depth(kernel->isa, depth / pieces);
-    return blocks(kernel->nr, columns) * kernel->nr * ((2 + pivots(kernel->isa)) * sizeof(float) + filled);
+    return blocks(kernel->nr, columns) * kernel->nr * (2 * sizeof(float) + filled);
 }
 
 // sum (a - za)(w - zw) = sum a w - za sum w - zw sum a + depth za zw: all but the product and the sum of the row is
@@ -172,23 +156,24 @@ void eo_u8_gemm_pack(const eo_u8_gemm_kernel *kernel, const struct eo_u8_gemm_we
     const size_t size = eo_u8_gemm_packed_size(kernel, w->depth, 1, w->pieces);
     const uint32_t za = (uint32_t)w->input_zero_point, zw = (uint32_t)w->weight_zero_point;
     for (size_t first = 0; first < w->columns; first += nr, block += size) {
-        int32_t *bias = (int32_t *)block, sums[MOST_COLUMNS];
+        int32_t *bias = (int32_t *)block;
         float *scale = (float *)(bias + nr);
         for (int j = 0; j < nr; j++) {
             const size_t column = first + j;
             const bool inside = column < w->columns;
-            sums[j] = inside ? column_sum(w->weights + column * w->depth, w->depth, w->flip) : 0;
+            const uint32_t sum = inside ? (uint32_t)column_sum(w->weights + column * w->depth, w->depth, w->flip) : 0;
             const uint32_t given = inside && w->bias ? (uint32_t)w->bias[column] : 0;
-            bias[j] = (int32_t)(given - za * (uint32_t)sums[j] + (uint32_t)w->depth * za * zw);
+            bias[j] = (int32_t)(given - za * sum + (uint32_t)w->depth * za * zw);
             scale[j] = inside ? w->scale[column] : 0;
         }
-        pack_bytes(kernel->isa, nr, w->depth, w->pieces, w->columns, first, w->weights, w->flip, sums, scale + nr);
+        pack_bytes(kernel->isa, nr, w->depth, w->pieces, w->columns, first, w->weights, w->flip,
+                   (uint8_t *)(scale + nr));
     }
 }
 
 size_t eo_hybrid_gemm_packed_size(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, size_t pieces) {
     const size_t filled = pieces * packed_depth(kernel->isa, depth / pieces);
-    return blocks(kernel->nr, columns) * kernel->nr * ((3 + pivots(kernel->isa)) * sizeof(float) + filled);
+    return blocks(kernel->nr, columns) * kernel->nr * (3 * sizeof(float) + filled);
 }
 
 void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size_t columns, const uint8_t *weights,
@@ -205,7 +190,7 @@ void eo_hybrid_gemm_pack(const eo_hybrid_gemm_kernel *kernel, size_t depth, size
             scales[j] = inside ? scale[column] : 0;
             biases[j] = inside && bias ? bias[column] : 0;
         }
-        pack_bytes(kernel->isa, nr, depth, 1, columns, first, weights, 0, sums, biases + nr);
+        pack_bytes(kernel->isa, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(biases + nr));
     }
 }
 
@@ -216,18 +201,19 @@ void eo_hybrid_gemm_pack_one_grid(const eo_hybrid_gemm_kernel *kernel, const str
     const size_t size = eo_hybrid_gemm_packed_size(kernel, w->depth, 1, w->pieces);
     for (size_t first = 0; first < w->columns; first += nr, block += size) {
         // What is taken off the sums once for each unit of a row's zero point.
-        int32_t *taken = (int32_t *)block, sums[MOST_COLUMNS];
+        int32_t *taken = (int32_t *)block;
         float *scales = (float *)(taken + nr), *biases = scales + nr;
         for (int j = 0; j < nr; j++) {
             const size_t column = first + j;
             const bool inside = column < w->columns;
-            sums[j] = inside ? column_sum(w->weights + column * w->depth, w->depth, w->flip) : 0;
-            const uint32_t given = inside && w->bias ? (uint32_t)w->bias[column] : 0;
-            taken[j] = (int32_t)((uint32_t)w->input_zero_point * (uint32_t)sums[j] - given);
+            const uint32_t sum = inside ? (uint32_t)column_sum(w->weights + column * w->depth, w->depth, w->flip) : 0;
+            taken[j] =
+                (int32_t)((uint32_t)w->input_zero_point * sum - (inside && w->bias ? (uint32_t)w->bias[column] : 0));
             scales[j] = inside ? w->scale[column] : 0;
             biases[j] = 0;
         }
-        pack_bytes(kernel->isa, nr, w->depth, w->pieces, w->columns, first, w->weights, w->flip, sums, biases + nr);
+        pack_bytes(kernel->isa, nr, w->depth, w->pieces, w->columns, first, w->weights, w->flip,
+                   (uint8_t *)(biases + nr));
     }
 }
 
@@ -254,7 +240,7 @@ void eo_s16_gemm_pack(const eo_s16_gemm_kernel *kernel, size_t depth, size_t col
             scales[j] = first + j < columns ? scale[first + j] : 0;
         }
         if (kernel->isa == ISA_AMX)
-            pack_bytes(ISA_AMX, nr, depth, 1, columns, first, weights, 0, NULL, scales + nr);
+            pack_bytes(ISA_AMX, nr, depth, 1, columns, first, weights, 0, (uint8_t *)(scales + nr));
         else
             pack_groups(2, nr, depth, depth, columns, first, 0, depth, weights, 0, (uint8_t *)(scales + nr));
     }

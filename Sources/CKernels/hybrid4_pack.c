@@ -57,8 +57,7 @@ static void pack_column(const eo_hybrid4_gemm_kernel *kernel, const struct eo_hy
         int32_t total = 0;
         for (size_t k = begin; k < begin + w->block && k < filled(w->depth); k += EO_HYBRID4_STEP, to += 4 * nr) {
             const uint32_t eight = load(w, column, k), lower = spread(eight & 0xffff), upper = spread(eight >> 16);
-            uint32_t word = lower | upper << 4;
-            if (eo_gemm_takes_turned_quads(kernel->isa)) word = eo_turned_quad(word);
+            const uint32_t word = lower | upper << 4;
             memcpy(to + 4 * j, &word, sizeof word);
             total += sum(lower, upper);
         }

@@ -50,7 +50,7 @@ package final class ByteConvolution: @unchecked Sendable {
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
             blockSize: eo_u8_gemm_packed_size(kernel, depth, 1, max(1, pieces)),
             rows: .init(
-                inputSize: 1, outputSize: 1, multiple: eo_gemm_depth_step(isa), wide: eo_gemm_takes_wide_rows(isa),
+                inputSize: 1, outputSize: 1, multiple: eo_gemm_depth_step(isa), isa: isa,
                 byLines: pieces, padding: zero.padding, flip: zero.activationFlip),
             slots: threads)
         let groupSize = plan.context.group_size

@@ -50,7 +50,7 @@ package struct ByteMatmul: @unchecked Sendable {
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: nr,
             blockSize: eo_u8_gemm_packed_size(kernel, depth, 1, 1),
             rows: .init(
-                inputSize: 1, outputSize: 1, multiple: eo_gemm_depth_step(isa), wide: eo_gemm_takes_wide_rows(isa),
+                inputSize: 1, outputSize: 1, multiple: eo_gemm_depth_step(isa), isa: isa,
                 padding: zero.padding, flip: zero.activationFlip),
             slots: 1)
         var parameters = requantization.byteParameters(weightZeroPoint: zero.weight)

@@ -29,7 +29,7 @@ package final class ByteSums: @unchecked Sendable {
         plan = ConvolutionPlan(
             shape, run: kernel.pointee.run, mr: kernel.pointee.mr, nr: kernel.pointee.nr, blockSize: block,
             rows: .init(
-                inputSize: 1, outputSize: 4, multiple: eo_gemm_depth_step(isa), wide: eo_gemm_takes_wide_rows(isa),
+                inputSize: 1, outputSize: 4, multiple: eo_gemm_depth_step(isa), isa: isa,
                 flip: isUnsigned ? 0x80 : 0),
             slots: threads)
         grid = eo_hybrid_one_grid(isa)

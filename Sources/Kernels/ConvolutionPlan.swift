@@ -98,8 +98,8 @@ struct ConvolutionPlan: LayerPlan {
         var outputSize: Int
         /// Rows are filled up with zeros to a multiple of so many elements.
         var multiple = 1
-        /// Bytes become 16 bits.
-        var wide = false
+        /// Bytes are gathered as products of this instruction set take them.
+        var isa: kernels_isa?
         /// Numbers of 16 bits come in halves.
         var split = false
         /// Floats come in three parts of bfloat16.
@@ -136,28 +136,29 @@ struct ConvolutionPlan: LayerPlan {
         context.run = run
         context.nr = Int(nr)
         let pieces = max(1, rows.byLines)
-        context.depth = (shape.depth / pieces + rows.multiple - 1) / rows.multiple * rows.multiple * pieces
+        let depth = (shape.depth / pieces + rows.multiple - 1) / rows.multiple * rows.multiple * pieces
+        context.depth = depth
         context.block_size = blockSize
         context.group_size = (shape.groupOutputs + Int(nr) - 1) / Int(nr) * blockSize
-        context.fill = (context.depth - shape.depth) * rows.inputSize
+        context.fill = (depth - shape.depth) * rows.inputSize
         context.padding = rows.padding
         context.flip = rows.flip
+        let size = rows.isa.map { eo_gemm_row_size($0, depth) } ?? depth * rows.inputSize
         let isStraight =
             rows.pieces || rows.byLines > 0
-            || shape.isPointwise && !rows.wide && !rows.split && rows.flip == 0 && context.fill == 0
+            || shape.isPointwise && size == shape.depth * rows.inputSize && !rows.split && rows.flip == 0
         context.parts = rows.parts ? Int(EO_BF16X3_PARTS) : rows.rounded ? 1 : 0
         if context.parts > 0 {
             context.gather = eo_gather_bf16x3_best().pointee.run
             context.row_stride = eo_bf16_row_size(context.depth) * context.parts
         } else if !isStraight {
             context.gather =
-                rows.wide
-                ? eo_gather_wide_best().pointee.run
-                : rows.split ? eo_gather_split_best().pointee.run : eo_gather_best().pointee.run
+                rows.isa.map(eo_gather_for)
+                ?? (rows.split ? eo_gather_split_best().pointee.run : eo_gather_best().pointee.run)
             // Whole cache lines, in each half too, and no multiple of the 4096 bytes after which addresses share a set of
             // the cache.
-            let (bytes, unit) = (context.depth * rows.inputSize * (rows.wide ? 2 : 1), rows.split ? 128 : 64)
-            let stride = (bytes + unit - 1) / unit * unit
+            let unit = rows.split ? 128 : 64
+            let stride = (size + unit - 1) / unit * unit
             context.row_stride = stride % 1024 == 0 ? stride + unit : stride
         }
         context.mr = eo_convolution_rows(&context, Int(mr), slots)

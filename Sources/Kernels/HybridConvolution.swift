@@ -58,7 +58,7 @@ package final class HybridConvolution: @unchecked Sendable {
         let plan = ConvolutionPlan(
             pass, run: product.run, mr: product.mr, nr: product.nr, blockSize: product.packedSize,
             rows: .init(
-                inputSize: 1, outputSize: 4, multiple: product.depthStep, wide: eo_gemm_takes_wide_rows(product.isa),
+                inputSize: 1, outputSize: 4, multiple: product.depthStep, isa: product.isa,
                 flip: eo_gemm_takes_unsigned_rows(product.isa) ? 0 : 0x80),
             slots: threads)
         let groupSize = plan.context.group_size

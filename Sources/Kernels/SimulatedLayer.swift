@@ -72,7 +72,7 @@ package final class SimulatedLayer: @unchecked Sendable {
             (isa, run, mr, nr) = (kernel.pointee.isa, kernel.pointee.run, kernel.pointee.mr, kernel.pointee.nr)
             rows.byLines = isa == ISA_AMX ? shape.wholePieces(ofSize: 1) : 0
             rows.multiple = eo_gemm_depth_step(isa)
-            rows.wide = eo_gemm_takes_wide_rows(isa)
+            rows.isa = isa
             rows.flip = eo_gemm_takes_unsigned_rows(isa) ? 0 : 0x80
             let pieces = max(1, rows.byLines)
             form = .bytes(kernel, pieces: pieces)

@@ -51,7 +51,7 @@ final class WeightFile {
 
     private static let magic: UInt64 = 0x31_5457_4f45_4745  // "EGEOWT1"
     /// To be raised when a packed layout changes while its form keeps its name.
-    private static let revision = 3
+    private static let revision = 4
     private static let headerWords = 8
     private static let entryWords = 6
     /// More than any model has constants.

@@ -167,16 +167,21 @@ func gatheringIsThatOfTheScalarTwin(_ shape: ConvolutionShape, _ elementSize: In
     var numbers = Numbers(seed: shape.inputCount)
     let input = Block(numbers.integers(shape.inputCount * elementSize, 0...255).map { UInt8($0) })
     let window = Block([shape.window])
-    let fill = 3 * elementSize
-    let tables = [
-        (rows(eo_gather_rows).map { ($0.run, $0.isa) }, 1), (rows(eo_gather_wide_rows).map { ($0.run, $0.isa) }, 2),
-    ]
-    for (table, width) in tables where width == 1 || elementSize == 1 {
+    let depth = shape.depth * elementSize
+    let (plain, quads) = (3 * elementSize, (4 - depth % 4) % 4)
+    var tables = [(rows(eo_gather_rows).map { ($0.run, $0.isa) }, fill: plain, kept: depth + plain)]
+    if elementSize == 1 {
+        tables += [
+            (rows(eo_gather_wide_rows).map { ($0.run, $0.isa) }, fill: plain, kept: 2 * (depth + plain)),
+            (rows(eo_gather_magnitudes_rows).map { ($0.run, $0.isa) }, fill: quads, kept: 2 * (depth + quads) + 4),
+        ]
+    }
+    for (table, fill, kept) in tables {
         for (first, pixels) in [(0, shape.outputPixels), (shape.outputPixels / 3, 1), (shape.outputPixels / 2, 2)] {
             guard first + pixels <= shape.outputPixels else { continue }
             let outputs = table.map { run, isa -> [UInt8]? in
                 guard kernels_isa_available(isa) else { return nil }
-                let stride = (shape.depth * elementSize + fill) * width + 40
+                let stride = (kept + 64) / 64 * 64
                 let guarded = [UInt8](repeating: 0xa5, count: pixels * stride + 64)
                 let rows = Block(guarded)
                 var gather = eo_gather(
@@ -188,7 +193,7 @@ func gatheringIsThatOfTheScalarTwin(_ shape: ConvolutionShape, _ elementSize: In
                 // What is behind the fill may be overwritten.
                 let bytes = rows.array(of: UInt8.self)
                 #expect(bytes.suffix(64) == guarded.suffix(64), "\(shape) \(first) \(pixels): behind the rows")
-                return (0..<pixels).flatMap { bytes[$0 * stride..<($0 + 1) * stride - 40] }
+                return (0..<pixels).flatMap { bytes[$0 * stride..<$0 * stride + kept] }
             }
             for output in outputs.compactMap({ $0 }) { #expect(output == outputs.last!, "\(shape) \(first) \(pixels)") }
         }

@@ -64,6 +64,14 @@ private func eachSize(_ mr: Int32, _ nr: Int32, _ body: (Int, Int, Int) -> Void)
     }
 }
 
+/// A row as `eo_gather_magnitudes` leaves it.
+private func magnitudes(_ row: ArraySlice<Int8>) -> [UInt8] {
+    let quads = stride(from: row.startIndex, to: row.endIndex, by: 4).map { row[$0..<($0 + 4)] }
+    let rest = row.filter { $0 < 0 }.reduce(Int32(0)) { $0 + Int32($1.magnitude) }
+    return quads.flatMap { $0.map(\.magnitude) + $0.map { $0 < 0 ? 255 : 0 } }
+        + withUnsafeBytes(of: rest) { Array($0) }
+}
+
 /// Rows of bytes, zero-filled to a multiple of 4, as the kernels of `isa` take them. `flip`: xored into every byte.
 private func rowsOfBytes(_ bytes: [UInt8], depth: Int, isa: kernels_isa, flip: UInt8 = 0) -> Block {
     let filled = (depth + 3) / 4 * 4
@@ -71,7 +79,12 @@ private func rowsOfBytes(_ bytes: [UInt8], depth: Int, isa: kernels_isa, flip: U
     for first in stride(from: 0, to: bytes.count, by: depth) {
         padded += bytes[first..<(first + depth)].map { $0 ^ flip } + [UInt8](repeating: 0, count: filled - depth)
     }
-    return eo_gemm_takes_wide_rows(isa) ? Block(padded.map { UInt16($0) }) : Block(padded)
+    if eo_gemm_takes_magnitudes(isa) {
+        let signed = padded.map(Int8.init(bitPattern:))
+        return Block(
+            stride(from: 0, to: signed.count, by: filled).flatMap { magnitudes(signed[$0..<($0 + filled)]) })
+    }
+    return eo_gemm_takes_words(isa) ? Block(padded.map { UInt16($0) }) : Block(padded)
 }
 
 /// A table's rows, the scalar twin last.
@@ -152,7 +165,8 @@ func byteProductsAreThoseOfTheScalarTwin(_ weightZeroPoint: Int32, signed: Bool)
             let outputs = [(kernel, rows), (twin, 1)].map { row, step -> [UInt8] in
                 var row = row
                 let packed = Block(eo_u8_gemm_packed_size(&row, depth, columns, 1))
-                let isSigned = signed && eo_gemm_takes_signed_rows(row.isa)
+                let isSigned =
+                    !eo_gemm_takes_unsigned_rows(row.isa) || signed && eo_gemm_takes_signed_rows(row.isa)
                 withByteWeights(
                     depth, columns, weights, bias, scale, weightZeroPoint, inputZeroPoint: isSigned ? 3 : 131
                 ) { eo_u8_gemm_pack(&row, $0, packed.base) }
@@ -211,7 +225,8 @@ func withByteWeights(
                     var row = row
                     let packed = Block(eo_hybrid_gemm_packed_size(&row, depth, columns, 1))
                     eo_hybrid_gemm_pack(&row, depth, columns, weights, scale, bias, packed.base)
-                    let input = rowsOfBytes(bytes, depth: depth, isa: row.isa)
+                    let flip: UInt8 = eo_gemm_takes_unsigned_rows(row.isa) ? 0 : 0x80
+                    let input = rowsOfBytes(bytes, depth: depth, isa: row.isa, flip: flip)
                     return product.run(row.run, step: step, input: input, packed: packed)
                 }
                 #expect(

@@ -201,18 +201,27 @@ static void bfloat_case(const void *kernel_, struct size size) {
 struct block byte_rows(enum kernels_isa isa, const struct size *size, const uint8_t *from, bool wanted,
                        bool *is_signed) {
     const size_t step = eo_gemm_depth_step(isa), filled = (size->depth + step - 1) / step * step;
-    const bool wide = eo_gemm_takes_wide_rows(isa);
+    const size_t row_size = eo_gemm_row_size(isa, filled);
     *is_signed = !eo_gemm_takes_unsigned_rows(isa) || (wanted && eo_gemm_takes_signed_rows(isa));
-    struct block rows = block_of(size->rows * filled << wide);
+    struct block rows = block_of(size->rows * row_size);
     memset(rows.base, 0, rows.size);
-    for (size_t i = 0; i < size->rows; i++)
+    for (size_t i = 0; i < size->rows; i++) {
+        uint8_t *row = (uint8_t *)rows.base + i * row_size;
+        int32_t rest = 0;
         for (size_t k = 0; k < size->depth; k++) {
-            const uint8_t byte = from[i * size->depth + k];
-            if (wide)
-                ((int16_t *)rows.base)[i * filled + k] = byte;
-            else
-                ((uint8_t *)rows.base)[i * filled + k] = byte ^ (*is_signed ? 0x80 : 0);
+            const uint8_t byte = from[i * size->depth + k] ^ (*is_signed ? 0x80 : 0);
+            if (!eo_gemm_takes_magnitudes(isa)) {
+                row[eo_gemm_row_size(isa, k)] = byte;
+            } else if ((int8_t)byte < 0) {
+                row[k / 4 * 8 + k % 4] = (uint8_t)-byte;
+                row[k / 4 * 8 + 4 + k % 4] = 0xff;
+                rest += (uint8_t)-byte;
+            } else {
+                row[k / 4 * 8 + k % 4] = byte;
+            }
         }
+        if (eo_gemm_takes_magnitudes(isa)) memcpy(row + 2 * filled, &rest, sizeof rest);
+    }
     return rows;
 }
 
@@ -276,7 +285,7 @@ static void byte_case(const void *kernel_, struct size size) {
 static struct block byte_image(const eo_u8_gemm_kernel *kernel, const struct eo_window *w, size_t pieces,
                                const struct block *input, struct eo_u8_gemm_weights source, size_t workers) {
     const size_t step = eo_gemm_depth_step(kernel->isa);
-    const bool wide = eo_gemm_takes_wide_rows(kernel->isa), is_signed = eo_gemm_takes_signed_rows(kernel->isa);
+    const bool is_signed = eo_gemm_takes_signed_rows(kernel->isa);
     const struct eo_u8_gemm_parameters parameters = {.minimum = -128 - 7,
                                                      .maximum = 127 - 7,
                                                      .output_zero_point = 7,
@@ -290,11 +299,11 @@ static struct block byte_image(const eo_u8_gemm_kernel *kernel, const struct eo_
     c.block_size = eo_u8_gemm_packed_size(kernel, source.depth, 1, source.pieces);
     c.group_size = (source.columns + c.nr - 1) / c.nr * c.block_size;
     c.fill = c.depth - source.depth, c.padding = (uint8_t)source.input_zero_point, c.flip = is_signed ? 0 : 0x80;
-    c.row_stride = (c.depth << wide) + 64;
+    c.row_stride = (eo_gemm_row_size(kernel->isa, c.depth) + 64) / 64 * 64;
     if (pieces) {
         eo_convolution_by_lines(&c, pieces, workers);
     } else {
-        c.gather = wide ? eo_gather_wide_best()->run : eo_gather_best()->run;
+        c.gather = eo_gather_for(kernel->isa);
         c.mr = eo_convolution_rows(&c, (size_t)kernel->mr, workers);
         c.slot_size = c.row_stride * c.mr;
     }

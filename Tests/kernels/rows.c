@@ -1,13 +1,16 @@
 // What comes before the products: gathering of rows, transposition, and the quantization of rows while the model runs.
 #include "check.h"
 
-enum form { PLAIN, WIDE, SPLIT };
+enum form { PLAIN, WIDE, MAGNITUDES, SPLIT };
 
-// Runs one kernel on some pixels of a window: rows of which the last 40 bytes do not matter.
+// Runs one kernel on some pixels of a window; what is behind the fill of each row does not matter.
 static struct block gather(eo_gather_function *kernel, enum form form, const struct eo_window *w, const void *input,
                            size_t element, size_t first, size_t pixels) {
-    const size_t depth = w->kernel_height * w->kernel_width * w->input_channels * element, fill = 3 * element;
-    const size_t stride = ((depth + fill) << (form == WIDE)) + 40;
+    const size_t depth = w->kernel_height * w->kernel_width * w->input_channels * element;
+    const size_t fill = form == MAGNITUDES ? (4 - depth % 4) % 4 : 3 * element;
+    const size_t parts = form == SPLIT ? 2 : 1, width = form == WIDE || form == MAGNITUDES ? 2 : 1;
+    const size_t size = (depth + fill) * width + (form == MAGNITUDES ? sizeof(int32_t) : 0);
+    const size_t stride = (size + 64) / 64 * 64;
     struct block rows = block_of(pixels * stride);
     const struct eo_gather gather = {.window = w,
                                      .input = input,
@@ -20,8 +23,8 @@ static struct block gather(eo_gather_function *kernel, enum form form, const str
                                      .padding = 0x7c,
                                      .flip = element == 1 ? 0x80 : 0};
     kernel(&gather);
-    const size_t parts = form == SPLIT ? 2 : 1, part = stride / parts;
-    for (size_t i = 0; i < pixels * parts; i++) memset((char *)rows.base + i * part + part - 40 / parts, 0, 40 / parts);
+    const size_t part = stride / parts, kept = size / parts;
+    for (size_t i = 0; i < pixels * parts; i++) memset((char *)rows.base + i * part + kept, 0, part - kept);
     return rows;
 }
 
@@ -50,6 +53,7 @@ static void gather_case(const struct eo_window *w, size_t number_of_window, size
         for (size_t pixels = 1; pixels <= 7 && first + pixels <= all; pixels += 3) {
             GATHER_CASE(eo_gather, PLAIN);
             if (element == 1) GATHER_CASE(eo_gather_wide, WIDE);
+            if (element == 1) GATHER_CASE(eo_gather_magnitudes, MAGNITUDES);
             if (element == 2) GATHER_CASE(eo_gather_split, SPLIT);
         }
     block_free(&input);
@@ -99,7 +103,7 @@ static void test_gathering(void) {
          .padding_top = 0,
          .padding_left = 1,
          .groups = 1},
-        {.batch = 1,
+        {.batch = 2,
          .input_height = 4,
          .input_width = 4,
          .output_height = 4,
@@ -243,6 +247,7 @@ void test_rows(void) {
     for (size_t count = 0; count <= 70; count++) range_case(count);
     EACH_NAME(eo_gather);
     EACH_NAME(eo_gather_wide);
+    EACH_NAME(eo_gather_magnitudes);
     EACH_NAME(eo_gather_split);
     EACH_NAME(eo_f32_range);
     EACH_NAME(eo_f32_to_u8);

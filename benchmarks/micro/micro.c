@@ -167,11 +167,11 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
                         const struct layer *l, struct form form, const void *packed, size_t block,
                         const void *parameters) {
     const struct eo_window w = window_of(l);
-    const int wide = form.element == 1 && eo_gemm_takes_wide_rows(isa);
     const int split = form.element == 2 && !form.isFloat && eo_gemm_takes_split_rows(isa);
     const size_t depth = w.kernel_height * w.kernel_width * w.input_channels;
     const size_t pieces = form.pieces ? form.pieces : 1;
     const size_t filled = (depth / pieces + form.multiple - 1) / form.multiple * form.multiple * pieces;
+    const size_t row_size = form.element == 1 ? eo_gemm_row_size(isa, filled) : filled * form.element;
     const size_t rows = w.output_height * w.output_width;
     struct eo_convolution c = {
         .window = w,
@@ -195,9 +195,11 @@ static void convolution(const char *name, enum kernels_isa isa, eo_gemm_function
         eo_convolution_segment(&c);
     } else if (form.pieces) {
         eo_convolution_by_lines(&c, form.pieces, 1);
-    } else if (l->kernel > 1 || c.flip || c.fill || split) {
-        c.gather = wide ? eo_gather_wide_best()->run : split ? eo_gather_split_best()->run : eo_gather_best()->run;
-        c.row_stride = (filled * form.element * (wide ? 2 : 1) / 128 + 1) * 128;
+    } else if (l->kernel > 1 || c.flip || split || row_size > depth * form.element) {
+        c.gather = form.element == 1 ? eo_gather_for(isa)
+                   : split           ? eo_gather_split_best()->run
+                                     : eo_gather_best()->run;
+        c.row_stride = (row_size / 128 + 1) * 128;
     }
     if (!form.pieces) c.mr = eo_convolution_rows(&c, (size_t)mr, 1);
     void *input = allocate(l->height * l->width * l->inputs * form.element);

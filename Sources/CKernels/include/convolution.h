@@ -48,10 +48,21 @@ KERNEL_FAMILY(eo_gather)
 typedef eo_gather_function eo_gather_wide_function;
 #define EO_GATHER_WIDE_ROWS(ROW)                                                                                       \
     X86_ROW(ROW, eo_gather_wide__avx512, ISA_AVX512, 0, 0)                                                             \
-    X86_ROW(ROW, eo_gather_wide__avx2, ISA_AVX2, 0, 0)                                                                 \
     ARM_ROW(ROW, eo_gather_wide__neon, ISA_NEON, 0, 0)                                                                 \
     ROW(eo_gather_wide__scalar, ISA_SCALAR, 0, 0)
 KERNEL_FAMILY(eo_gather_wide)
+
+// Signed bytes as magnitudes and signs: of each four numbers the magnitudes, then for each 0 or, if it is negative,
+// 255; after the last four, as int32, the sum of the negative ones' magnitudes. `fill` is what the taps lack to a
+// multiple of four bytes; row_stride is a multiple of 64.
+typedef eo_gather_function eo_gather_magnitudes_function;
+#define EO_GATHER_MAGNITUDES_ROWS(ROW)                                                                                 \
+    X86_ROW(ROW, eo_gather_magnitudes__avx2, ISA_AVX2, 0, 0)                                                           \
+    ROW(eo_gather_magnitudes__scalar, ISA_SCALAR, 0, 0)
+KERNEL_FAMILY(eo_gather_magnitudes)
+
+// The one of these that makes rows of bytes as the products of `isa` take them.
+eo_gather_function *_Nonnull eo_gather_for(enum kernels_isa isa);
 
 // Numbers of 16 bits in halves, for tiles: the upper bytes of a row's numbers stand at its beginning, the lower ones
 // from row_stride / 2 on. `fill` is the same for both. Padding is 0.
@@ -156,6 +167,7 @@ void eo_convolution_work(const struct eo_convolution *_Nonnull convolution, size
 #define KERNEL_ROW(function, ...) eo_gather_function function;
 EO_GATHER_ROWS(KERNEL_ROW)
 EO_GATHER_WIDE_ROWS(KERNEL_ROW)
+EO_GATHER_MAGNITUDES_ROWS(KERNEL_ROW)
 EO_GATHER_SPLIT_ROWS(KERNEL_ROW)
 EO_GATHER_BF16X3_ROWS(KERNEL_ROW)
 #undef KERNEL_ROW

@@ -309,29 +309,33 @@ KERNEL_FAMILY(eo_bf16_tiles)
 // ------------------------------------------------------------------------------------------- 8 bits to 8 bits or float
 
 // Rows of uint8 activations times int8 weights, summed in int32 (modulo 2^32). `depth` is a multiple of 4, filled up
-// with zeros, of 8 for the pairs of I8MM. Kernels without instructions for dot products of bytes take rows of the same
-// numbers widened to 16 bits; eo_gemm_takes_wide_rows tells. Tiles multiply signed bytes as well, ARM's instructions
-// only those: eo_gemm_takes_signed_rows, eo_gemm_takes_unsigned_rows. All kernels of a family give the same bits.
-static inline bool eo_gemm_takes_unsigned_rows(enum kernels_isa isa) { return isa != ISA_NEONDOT && isa != ISA_I8MM; }
+// with zeros, of 8 for the pairs of I8MM. Tiles multiply signed bytes as well, ARM's instructions and AVX2 only those:
+// eo_gemm_takes_signed_rows, eo_gemm_takes_unsigned_rows. Other kernels without instructions for dot products of bytes
+// take rows of the same numbers widened to 16 bits, those of AVX2 the magnitudes of each four, then their signs
+// (eo_gather_magnitudes); eo_gemm_takes_words and eo_gemm_takes_magnitudes tell. All kernels of a family give the same
+// bits.
+static inline bool eo_gemm_takes_unsigned_rows(enum kernels_isa isa) {
+    return isa != ISA_NEONDOT && isa != ISA_I8MM && isa != ISA_AVX2;
+}
 static inline bool eo_gemm_takes_signed_rows(enum kernels_isa isa) {
     return isa == ISA_AMX || !eo_gemm_takes_unsigned_rows(isa);
 }
-static inline bool eo_gemm_takes_wide_rows(enum kernels_isa isa) {
-    return isa == ISA_SCALAR || isa == ISA_AVX2 || isa == ISA_AVX512 || isa == ISA_NEON;
+static inline bool eo_gemm_takes_magnitudes(enum kernels_isa isa) { return isa == ISA_AVX2; }
+static inline bool eo_gemm_takes_words(enum kernels_isa isa) {
+    return isa == ISA_SCALAR || isa == ISA_AVX512 || isa == ISA_NEON;
 }
-// Of each four weights of a column the second and the third change places: even and odd bytes are pairs then.
-static inline bool eo_gemm_takes_turned_quads(enum kernels_isa isa) { return isa == ISA_AVX2; }
-static inline uint32_t eo_turned_quad(uint32_t quad) {
-    return (quad & 0xff0000ff) | (quad & 0xff00) << 8 | (quad >> 8 & 0xff00);
+// Bytes of a row of `depth` numbers.
+static inline size_t eo_gemm_row_size(enum kernels_isa isa, size_t depth) {
+    if (eo_gemm_takes_magnitudes(isa)) return 2 * depth + sizeof(int32_t);
+    return eo_gemm_takes_words(isa) ? 2 * depth : depth;
 }
 static inline size_t eo_gemm_depth_step(enum kernels_isa isa) { return isa == ISA_I8MM ? 8 : 4; }
 
 // Result: f = (float)sum * scale[column]; f = min(max(f, minimum), maximum); byte of rint_ties_even(f) + output zero
 // point, where sum includes bias[column] and minus weight_zero_point times the sum of the row.
-// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4] (of I8MM: [depth / 8][NR][8]). Where quads are
-// turned, 128 times the sum of a column's weights, int32 [NR], stands before them. For tile kernels the depth is cut
-// into steps of 64, the last of which ends with the row (where it overlaps the one before, weights are 0), and the
-// weights of a step are two tiles [depth / 4][16][4].
+// Block: int32 bias[NR]; float scale[NR]; int8 weights[depth / 4][NR][4] (of I8MM: [depth / 8][NR][8]). For tile
+// kernels the depth is cut into steps of 64, the last of which ends with the row (where it overlaps the one before,
+// weights are 0), and the weights of a step are two tiles [depth / 4][16][4].
 typedef eo_gemm_function eo_u8_gemm_function;
 struct eo_u8_gemm_parameters {
     float minimum, maximum; // relative to the output's zero point
@@ -345,7 +349,7 @@ struct eo_u8_gemm_parameters {
     X86_ROW(ROW, eo_u8_gemm_14x32__avx512vnni, ISA_AVX512VNNI, 14, 32)                                                 \
     X86_ROW(ROW, eo_u8_gemm_12x16__avx512, ISA_AVX512, 12, 16)                                                         \
     X86_ROW(ROW, eo_u8_gemm_6x16__avxvnni, ISA_AVXVNNI, 6, 16)                                                         \
-    X86_ROW(ROW, eo_u8_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                               \
+    X86_ROW(ROW, eo_u8_gemm_6x32__avx2, ISA_AVX2, 6, 32)                                                               \
     ARM_ROW(ROW, eo_u8_gemm_10x8__i8mm, ISA_I8MM, 10, 8)                                                               \
     ARM_ROW(ROW, eo_u8_gemm_12x8__neondot, ISA_NEONDOT, 12, 8)                                                         \
     ARM_ROW(ROW, eo_u8_gemm_8x8__neon, ISA_NEON, 8, 8)                                                                 \
@@ -389,7 +393,7 @@ static inline const struct eo_hybrid_row *_Nonnull eo_hybrid_row_of(const struct
     X86_ROW(ROW, eo_hybrid_gemm_14x32__avx512vnni, ISA_AVX512VNNI, 14, 32)                                             \
     X86_ROW(ROW, eo_hybrid_gemm_12x16__avx512, ISA_AVX512, 12, 16)                                                     \
     X86_ROW(ROW, eo_hybrid_gemm_6x16__avxvnni, ISA_AVXVNNI, 6, 16)                                                     \
-    X86_ROW(ROW, eo_hybrid_gemm_6x16__avx2, ISA_AVX2, 6, 16)                                                           \
+    X86_ROW(ROW, eo_hybrid_gemm_6x32__avx2, ISA_AVX2, 6, 32)                                                           \
     ARM_ROW(ROW, eo_hybrid_gemm_10x8__i8mm, ISA_I8MM, 10, 8)                                                           \
     ARM_ROW(ROW, eo_hybrid_gemm_12x8__neondot, ISA_NEONDOT, 12, 8)                                                     \
     ARM_ROW(ROW, eo_hybrid_gemm_8x8__neon, ISA_NEON, 8, 8)                                                             \
@@ -423,7 +427,7 @@ enum { EO_HYBRID4_BLOCK = 256, EO_HYBRID4_STEP = 8 }; // the largest block; what
 #define EO_HYBRID4_GEMM_ROWS(ROW)                                                                                      \
     X86_ROW(ROW, eo_hybrid4_gemm_28x32__avx512vnni, ISA_AVX512VNNI, 28, 32)                                            \
     X86_ROW(ROW, eo_hybrid4_gemm_12x16__avxvnni, ISA_AVXVNNI, 12, 16)                                                  \
-    X86_ROW(ROW, eo_hybrid4_gemm_12x16__avx2, ISA_AVX2, 12, 16)                                                        \
+    X86_ROW(ROW, eo_hybrid4_gemm_12x32__avx2, ISA_AVX2, 12, 32)                                                        \
     ARM_ROW(ROW, eo_hybrid4_gemm_24x8__neondot, ISA_NEONDOT, 24, 8)                                                    \
     ARM_ROW(ROW, eo_hybrid4_gemm_16x8__neon, ISA_NEON, 16, 8)                                                          \
     ROW(eo_hybrid4_gemm_4x8__scalar, ISA_SCALAR, 4, 8)

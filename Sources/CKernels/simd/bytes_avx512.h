@@ -35,6 +35,7 @@ SIMD void bytes_copy_16(uint8_t *to, const uint8_t *from, uint8_t flip) {
 }
 
 // bytes_copy, each byte becoming 16 bits.
+#define BYTES_WIDEN
 SIMD void bytes_widen(uint16_t *to, const uint8_t *from, size_t count, uint8_t flip) {
     const __m256i flips = _mm256_set1_epi8((char)flip);
     for (; count > 32; count -= 32, to += 32, from += 32)

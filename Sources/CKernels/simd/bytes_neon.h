@@ -33,6 +33,7 @@ SIMD void bytes_copy_16(uint8_t *to, const uint8_t *from, uint8_t flip) {
 }
 
 // bytes_copy, each byte becoming 16 bits.
+#define BYTES_WIDEN
 SIMD void bytes_widen(uint16_t *to, const uint8_t *from, size_t count, uint8_t flip) {
     const uint8x16_t flips = vdupq_n_u8(flip);
     size_t at = 0;

@@ -1,5 +1,6 @@
 // Body of the gathering of convolution rows over a byte vocabulary. `form` is a constant where these are called.
 #include "convolution.h"
+#include <string.h>
 
 enum form {
     PLAIN,
@@ -13,7 +14,9 @@ SIMD size_t gather_place(const enum form form, size_t at) {
 }
 
 SIMD void gather_copy(const enum form form, const struct eo_gather *g, uint8_t *to, const uint8_t *from, size_t count) {
+#ifdef BYTES_WIDEN
     if (form == WIDE) bytes_widen((uint16_t *)to, from, count, g->flip);
+#endif
 #ifdef BYTES_SPLIT
     if (form == SPLIT) bytes_split(to, to + g->row_stride / 2, from, count / 2);
 #endif
@@ -102,10 +105,6 @@ SIMD void gather_line(const enum form form, const struct eo_gather *g, const str
 #ifdef BYTES_COPY_16
         GATHER_VECTORS(PLAIN, 16, 16, bytes_copy_16(to, pixel, g->flip))
 #endif
-#ifdef BYTES_WIDEN_16
-        GATHER_VECTORS(WIDE, 8, 16, bytes_widen_8((uint16_t *)to, pixel, g->flip))
-        GATHER_VECTORS(WIDE, 16, 32, bytes_widen_16((uint16_t *)to, pixel, g->flip))
-#endif
 #ifdef BYTES_SPLIT_16
         GATHER_VECTORS(SPLIT, 32, 16, bytes_split_16(to, to + stride / 2, pixel))
 #endif
@@ -142,3 +141,37 @@ SIMD void gather_rows(const enum form form, const struct eo_gather *g) {
         image += w->input_height * run.row;
     }
 }
+
+#ifdef BYTES_MAGNITUDES
+// Rows are the image's pixels, one after the other.
+static inline bool gather_is_dense(const struct eo_window *w) {
+    return w->kernel_height * w->kernel_width * w->stride_height * w->stride_width * w->groups == 1 &&
+           w->output_height == w->input_height && w->output_width == w->input_width && w->padding_top == 0 &&
+           w->padding_left == 0;
+}
+
+SIMD void row_magnitudes(const struct eo_gather *g, uint8_t *row, const uint8_t *from, size_t count, uint8_t flip) {
+    const int32_t sum = bytes_magnitudes(row, from, count, flip);
+    memcpy(row + 2 * (count + g->fill), &sum, sizeof sum);
+}
+
+// Rows become magnitudes where they lie; dense ones on their way there, as long as whole vectors can be read.
+SIMD void gather_magnitudes(const struct eo_gather *g) {
+    const struct eo_window *w = g->window;
+    const size_t count = w->kernel_height * w->kernel_width * w->input_channels;
+    struct eo_gather rest = *g;
+    rest.fill = 0;
+    uint8_t *row = g->rows;
+    if (gather_is_dense(w)) {
+        const uint8_t *from = (const uint8_t *)g->input + g->first * count;
+        size_t readable = (w->batch * w->input_height * w->input_width - g->first) * count;
+        for (; rest.pixels > 0 && readable >= count + MAGNITUDES_READ; readable -= count) {
+            row_magnitudes(g, row, from, count, g->flip);
+            rest.first++, rest.pixels--, from += count, row += g->row_stride;
+        }
+        rest.rows = row;
+    }
+    if (rest.pixels > 0) gather_rows(PLAIN, &rest);
+    for (; rest.pixels > 0; rest.pixels--, row += g->row_stride) row_magnitudes(g, row, row, count, 0);
+}
+#endif

@@ -1,5 +1,5 @@
 // Body of the products with weights of four bits, over the words of u8_gemm.h, which goes before, and
-//   bvec_of(bytes)   weights of a vector of columns, STEP deep, out of a vector; of several phases bvec_of_phase
+//   bvec_of(bytes)   weights of a vector of columns, STEP deep, out of a vector
 //   FEW_COUNTS       UP_TO_n of row_counts.h, and FEW_ROWS n: the sums and totals of so many rows fit the registers
 //
 // Halves of bytes are multiplied as they stand in them, 16 times too large. Many rows share the unpacking of a block's
@@ -9,10 +9,6 @@
 #ifndef FEW_ROWS
 #define FEW_ROWS 1
 #define FEW_COUNTS UP_TO_1
-#endif
-
-#if PHASES == 1
-#define bvec_of_phase(bytes, phase) bvec_of(bytes)
 #endif
 
 enum { PAIR = 2 * STEP };
@@ -44,23 +40,23 @@ SIMD void multiply_halves(const int rows, const char *input, size_t stride, cons
             __builtin_prefetch(at + AHEAD / 2);
 #pragma clang loop unroll(full)
             for (int upper = 0; upper < 2; upper++) {
-                const ivec bytes = bytes_halves(at, upper);
+                const bvec b = bvec_of(bytes_halves(at, upper));
 #pragma clang loop unroll(full)
-                for (int phase = 0; phase < PHASES; phase++) {
-                    const bvec b = bvec_of_phase(bytes, phase);
-#pragma clang loop unroll(full)
-                    for (int i = 0; i < rows; i++) {
-                        const ROW *row = (const ROW *)(input + i * stride) + k + upper * STEP;
-                        sum[upper][i][j] = acc_step(sum[upper][i][j], avec_load_phase(row, phase), b);
-                    }
+                for (int i = 0; i < rows; i++) {
+                    const ROW *row = (const ROW *)(input + i * stride) + k + upper * STEP;
+                    sum[upper][i][j] = acc_step(sum[upper][i][j], avec_load(row), b);
                 }
             }
         }
 #pragma clang loop unroll(full)
     for (int i = 0; i < rows; i++)
 #pragma clang loop unroll(full)
-        for (int j = 0; j < VECTORS; j++)
+        for (int j = 0; j < VECTORS; j++) {
             total[i][j] = ivec_add(acc_total(sum[0][i][j], zero), acc_total(sum[1][i][j], zero));
+#ifdef ROW_RESTS
+            total[i][j] = ivec_add(total[i][j], ivec_set(row_rest((const ROW *)(input + i * stride), depth)));
+#endif
+        }
 }
 
 SIMD vec add_scaled(vec total, ivec sum, const uint16_t *scale) {
@@ -72,6 +68,7 @@ SIMD const int8_t *total_rows(const struct eo_gemm_tile *t, size_t block, const 
     static const int32_t start[NR];
     _Alignas(64) int8_t unpacked[EO_HYBRID4_BLOCK * NR];
     _Alignas(64) int32_t sums[MR * NR];
+    int32_t rests[MR];
     memset(totals, 0, t->rows * NR * sizeof *totals);
     for (size_t k = 0, depth; k < t->depth; k += depth) {
         depth = t->depth - k < block ? t->depth - k : block;
@@ -81,10 +78,14 @@ SIMD const int8_t *total_rows(const struct eo_gemm_tile *t, size_t block, const 
                              .stride = t->input_stride,
                              .depth = depth,
                              .weights = unpacked,
-                             .start = start};
+                             .start = start,
+                             .rests = rests};
         float *total = totals;
         for (size_t left = t->rows, rows; left > 0; left -= rows, o.input += rows * o.stride) {
             rows = left < MR ? left : MR;
+#ifdef ROW_RESTS
+            for (size_t i = 0; i < rows; i++) rests[i] = row_rest((const ROW *)(o.input + i * o.stride), depth);
+#endif
             multiply_rows(rows, NR, o, sums);
 #pragma clang loop unroll(disable)
             for (size_t i = 0; i < rows * NR; i += NR, total += NR)

@@ -223,7 +223,7 @@ static __attribute__((noinline)) TARGET void leave_bytes(const struct requantiza
     EACH_PIXEL(r, rows[count++] = ((struct requantized_row){sums, 0, (char *)r->unit->output + place}););
     // The last one may be its own partner.
     rows[count] = rows[count - 1];
-    for (size_t i = 0; i < count; i += TOGETHER) requantize_together(1, q, r->scales, r->columns, rows + i);
+    for (size_t i = 0; i < count; i += TOGETHER) requantize_together(1, VECTORS, q, r->scales, r->columns, rows + i);
 }
 
 static __attribute__((noinline)) TARGET void leave_floats(const struct results *r) {

@@ -9,7 +9,7 @@
 
 enum epilogue { REQUANTIZE, DEQUANTIZE };
 // Numbers of 4 bytes each at the head of a block, for each column.
-#define HEAD(epilogue) ((epilogue == REQUANTIZE ? 2 : 3) + (ROW_PIVOT != 0))
+#define HEAD(epilogue) (epilogue == REQUANTIZE ? 2 : 3)
 
 // Sums of the rows of a tile and a block of columns, on their way to the output.
 struct totals {
@@ -22,27 +22,34 @@ struct totals {
 };
 
 // The last row may be its own partner.
-SIMD void requantize_rows(const int general, const struct totals *s) {
+SIMD void requantize_rows(const int general, const int vectors, const struct totals *s) {
     const struct requantization r = requantization(s->tile->parameters);
-    const size_t rows = s->tile->rows;
-    for (size_t i = 0; i < rows; i += TOGETHER) {
-        struct requantized_row row[TOGETHER];
+    const size_t rows = s->tile->rows, together = ROWS_TOGETHER(vectors);
+    for (size_t i = 0; i < rows; i += together) {
+        struct requantized_row row[ROWS_TOGETHER(1)];
 #pragma clang loop unroll(full)
-        for (size_t k = 0; k < TOGETHER; k++) {
+        for (size_t k = 0; k < together; k++) {
             const size_t at = i + k < rows ? i + k : rows - 1;
             row[k].sums = s->sums + at * NR;
             row[k].correction = general && s->corrections ? s->corrections[at] : 0;
             row[k].output = s->output + at * s->tile->output_stride;
         }
-        requantize_together(general, &r, (const float *)(s->head + NR), s->columns, row);
+        requantize_together(general, vectors, &r, (const float *)(s->head + NR), s->columns, row);
     }
 }
 
-SIMD void requantize_totals(const struct totals *s) {
+SIMD void requantize_columns(const int vectors, const struct totals *s) {
     if (!s->corrections && requantization(s->tile->parameters).is_plain)
-        requantize_rows(0, s);
+        requantize_rows(0, vectors, s);
     else
-        requantize_rows(1, s);
+        requantize_rows(1, vectors, s);
+}
+
+SIMD void requantize_totals(const struct totals *s) {
+    if (VECTORS == 4 && s->columns <= NR / 2)
+        requantize_columns(VECTORS / 2, s);
+    else
+        requantize_columns(VECTORS, s);
 }
 
 // - zero point of a row * sums of the weights
@@ -80,13 +87,19 @@ SIMD void dequantize_totals(const int one_grid, const struct totals *s) {
     }
 }
 
+#ifndef ROW_RESTS
+SIMD int32_t row_sum(const ROW *row, size_t depth) {
+    uint32_t sum = 0;
+    for (size_t k = 0; k < depth; k++) sum += (uint32_t)row[k];
+    return (int32_t)sum;
+}
+#endif
+
 // - weight zero point * sum of the row
 SIMD void row_corrections(const struct eo_gemm_tile *t, int32_t weight_zero_point, int32_t *corrections) {
     for (size_t i = 0; i < t->rows; i++) {
         const ROW *row = (const ROW *)((const char *)t->input + i * t->input_stride);
-        uint32_t sum = 0;
-        for (size_t k = 0; k < t->depth; k++) sum += (uint32_t)row[k];
-        corrections[i] = (int32_t)(0 - (uint32_t)weight_zero_point * sum);
+        corrections[i] = (int32_t)(0 - (uint32_t)weight_zero_point * (uint32_t)row_sum(row, t->depth));
     }
 }
 
@@ -102,7 +115,7 @@ SIMD void leave(const enum epilogue epilogue, const bool one_grid, const struct 
 
 // All columns of a tile.
 SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
-    int32_t corrections[MR], start[NR] = {0};
+    int32_t corrections[MR], rests[MR], start[NR] = {0};
     _Alignas(64) int32_t sums[MR * NR];
     struct totals s = {.tile = t, .sums = sums, .head = t->weights, .output = t->output};
     const struct eo_u8_gemm_parameters *p = t->parameters;
@@ -111,11 +124,12 @@ SIMD void tile(const enum epilogue epilogue, const struct eo_gemm_tile *t) {
         s.corrections = corrections;
     }
     const bool one_grid = epilogue == DEQUANTIZE && t->row_parameters_stride == 0 && t->rows > 1;
-    struct operands o = {.input = t->input, .stride = t->input_stride, .depth = t->depth, .start = start};
+    struct operands o = {
+        .input = t->input, .stride = t->input_stride, .depth = t->depth, .start = start, .rests = rests};
     o.apart = NR * (HEAD(epilogue) * sizeof(int32_t) + t->depth);
     o.start_apart = epilogue == REQUANTIZE ? o.apart : 0;
-#ifdef BLOCKS
-    if (t->rows == 1) o.rest = row_rest(t->input, t->depth);
+#ifdef ROW_RESTS
+    for (size_t i = 0; i < t->rows; i++) rests[i] = row_end_rest((const ROW *)(o.input + i * o.stride), o.depth);
 #endif
     for (size_t column = 0; column < t->columns;) {
         o.weights = (const int8_t *)(s.head + HEAD(epilogue) * NR);

@@ -1,11 +1,12 @@
 // Sums of a block of columns become bytes, those of as many rows at once as fill a vector. Over an integer vocabulary
-// and VECTORS, the vectors of columns in a block.
+// and VECTORS, the vectors of columns in a block, of which half may be enough.
 #ifndef EDGEOPT_SIMD_U8_REQUANTIZE_H
 #define EDGEOPT_SIMD_U8_REQUANTIZE_H
 
 #include "gemm.h"
 
-enum { TOGETHER = 4 / VECTORS };
+#define ROWS_TOGETHER(vectors) (4 / (vectors))
+enum { TOGETHER = ROWS_TOGETHER(VECTORS) };
 
 // What all sums of a product have in common.
 struct requantization {
@@ -38,22 +39,23 @@ struct requantized_row {
 // `columns`: of which results are written. Where a scale of 1 or more may make numbers too large to convert
 // (`general`), they are limited before. Everything is read before the first store, which might change anything as far
 // as the compiler knows.
-SIMD void requantize_together(const int general, const struct requantization *r, const float *scales, size_t columns,
-                              const struct requantized_row rows[TOGETHER]) {
+SIMD void requantize_together(const int general, const int vectors, const struct requantization *r, const float *scales,
+                              size_t columns, const struct requantized_row *rows) {
     ivec q[4];
 #pragma clang loop unroll(full)
     for (int i = 0; i < 4; i++) {
-        const struct requantized_row *row = rows + i / VECTORS;
-        ivec sum = ivec_load(row->sums + i % VECTORS * LANES);
+        const struct requantized_row *row = rows + i / vectors;
+        ivec sum = ivec_load(row->sums + i % vectors * LANES);
         if (general) sum = ivec_add(sum, ivec_set(row->correction));
-        vec x = vec_multiply(ivec_to_float(sum), vec_load(scales + i % VECTORS * LANES));
+        vec x = vec_multiply(ivec_to_float(sum), vec_load(scales + i % vectors * LANES));
         if (general) x = vec_min(x, r->limit);
         q[i] = vec_round(x);
     }
     ivec bytes = ivec_bytes(q, r->zero_point);
     if (general) bytes = ivec_xor(bytes_clamp(bytes, r->minimum, r->maximum), r->flip);
 #pragma clang loop unroll(full)
-    for (int k = 0; k < TOGETHER; k++) bytes_store(rows[k].output, bytes, TOGETHER, k, columns);
+    for (int k = 0; k < ROWS_TOGETHER(vectors); k++)
+        bytes_store(rows[k].output, bytes, ROWS_TOGETHER(vectors), k, columns);
 }
 
 #endif

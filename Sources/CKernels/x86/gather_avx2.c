@@ -4,5 +4,5 @@
 
 TARGET void eo_gather__avx2(const struct eo_gather *gather) { gather_rows(PLAIN, gather); }
 
-TARGET void eo_gather_wide__avx2(const struct eo_gather *gather) { gather_rows(WIDE, gather); }
+TARGET void eo_gather_magnitudes__avx2(const struct eo_gather *gather) { gather_magnitudes(gather); }
 #endif

@@ -24,7 +24,7 @@ SIMD void requantize(const int general, const struct product *p, const struct le
             .output = l->output + l->below * (ptrdiff_t)p->tile->output_stride,
         },
     };
-    requantize_together(general, &c->requantization, (const float *)l->head + NR, l->columns, rows);
+    requantize_together(general, VECTORS, &c->requantization, (const float *)l->head + NR, l->columns, rows);
 }
 
 SIMD void dequantize_row(const struct product *p, const struct leaving *l, const int32_t *sums, ptrdiff_t below) {
